@@ -1,0 +1,40 @@
+# Debian packages: what is missing is installed with apt-get, as root or through sudo. Needs say.sh.
+
+# Runs a command as root. Usage: as_root COMMAND...
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif command -v sudo >/dev/null; then
+        sudo "$@"
+    else
+        return 127
+    fi
+}
+
+can_be_root() {
+    [ "$(id -u)" -eq 0 ] && return
+    command -v sudo >/dev/null || return 1
+    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
+}
+
+apt_install() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 \
+        install -y --no-install-recommends "$@"
+}
+
+# The package lists may be absent (fresh image) or older than the mirror: they are refreshed only when the first try fails.
+apt_install_refreshing() {
+    apt_install "$@" || { as_root apt-get -o DPkg::Lock::Timeout=600 update && apt_install "$@"; }
+}
+
+# Installs the named Debian packages or says how to. Usage: install_packages LOG PACKAGE...
+install_packages() {
+    local log=$1
+    shift
+    command -v apt-get >/dev/null ||
+        die "these packages are needed and apt-get is not here to install them; install their equivalents by hand: $*"
+    can_be_root ||
+        die "not root and sudo does not work; ask an administrator to run: apt-get install --no-install-recommends $*"
+    with_progress "installing Debian packages: $*" "$log" apt_install_refreshing "$@" ||
+        die "apt-get install failed (full output: $log); by hand: apt-get install --no-install-recommends $*"
+}

@@ -1,0 +1,91 @@
+//! What the runtime gives to connectors and tasks.
+use crate::error::{RecordError, Result};
+use crate::clock::Clock;
+use crate::position::{SourceOffset, SourcePartition, TaskId, TopicPartition};
+use crate::sink::SinkRecord;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// For validation and planning: both are time-boxed.
+pub struct ConnectorContext {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Asks the control plane to plan again, such as when a table has appeared.
+    pub replan: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// For source tasks.
+pub struct SourceContext {
+    /// Who this task is.
+    pub task: TaskId,
+    /// The time; connectors never ask the system.
+    pub clock: Arc<dyn Clock>,
+    /// The stored positions: final, read after fencing.
+    pub offsets: Arc<dyn StoredOffsets>,
+    /// Most records and bytes of one batch.
+    pub batch_max: Limits,
+    /// Longest a poll may take, waiting included.
+    pub poll_max: Duration,
+}
+
+/// For sink tasks.
+pub struct SinkContext {
+    /// Who this task is.
+    pub task: TaskId,
+    /// Epoch of external versions of idempotent sinks: the top 15 bits of a version are this, the rest is the offset.
+    /// Raised when offsets are altered, a topic is re-created or gains partitions.
+    pub version_epoch: u16,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Where bad records go.
+    pub errant: Arc<dyn Errant>,
+    /// Most records and bytes a task may hold.
+    pub buffer_max: Limits,
+    /// Pauses and resumes partitions, asks for an early commit.
+    pub flow: Arc<dyn SinkFlow>,
+    /// Whether this task still holds its lease.
+    pub lease: Arc<dyn Lease>,
+}
+
+/// A bound in both units; the one reached first counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Records.
+    pub records: usize,
+    /// Bytes of keys and values.
+    pub bytes: usize,
+}
+
+/// Read access to stored source positions.
+pub trait StoredOffsets: Send + Sync {
+    /// The position stored for a partition; an undecodable one is `Definite`, never "none".
+    fn get(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>>;
+    /// All stored partitions of this connector.
+    fn all(&self) -> Result<Vec<(SourcePartition, SourceOffset)>>;
+}
+
+/// Bad records of a sink.
+pub trait Errant: Send + Sync {
+    /// Hands a record to the tolerance policy: dead letter, skip, or `Err(Record)` when the policy says stop.
+    ///
+    /// The dead letter is durable before the record's offset is committed: inside the decide transaction for two-phase
+    /// sinks, before the commit for the others (so it may repeat there; its headers name topic, partition and offset).
+    fn reject(&self, record: &SinkRecord, error: RecordError) -> Result<()>;
+}
+
+/// Flow of a sink task.
+pub trait SinkFlow: Send + Sync {
+    /// Stops delivery from a partition.
+    fn pause(&self, partitions: &[TopicPartition]);
+    /// Resumes delivery.
+    fn resume(&self, partitions: &[TopicPartition]);
+    /// Asks for an epoch to end soon.
+    fn request_commit(&self);
+}
+
+/// The task's lease, judged by this worker's own monotonic clock and its last answered heartbeat.
+pub trait Lease: Send + Sync {
+    /// False once the lease may have passed to another worker. Asked right before every external write that nothing else
+    /// fences; it narrows the window of a frozen owner, it does not close it.
+    fn valid(&self) -> bool;
+}

@@ -1,0 +1,88 @@
+//! Converters, transforms, predicates: synchronous, shared by threads, without I/O.
+use crate::data::{Datum, Headers, Record, SchemaRef};
+use crate::error::{RecordError, Result};
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+/// Bytes to data and back.
+#[async_trait]
+pub trait Converter: Send + Sync {
+    /// Appends the encoded datum to `out`; `Ok(false)` is a Kafka null.
+    ///
+    /// # Errors
+    /// `Unresolved` asks the runtime to await [`Converter::resolve`] once and to encode again; `Record` is a bad record.
+    fn encode(
+        &self,
+        topic: &str,
+        datum: &Datum,
+        headers: &mut Headers,
+        out: &mut BytesMut,
+    ) -> Result<bool, EncodeError>;
+
+    /// Decodes; the datum may share `bytes`.
+    fn decode(&self, topic: &str, bytes: Option<&Bytes>, headers: &Headers) -> Result<Datum, DecodeError>;
+
+    /// The one place for I/O: registers or fetches a schema and caches it.
+    async fn resolve(&self, topic: &str, need: &Need) -> Result<()> {
+        let _ = (topic, need);
+        Ok(())
+    }
+}
+
+/// What a converter lacks.
+#[derive(Debug, Clone)]
+pub enum Need {
+    /// An id for this schema.
+    Id(SchemaRef),
+    /// The schema of this id.
+    Schema(u32),
+}
+
+/// Why encoding stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum EncodeError {
+    /// A schema is not known yet.
+    #[error("schema not resolved")]
+    Unresolved(Need),
+    /// The record is bad.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// Why decoding stopped.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// A schema is not known yet.
+    #[error("schema not resolved")]
+    Unresolved(Need),
+    /// The record is bad.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+}
+
+/// A single message transform. Sees no position and no offset.
+pub trait Transform: Send + Sync {
+    /// Changes, keeps or drops a record.
+    fn apply(&self, record: Record) -> Result<Option<Record>, RecordError>;
+}
+
+/// Decides whether a transform applies.
+pub trait Predicate: Send + Sync {
+    /// True if it does.
+    fn test(&self, record: &Record) -> bool;
+}
+
+/// Header values to bytes and back; Connect's `header.converter`.
+pub trait HeaderConverter: Send + Sync {
+    /// Appends the encoded value; `Ok(false)` is a null header value.
+    ///
+    /// # Errors
+    /// The header cannot be expressed.
+    fn encode(&self, topic: &str, name: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool, RecordError>;
+
+    /// Decodes one header value; the datum may share `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are not of this format.
+    fn decode(&self, topic: &str, name: &str, bytes: Option<&Bytes>) -> Result<Datum, RecordError>;
+}

@@ -1,0 +1,127 @@
+//! Connect's data model. A field is reached by its index in the schema, never by name, on the hot path.
+use crate::position::{Offset, TopicPartition};
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A shared, immutable schema; equality is tried by pointer first.
+pub type SchemaRef = Arc<Schema>;
+
+/// The type of a value, with everything Connect's schema carries.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schema {
+    /// Physical type.
+    pub kind: Kind,
+    /// Logical or record name, such as `org.apache.kafka.connect.data.Timestamp`.
+    pub name: Option<Arc<str>>,
+    /// Version given by the author of the schema; not the registry's.
+    pub version: Option<i32>,
+    /// Whether the value may be null.
+    pub optional: bool,
+    /// Value used when a producer leaves the field out.
+    pub default: Option<Value>,
+    /// Documentation carried to the sink.
+    pub doc: Option<Arc<str>>,
+    /// Parameters of a logical type, such as `scale`.
+    pub parameters: BTreeMap<Arc<str>, Arc<str>>,
+}
+
+/// Physical types.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names are Connect's")]
+pub enum Kind {
+    Int8,
+    Int16,
+    Int32,
+    Int64,
+    Float32,
+    Float64,
+    Boolean,
+    String,
+    Bytes,
+    Array(SchemaRef),
+    Map { key: SchemaRef, value: SchemaRef },
+    Struct(Arc<[Field]>),
+}
+
+/// A field of a struct; its place in the slice is its index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Field {
+    /// Name as written to the topic.
+    pub name: Arc<str>,
+    /// Type of the field.
+    pub schema: SchemaRef,
+}
+
+/// A value. Text and bytes are slices of the buffer they were read from.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the names are Connect's")]
+pub enum Value {
+    Null,
+    Boolean(bool),
+    Int8(i8),
+    Int16(i16),
+    Int32(i32),
+    Int64(i64),
+    Float32(f32),
+    Float64(f64),
+    String(Text),
+    Bytes(Bytes),
+    Array(Vec<Value>),
+    Map(Vec<(Value, Value)>),
+    Struct(Struct),
+}
+
+/// UTF-8 that shares its buffer; checked once, when it is made from bytes.
+pub type Text = bytestring::ByteString;
+
+/// Values in schema order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Struct {
+    /// A schema whose kind is [`Kind::Struct`].
+    pub schema: SchemaRef,
+    /// One value per field.
+    pub values: Vec<Value>,
+}
+
+/// A value with its schema; no schema means schemaless data.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Datum {
+    /// Type, if known.
+    pub schema: Option<SchemaRef>,
+    /// The value; [`Value::Null`] without a schema is a Kafka null (a tombstone in value position).
+    pub value: Value,
+}
+
+/// Headers in order; names may repeat.
+pub type Headers = Vec<(Arc<str>, Datum)>;
+
+/// A record between source, transforms and sink. Topic and schemas are shared, never copied per record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Destination topic (source) or origin topic (sink); transforms may change it.
+    pub topic: Arc<str>,
+    /// Explicit partition; `None` leaves it to the producer.
+    pub partition: Option<i32>,
+    /// Record key.
+    pub key: Datum,
+    /// Record value.
+    pub value: Datum,
+    /// Record headers.
+    pub headers: Headers,
+    /// Milliseconds since 1970 UTC.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// A record as it was read, kept so that a dead letter carries the original bytes.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// Where it was read.
+    pub at: TopicPartition,
+    /// Its offset there.
+    pub offset: Offset,
+    /// Key bytes as read.
+    pub key: Option<Bytes>,
+    /// Value bytes as read.
+    pub value: Option<Bytes>,
+}

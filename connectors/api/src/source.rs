@@ -1,0 +1,107 @@
+//! Source connectors and tasks.
+use crate::context::{ConnectorContext, SourceContext};
+use crate::data::Record;
+use crate::error::Result;
+use crate::position::SourcePosition;
+use crate::registry::{Guarantee, TaskConfig};
+use async_trait::async_trait;
+use elasticflow_config::{Settings, ValidationReport};
+use std::future::Future;
+
+/// A source connector: a plan of tasks. Holds no connection while tasks run.
+pub trait SourceConnector: Send + Sync + 'static {
+    /// Short name; the Java class names it answers to are given at registration.
+    const NAME: &'static str;
+    /// Field docs become the reference page, declared keys are the configuration keys.
+    type Config: Settings + 'static;
+    /// What runs.
+    type Task: SourceTask;
+
+    /// What this configuration can promise.
+    fn guarantee(&self, config: &Self::Config) -> Guarantee;
+
+    /// Checks the configuration against the outside world.
+    ///
+    /// Called: on validation and before every plan; concurrently with itself. Reports every error, not the first.
+    /// Time-boxed by the caller; dropped at any await.
+    fn validate(&self, config: &Self::Config, cx: &ConnectorContext) -> impl Future<Output = ValidationReport> + Send;
+
+    /// Splits the work into at most `tasks_max` tasks.
+    ///
+    /// Called: when the configuration or the outside world has changed. Same input, same plan: a differing plan restarts
+    /// every task.
+    fn plan(
+        &self,
+        config: &Self::Config,
+        tasks_max: usize,
+        cx: &ConnectorContext,
+    ) -> impl Future<Output = Result<Vec<TaskConfig>>> + Send;
+
+    /// Builds a task without I/O.
+    fn task(&self, config: &Self::Config, task: TaskConfig) -> Result<Self::Task>;
+}
+
+/// A source task: one owner, never called concurrently, dropped after an error other than `Record`.
+#[async_trait]
+pub trait SourceTask: Send + 'static {
+    /// Connects and positions.
+    ///
+    /// Called: once, after older owners are fenced and the stored positions are final. On `Err(Transient)`: the instance
+    /// is dropped and a new one started. On stop: may be dropped at any await. Duplicate: never.
+    async fn start(&mut self, cx: &SourceContext) -> Result<()>;
+
+    /// Returns what has arrived, bounded by `cx.batch_max()`; an empty batch means nothing new, never the end.
+    ///
+    /// Called: again and again, outside the rate limit's wait. On `Ok`: the positions are in order within a partition.
+    /// On `Err(Transient)`: the open transaction is aborted and the task restarted from committed positions.
+    /// On stop: dropped at an await, so a cancelled poll must not have consumed anything that a new instance cannot
+    /// read again. Must return within `cx.poll_max()`.
+    async fn poll(&mut self, cx: &SourceContext) -> Result<SourceBatch>;
+
+    /// These positions are durable in Kafka: upstream resources up to them may be released.
+    ///
+    /// Called: after each commit, at least once per position, also again after a restart. On `Err`: logged, the task
+    /// goes on; the next call covers it.
+    async fn committed(&mut self, positions: &[SourcePosition]) -> Result<()> {
+        let _ = positions;
+        Ok(())
+    }
+
+    /// Releases everything. Called once, last, also after a failed `start`; bounded by the caller; cannot fail.
+    async fn stop(&mut self);
+}
+
+/// What a poll returns.
+#[derive(Debug, Default)]
+pub struct SourceBatch {
+    /// Records in source order.
+    pub records: Vec<SourceRecord>,
+    /// Positions passed without a record: heartbeats, filtered events.
+    pub progress: Vec<SourcePosition>,
+    /// Where the upstream transaction stands after the last record.
+    pub boundary: Boundary,
+    /// True once a bounded source has nothing left, ever: positive knowledge, not an empty poll.
+    pub end_of_data: bool,
+}
+
+/// A record and the position after it. Transforms see the record alone.
+#[derive(Debug)]
+pub struct SourceRecord {
+    /// To the pipeline.
+    pub record: Record,
+    /// To the offsets topic, even if the pipeline drops the record. `None` where a task cannot resume right after this
+    /// record or leaves it to a later record or to [`SourceBatch::progress`]; the runtime never cuts after such a record.
+    pub position: Option<SourcePosition>,
+}
+
+/// State of the upstream transaction at the end of a batch.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Boundary {
+    /// Between upstream transactions: the runtime may commit here.
+    #[default]
+    Complete,
+    /// Inside one: the runtime commits here only when a limit forces a split.
+    Inside,
+    /// The upstream transaction was rolled back: the runtime aborts.
+    Abort,
+}

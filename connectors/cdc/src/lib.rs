@@ -1,0 +1,1 @@
+//! What every change-capture source shares and no database: envelope, keys, naming, filters.

@@ -1,0 +1,1 @@
+//! Converters: JSON, string, bytes, primitives, and header converters.

@@ -1,0 +1,1 @@
+//! SQLite batch source and transactional sink.

@@ -1,0 +1,1 @@
+//! Conformance suite and fakes for connectors.

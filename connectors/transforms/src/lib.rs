@@ -1,0 +1,1 @@
+//! Single message transforms and predicates, one file each.

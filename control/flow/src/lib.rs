@@ -1,0 +1,1 @@
+//! Pure flow control: lag model, rate law.

@@ -1,0 +1,1 @@
+//! The single-owner loop that turns stored state into running tasks.

@@ -1,0 +1,1 @@
+//! REST endpoint with the answers of Kafka Connect.

@@ -1,0 +1,176 @@
+//! Producer, transactional producer, consumer, admin.
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
+use async_trait::async_trait;
+use bytes::Bytes;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Errors of Kafka, sorted by what the caller may do next. The adapter has one tested table from the client's codes.
+#[derive(Debug, thiserror::Error)]
+pub enum KafkaError {
+    /// Nothing was changed and the same call may succeed later.
+    #[error("{0}")]
+    Retriable(String),
+    /// The open transaction must be aborted; the producer stays usable.
+    #[error("{0}")]
+    Abortable(String),
+    /// Another owner has taken over.
+    #[error("fenced")]
+    Fenced,
+    /// The producer or consumer is unusable: throw it away.
+    #[error("{0}")]
+    Fatal(String),
+    /// This record cannot be written, such as one that is too large.
+    #[error("{0}")]
+    Record(String),
+    /// Configuration or authorisation.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// Why a transaction was not reported as committed. The difference decides between cleaning up and silence.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Certainly not committed: refused before the end of the transaction was asked for, and aborted since.
+    #[error("not committed: {0}")]
+    NotCommitted(String),
+    /// Another owner has taken over; an earlier attempt may still have been applied.
+    #[error("fenced")]
+    Fenced,
+    /// Asked for, no answer: it may be committed or not. The producer is thrown away, nothing is retried or cleaned up.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}
+
+/// A record to write.
+#[derive(Debug, Clone)]
+pub struct OutRecord {
+    /// Topic.
+    pub topic: Arc<str>,
+    /// Partition; `None` uses the key.
+    pub partition: Option<i32>,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Option<Bytes>,
+    /// Headers in order.
+    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    /// Milliseconds since 1970 UTC.
+    pub timestamp_ms: Option<i64>,
+}
+
+/// Number of a record within one producer, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Sequence(pub u64);
+
+/// What both kinds of producer can do. Delivery reports are counted in the callback, never awaited one by one.
+#[async_trait]
+pub trait Producer: Send {
+    /// Queues a record. Waits while the queue is full: that is the back pressure. Cancel-safe: a dropped call queued nothing.
+    async fn send(&mut self, record: OutRecord) -> Result<Sequence, KafkaError>;
+    /// The highest number below which every record is acknowledged; an error once any record has failed for good.
+    fn acknowledged(&self) -> Result<Sequence, KafkaError>;
+    /// Waits until everything queued is acknowledged.
+    async fn drain(&mut self) -> Result<(), KafkaError>;
+}
+
+/// A producer with a transactional id: one per exactly-once task.
+#[async_trait]
+pub trait TransactionalProducer: Producer {
+    /// Fences older owners of the id and waits until their last transaction is finished. Once, before everything else.
+    async fn init(&mut self) -> Result<(), KafkaError>;
+    /// Opens a transaction; local, no round trip.
+    fn begin(&mut self) -> Result<(), KafkaError>;
+    /// Adds consumed offsets. The group metadata carries member and generation: a member that has lost its partitions is refused.
+    async fn send_offsets(&mut self, offsets: &ConsumedOffsets, group: &GroupMetadata) -> Result<(), KafkaError>;
+    /// Drains and commits. Never dropped before it returns; never called twice for one transaction.
+    async fn commit(&mut self) -> Result<(), CommitError>;
+    /// Aborts.
+    async fn abort(&mut self) -> Result<(), KafkaError>;
+}
+
+/// Opaque: member id, generation, group; taken from the consumer that read the records.
+#[derive(Debug, Clone)]
+pub struct GroupMetadata(pub Bytes);
+
+/// What a consumer delivers, in order: no record of a partition comes after its revocation was confirmed.
+#[derive(Debug)]
+pub enum Consumed {
+    /// Records of one partition.
+    Records(TopicPartition, Vec<InRecord>),
+    /// New partitions; reading starts after `Consumer::start_at`.
+    Assigned(Vec<TopicPartition>),
+    /// Partitions to give up in order: finish, commit, then `Consumer::confirm_revoked`.
+    Revoked(Vec<TopicPartition>),
+    /// Partitions already gone (session expired): drop buffers, write nothing.
+    Lost(Vec<TopicPartition>),
+}
+
+/// A record as read.
+#[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "as in OutRecord")]
+pub struct InRecord {
+    pub offset: Offset,
+    pub timestamp_ms: Option<i64>,
+    pub key: Option<Bytes>,
+    pub value: Option<Bytes>,
+    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+/// A group consumer: read_committed, manual commit, `auto.offset.reset` as configured only when the group has no state.
+#[async_trait]
+pub trait Consumer: Send {
+    /// Next event; cancel-safe.
+    async fn next(&mut self) -> Result<Consumed, KafkaError>;
+    /// Positions partitions after `Assigned`.
+    async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError>;
+    /// Ends the rebalance after `Revoked`.
+    async fn confirm_revoked(&mut self) -> Result<(), KafkaError>;
+    /// Committed offsets that no open transaction is about to change; waits for those, at most `max`.
+    async fn stable_offsets(
+        &self,
+        of: &[TopicPartition],
+        max: Duration,
+    ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, KafkaError>;
+    /// Commits outside a transaction (acknowledged sinks; best effort for transactional ones, so that lag can be seen).
+    async fn commit(&mut self, offsets: &ConsumedOffsets) -> Result<(), KafkaError>;
+    /// For `send_offsets`.
+    fn group_metadata(&self) -> GroupMetadata;
+    /// Stops and resumes delivery without leaving the group.
+    fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+    /// See `pause`.
+    fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
+}
+
+/// Administration.
+#[async_trait]
+pub trait Admin: Send + Sync {
+    /// Creates a topic, or checks that an existing one has what is required; a difference that matters is `Config`.
+    async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
+    /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.
+    async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
+    /// Group offsets, stable.
+    async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
+    /// Alters or deletes offsets of a group without members.
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> Result<(), KafkaError>;
+    /// Fences transactional ids by initialising a short-lived producer for each.
+    async fn fence(&self, transactional_ids: &[String]) -> Result<(), KafkaError>;
+}
+
+/// A topic as it must be.
+#[derive(Debug, Clone)]
+pub struct TopicSpec {
+    /// Name.
+    pub name: String,
+    /// Partitions when created; an existing topic keeps its count.
+    pub partitions: i32,
+    /// Replication when created; `None` leaves it to the broker.
+    pub replication: Option<i16>,
+    /// Configuration that must hold, such as `cleanup.policy=compact`.
+    pub configs: BTreeMap<String, String>,
+}

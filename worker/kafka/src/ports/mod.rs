@@ -1,0 +1,6 @@
+//! What runtime and control ask of Kafka. One adapter names the Kafka client; a fake implements the same traits.
+mod kafka;
+mod log;
+
+pub use kafka::*;
+pub use log::*;

@@ -1,0 +1,1 @@
+//! Runs connectors and tasks: supervision, source loop, sink loop, tolerance, dead letters, metrics.

@@ -1,0 +1,1 @@
+//! The elasticflow binary: composition root, command line.

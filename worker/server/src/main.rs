@@ -1,0 +1,3 @@
+//! The elasticflow binary.
+
+fn main() {}

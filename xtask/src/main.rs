@@ -1,0 +1,3 @@
+//! Developer command.
+
+fn main() {}

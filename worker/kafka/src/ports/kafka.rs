@@ -43,21 +43,33 @@ pub enum CommitError {
     Unknown(String),
 }
 
-/// A record to write.
-#[derive(Debug, Clone)]
-pub struct OutRecord {
+/// A record to write, borrowed: the client copies it into its own queue, so that a caller encodes every record into one
+/// buffer that it reuses.
+#[derive(Debug, Clone, Copy)]
+pub struct OutRecord<'a> {
     /// Topic.
-    pub topic: Arc<str>,
-    /// Partition; `None` uses the key.
+    pub topic: &'a str,
+    /// Partition; `None` uses the key as Kafka's default partitioner does (murmur2), or spreads where there is none.
     pub partition: Option<i32>,
     /// Key.
-    pub key: Option<Bytes>,
+    pub key: Option<&'a [u8]>,
     /// Value.
-    pub value: Option<Bytes>,
+    pub value: Option<&'a [u8]>,
     /// Headers in order.
-    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    pub headers: &'a [(Arc<str>, Option<Bytes>)],
     /// Milliseconds since 1970 UTC.
     pub timestamp_ms: Option<i64>,
+}
+
+/// Why a record was not queued.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// The queue is full, in records or in bytes: wait for [`Producer::room`], then send again.
+    #[error("producer queue is full")]
+    Full,
+    /// Anything else.
+    #[error(transparent)]
+    Kafka(#[from] KafkaError),
 }
 
 /// Number of a record within one producer, from 1.
@@ -67,8 +79,13 @@ pub struct Sequence(pub u64);
 /// What both kinds of producer can do. Delivery reports are counted in the callback, never awaited one by one.
 #[async_trait]
 pub trait Producer: Send {
-    /// Queues a record. Waits while the queue is full: that is the back pressure. Cancel-safe: a dropped call queued nothing.
-    async fn send(&mut self, record: OutRecord) -> Result<Sequence, KafkaError>;
+    /// Queues a record; never waits and never allocates per record on the caller's side.
+    ///
+    /// # Errors
+    /// [`SendError::Full`] is the back pressure; `Record` and the rest as in [`KafkaError`].
+    fn send(&mut self, record: OutRecord<'_>) -> Result<Sequence, SendError>;
+    /// Waits until the queue has room again (at most half full); cancel-safe.
+    async fn room(&mut self) -> Result<(), KafkaError>;
     /// The highest number below which every record is acknowledged; an error once any record has failed for good.
     fn acknowledged(&self) -> Result<Sequence, KafkaError>;
     /// Waits until everything queued is acknowledged.
@@ -80,7 +97,7 @@ pub trait Producer: Send {
 pub trait TransactionalProducer: Producer {
     /// Fences older owners of the id and waits until their last transaction is finished. Once, before everything else.
     async fn init(&mut self) -> Result<(), KafkaError>;
-    /// Opens a transaction; local, no round trip.
+    /// Opens a transaction; local, no round trip. Every record sent until `commit` or `abort` belongs to it.
     fn begin(&mut self) -> Result<(), KafkaError>;
     /// Adds consumed offsets. The group metadata carries member and generation: a member that has lost its partitions is refused.
     async fn send_offsets(&mut self, offsets: &ConsumedOffsets, group: &GroupMetadata) -> Result<(), KafkaError>;
@@ -158,6 +175,10 @@ pub trait Admin: Send + Sync {
         group: &str,
         offsets: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<(), KafkaError>;
+    /// Every topic's name with its number of partitions; internal ones of the broker left out.
+    async fn topics(&self) -> Result<BTreeMap<String, i32>, KafkaError>;
+    /// Deletes a consumer group; a group that does not exist is fine, one with members is `Config`.
+    async fn delete_group(&self, group: &str) -> Result<(), KafkaError>;
     /// Fences transactional ids by initialising a short-lived producer for each.
     async fn fence(&self, transactional_ids: &[String]) -> Result<(), KafkaError>;
 }

@@ -68,7 +68,7 @@ service_command() {
     heap=$(setting HEAP 512m)
     read -r -a options <<<"$(setting JAVA_OPTS '')"
     read -r -a extra <<<"$(setting ARGS '')"
-    COMMAND=(java -Xms256m "-Xmx$heap" -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true
+    COMMAND=(java -Xms64m "-Xmx$heap" -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true
         -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true
         "${options[@]}" -cp "$LIBRARY/lib/*" kafka.Kafka "$MARKER" "${extra[@]}")
 }

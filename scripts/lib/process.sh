@@ -3,15 +3,12 @@
 # Starts COMMAND in a session of its own that outlives the caller and holds none of its files. Sets LAUNCHED_PID.
 # Usage: launch FOLDER LOG COMMAND...
 launch() {
-    local folder=$1 log=$2 fd
+    local folder=$1 log=$2
     shift 2
     (
         cd "$folder" || exit 1
         ulimit -n "$(ulimit -Hn)" 2>/dev/null
-        for fd in "/proc/$BASHPID/fd/"*; do
-            fd=${fd##*/}
-            if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi
-        done
+        close_inherited
         exec setsid "$@"
     ) </dev/null >>"$log" 2>&1 &
     LAUNCHED_PID=$!

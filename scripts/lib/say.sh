@@ -15,6 +15,7 @@ with_progress() {
     say "$label ..."
     (
         trap - EXIT INT TERM
+        close_inherited
         while sleep 5 >/dev/null 2>&1 </dev/null; do say "$label ... $((SECONDS - began)) s"; done
     ) </dev/null >/dev/null &
     ticker=$!
@@ -30,7 +31,17 @@ with_progress() {
     fi
 }
 
-# Takes the lock FILE for as long as this process lives; says MESSAGE if it has to wait. Usage: take_lock FILE MESSAGE
+# Closes what this shell inherited beside standard input, output and error: a lock lives as long as any copy of its file.
+close_inherited() {
+    local fd
+    for fd in "/proc/$BASHPID/fd/"*; do
+        fd=${fd##*/}
+        if [ "$fd" -gt 2 ]; then eval "exec $fd>&-"; fi
+    done
+}
+
+# Takes the lock FILE until this process and what it started have ended: an interrupted run's children keep it, so that
+# nobody works on their half-made folders. Says MESSAGE if it has to wait. Usage: take_lock FILE MESSAGE
 take_lock() {
     local fd
     mkdir -p "$(dirname "$1")"

@@ -33,9 +33,10 @@ innodb-buffer-pool-size=256M
 C
 }
 
-# Runs as root at every start, so every statement may be repeated. One statement a line.
+# Runs as root at every start, so every statement may be repeated and none reaches the binary log. One statement a line.
 write_init_sql() {
     cat <<S
+SET sql_log_bin = 0;
 ALTER USER root@localhost IDENTIFIED BY '$SQL_PASSWORD';
 CREATE USER IF NOT EXISTS root@'127.0.0.1' IDENTIFIED BY '$SQL_PASSWORD';
 ALTER USER root@'127.0.0.1' IDENTIFIED BY '$SQL_PASSWORD';
@@ -49,6 +50,8 @@ S
 service_prepare() {
     write_config >"$DIR/my.cnf"
     write_init_sql >"$DIR/init.sql"
+    # Left behind by a kill -9. The server refuses to start while the pid in it exists, even as a zombie or as a new program.
+    rm -f "$DIR/data/mysql.sock" "$DIR/data/mysql.sock.lock"
     [ -d "$DIR/data" ] && return
     # Made beside its place and moved, so that an interrupted initialisation is never taken for a finished one.
     rm -rf "$DIR/data.part"

@@ -25,7 +25,7 @@ service_command() {
     heap=$(setting HEAP 512m)
     read -r -a options <<<"$(setting JAVA_OPTS '')"
     read -r -a extra <<<"$(setting ARGS '')"
-    COMMAND=(java -Xms256m "-Xmx$heap" -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true
+    COMMAND=(java -Xms64m "-Xmx$heap" -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true
         "-Dlog4j2.configurationFile=$LAUNCHER/log4j2.properties" "${options[@]}"
         -cp "$LIBRARY/classes:$LIBRARY/lib/*" EsNode "$MARKER" "path.data=$DIR/data" "path.logs=$DIR/home/logs"
         cluster.name=elasticflow "http.port=$PORT" "transport.port=$((PORT + 100))" "${extra[@]}")

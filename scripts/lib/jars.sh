@@ -3,15 +3,13 @@
 # Pinned because Maven would otherwise pick the newest listed version, which may not be served yet.
 DEPENDENCY_PLUGIN=org.apache.maven.plugins:maven-dependency-plugin:3.8.1
 
-# Makes sure a JDK and Maven are there.
-require_java() {
-    local missing=()
-    command -v javac >/dev/null && command -v java >/dev/null || missing+=(default-jdk-headless)
-    command -v mvn >/dev/null || missing+=(maven)
-    if [ "${#missing[@]}" -gt 0 ]; then install_packages "$CACHE/apt.log" "${missing[@]}"; fi
+# Notes a missing JDK or Maven. Usage: need_java; install_missing LOG
+need_java() {
+    need_program javac default-jdk-headless
+    need_program mvn maven
 }
 
-maven() { mvn -B -ntp -q -Dmaven.repo.local="$CACHE/m2" "$@"; }
+maven() { mvn -B -ntp -q -Dstyle.color=never -Dmaven.repo.local="$CACHE/m2" "$@"; }
 
 # Resolves the artifacts with all they need at run time and puts the jars into FOLDER, which appears only when complete.
 # Usage: fetch_jars LABEL FOLDER GROUP:ARTIFACT:VERSION...
@@ -19,7 +17,6 @@ fetch_jars() {
     local label=$1 folder=$2 part=$2.part artifact group name version
     shift 2
     [ -d "$folder" ] && return
-    require_java
     rm -rf "$part"
     mkdir -p "$part/lib"
     {
@@ -40,7 +37,6 @@ fetch_jars() {
 
 # Fetches one artifact without what it needs. Usage: fetch_artifact LABEL FOLDER GROUP:ARTIFACT:VERSION
 fetch_artifact() {
-    require_java
     mkdir -p "$2"
     with_progress "$1: fetching $3 from Maven Central" "$2/maven.log" \
         maven -U "$DEPENDENCY_PLUGIN:copy" -Dartifact="$3" -DoutputDirectory="$2" ||

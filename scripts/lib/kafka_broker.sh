@@ -7,6 +7,8 @@ STOP_LIMIT_S=30
 LIBRARY=$CACHE/kafka-$KAFKA_VERSION
 
 service_install() {
+    need_java
+    install_missing "$CACHE/apt.log"
     fetch_jars "$NAME" "$LIBRARY" "org.apache.kafka:kafka_2.13:$KAFKA_VERSION" org.slf4j:slf4j-simple:1.7.36
 }
 

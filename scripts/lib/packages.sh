@@ -1,4 +1,8 @@
-# Debian packages: what is missing is installed with apt-get, as root or through sudo. Needs say.sh.
+# Debian packages: what is missing is collected in MISSING and installed with apt-get, as root or through sudo. Needs say.sh.
+MISSING=()
+
+# Notes the package of a program that is not there. Usage: need_program PROGRAM PACKAGE
+need_program() { command -v "$1" >/dev/null || MISSING+=("$2"); }
 
 # Runs a command as root. Usage: as_root COMMAND...
 as_root() {
@@ -27,14 +31,15 @@ apt_install_refreshing() {
     apt_install "$@" || { as_root apt-get -o DPkg::Lock::Timeout=600 update && apt_install "$@"; }
 }
 
-# Installs the named Debian packages or says how to. Usage: install_packages LOG PACKAGE...
-install_packages() {
+# Installs the packages in MISSING, or says how to. Usage: install_missing LOG
+install_missing() {
     local log=$1
-    shift
+    [ "${#MISSING[@]}" -gt 0 ] || return 0
     command -v apt-get >/dev/null ||
-        die "these packages are needed and apt-get is not here to install them; install their equivalents by hand: $*"
+        die "these Debian packages are needed and there is no apt-get; install their equivalents by hand: ${MISSING[*]}"
     can_be_root ||
-        die "not root and sudo does not work; ask an administrator to run: apt-get install --no-install-recommends $*"
-    with_progress "installing Debian packages: $*" "$log" apt_install_refreshing "$@" ||
-        die "apt-get install failed (full output: $log); by hand: apt-get install --no-install-recommends $*"
+        die "not root and sudo does not work; ask an administrator to run: apt-get install --no-install-recommends ${MISSING[*]}"
+    with_progress "installing Debian packages: ${MISSING[*]}" "$log" apt_install_refreshing "${MISSING[@]}" ||
+        die "apt-get install failed (full output: $log); by hand: apt-get install --no-install-recommends ${MISSING[*]}"
+    MISSING=()
 }

@@ -39,11 +39,13 @@ find_process() {
     return 1
 }
 
-# True when no process PID is left; one that ended but was not yet collected by its parent counts as gone.
+# True when no process PID is left. One that ended but was not yet collected by its parent counts as gone, unless threads of
+# it are still at work.
 is_gone() {
-    local line
+    local line threads
     { read -r line <"/proc/$1/stat"; } 2>/dev/null || return 0
-    [[ ${line##*) } == Z* ]]
+    threads=("/proc/$1/task/"*)
+    [[ ${line##*) } == Z* && ${#threads[@]} -le 1 ]]
 }
 
 # Waits until PID is gone or SECONDS have passed. Usage: wait_gone LABEL PID LIMIT_S

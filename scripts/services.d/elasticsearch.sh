@@ -10,10 +10,11 @@ LIBRARY=$CACHE/elasticsearch-$VERSION
 LAUNCHER=$SCRIPTS/services.d/elasticsearch
 
 service_install() {
+    need_java
+    install_missing "$CACHE/apt.log"
     fetch_jars "$NAME" "$LIBRARY" "org.elasticsearch:elasticsearch:$VERSION" \
         "org.elasticsearch.plugin:transport-netty4-client:$VERSION" "org.elasticsearch.plugin:reindex-client:$VERSION"
     [ "$LIBRARY/classes/EsNode.class" -nt "$LAUNCHER/EsNode.java" ] && return
-    require_java
     with_progress "$NAME: compiling the launcher" "$LIBRARY/javac.log" \
         javac -d "$LIBRARY/classes" -cp "$LIBRARY/lib/*" "$LAUNCHER/EsNode.java"
 }

@@ -2,16 +2,16 @@
 PREFIX=EF_MARIADB
 DEFAULT_PORT=13307
 PROGRAM=mariadbd
+SERVER=/usr/sbin/mariadbd
 MARKER=--defaults-file=$DIR/my.cnf
 READY_LIMIT_S=120
 STOP_LIMIT_S=60
 source "$SCRIPTS/lib/sql_server.sh"
 
 service_install() {
-    local missing=()
-    command -v mariadb >/dev/null || missing+=(mariadb-client-core)
-    [ -x /usr/sbin/mariadbd ] || missing+=(mariadb-server-core)
-    if [ "${#missing[@]}" -gt 0 ]; then install_packages "$CACHE/apt.log" "${missing[@]}"; fi
+    need_program mariadb mariadb-client-core
+    [ -x "$SERVER" ] || MISSING+=(mariadb-server-core)
+    install_missing "$CACHE/apt.log"
 }
 
 write_config() {
@@ -22,14 +22,17 @@ innodb-log-file-size=256M
 C
 }
 
-init_data() {
-    mariadb-install-db "--defaults-file=$DIR/my.cnf" "--datadir=$1" --auth-root-authentication-method=normal --skip-test-db
-}
+# The initialisation program splits paths at spaces, so it gets none that the user chose: neither the settings file's nor a full one.
+init_data() (
+    local options=(--auth-root-authentication-method=normal --skip-test-db)
+    if [ "$(id -u)" -eq 0 ]; then options+=(--user=root); fi
+    cd "$(dirname "$1")" && mariadb-install-db --no-defaults "--datadir=./$(basename "$1")" "${options[@]}"
+)
 
 service_command() {
     local extra
     read -r -a extra <<<"$(setting ARGS '')"
-    COMMAND=(/usr/sbin/mariadbd "$MARKER" "--init-file=$DIR/init.sql" "${extra[@]}")
+    COMMAND=("$SERVER" "$MARKER" "--init-file=$DIR/init.sql" "${extra[@]}")
 }
 
 extra_privileges() { echo BINLOG MONITOR; }

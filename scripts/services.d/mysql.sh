@@ -10,18 +10,20 @@ STOP_LIMIT_S=60
 BASE=$CACHE/mysql-$VERSION
 source "$SCRIPTS/lib/sql_server.sh"
 
-require_libraries() {
-    local missing=()
-    command -v mariadb >/dev/null || missing+=(mariadb-client-core)
-    # mysqld is linked against these two.
-    /sbin/ldconfig -p | grep -q 'libaio\.so\.1 ' || missing+=(libaio1)
-    /sbin/ldconfig -p | grep -q 'libnuma\.so\.1 ' || missing+=(libnuma1)
-    if [ "${#missing[@]}" -gt 0 ]; then install_packages "$CACHE/apt.log" "${missing[@]}"; fi
+# mysqld is linked against libaio and libnuma.
+need_libraries() {
+    local known
+    known=$(/sbin/ldconfig -p)
+    [[ $known == *'libaio.so.1 '* ]] || MISSING+=(libaio1)
+    [[ $known == *'libnuma.so.1 '* ]] || MISSING+=(libnuma1)
 }
 
 service_install() {
     [ "$(uname -m)" = x86_64 ] || die "mysql: program files exist for x86_64 alone, this machine is $(uname -m)"
-    require_libraries
+    need_program mariadb mariadb-client-core
+    need_libraries
+    [ -d "$BASE" ] || need_java
+    install_missing "$CACHE/apt.log"
     [ -d "$BASE" ] && return
     rm -rf "$BASE.part"
     fetch_artifact mysql "$BASE.part" "$ARTIFACT"

@@ -2,7 +2,7 @@
 use crate::context::ConnectorContext;
 use crate::convert::{Converter, HeaderConverter, Predicate, Transform};
 use crate::error::{ConnectorError, ErrorClass, Result};
-use crate::position::{Offset, TopicPartition};
+use crate::position::{Offset, TaskId, TopicPartition};
 use crate::sink::{SinkConnector, SinkKind};
 use crate::source::{SourceConnector, SourceTask};
 use async_trait::async_trait;
@@ -85,6 +85,7 @@ pub trait DynSinkConnector: Send + Sync {
     async fn alter_offsets(
         &self,
         props: &Properties,
+        id: &TaskId,
         offsets: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<()>;
 }
@@ -115,9 +116,10 @@ impl<C: SinkConnector> DynSinkConnector for C {
     async fn alter_offsets(
         &self,
         props: &Properties,
+        id: &TaskId,
         offsets: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<()> {
-        SinkConnector::alter_offsets(self, &typed(props)?, offsets).await
+        SinkConnector::alter_offsets(self, &typed(props)?, id, offsets).await
     }
 }
 

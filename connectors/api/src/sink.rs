@@ -2,7 +2,7 @@
 use crate::context::{ConnectorContext, SinkContext};
 use crate::data::{Origin, Record};
 use crate::error::Result;
-use crate::position::{BatchId, ConsumedOffsets, Offset, TopicPartition, UnitId};
+use crate::position::{BatchId, ConsumedOffsets, Offset, TaskId, TopicPartition, UnitId};
 use crate::registry::{Guarantee, TaskConfig};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -26,10 +26,11 @@ pub trait SinkConnector: Send + Sync + 'static {
     /// Builds a task without I/O; its kind may depend on the configuration.
     fn task(&self, config: &Self::Config, task: TaskConfig) -> Result<SinkKind>;
     /// Offsets changed by a user on a stopped connector, for destinations that store them: written there in one
-    /// transaction that also raises the owner epoch. `None` removes the row. Other kinds: nothing to do.
+    /// transaction that also raises the owner epoch. `None` removes the row. `id` names group and connector (its task index is 0). Other kinds: nothing to do.
     fn alter_offsets(
         &self,
         config: &Self::Config,
+        id: &TaskId,
         offsets: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> impl Future<Output = Result<()>> + Send;
 }

@@ -18,7 +18,8 @@ as_root() {
 can_be_root() {
     [ "$(id -u)" -eq 0 ] && return
     command -v sudo >/dev/null || return 1
-    sudo -n true 2>/dev/null || { [ -t 0 ] && sudo -v; }
+    # sudo asks for a password on the terminal itself, whatever standard input is.
+    sudo -n true 2>/dev/null || { { : </dev/tty; } 2>/dev/null && sudo -v; }
 }
 
 apt_install() {

@@ -16,7 +16,7 @@ with_progress() {
     (
         trap - EXIT INT TERM
         close_inherited
-        while sleep 5 >/dev/null 2>&1 </dev/null; do say "$label ... $((SECONDS - began)) s"; done
+        while sleep 5 >/dev/null 2>&1; do say "$label ... $((SECONDS - began)) s"; done
     ) </dev/null >/dev/null &
     ticker=$!
     # shellcheck disable=SC2064  # the ticker of this call, not of a later one

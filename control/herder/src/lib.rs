@@ -1,1 +1,21 @@
 //! The single-owner loop that turns stored state into running tasks.
+//!
+//! State lives in Kafka's internal topics alone; the loop follows the config topic, plans with pure functions
+//! (`elasticflow-plan`) and drives the worker's task runner. REST sees a [`HerderHandle`]: reads come from memory,
+//! writes are answered once they are in the config topic.
+//!
+//! Absent on purpose: HTTP, connectors by name, the task loops themselves.
+mod admission;
+pub mod answer;
+mod command;
+mod error;
+mod handle;
+mod instant;
+mod options;
+pub mod ports;
+mod secrets;
+mod view;
+
+pub use error::HerderError;
+pub use handle::{HerderHandle, WorkerContext};
+pub use options::{ExactlyOnce, HerderOptions, HerderPorts, InternalTopic};

@@ -1,0 +1,67 @@
+//! Requests to the loop, each with the way back.
+use crate::answer::{ConfigPatch, ConnectorOffsets, ConnectorStatus, InitialState, OffsetChange, Put};
+use crate::error::HerderError;
+use elasticflow_config::Properties;
+use tokio::sync::oneshot;
+
+/// Way back to the caller.
+pub(crate) type Answer<T> = oneshot::Sender<Result<T, HerderError>>;
+
+/// How a configuration comes in.
+#[derive(Debug)]
+pub(crate) enum PutKind {
+    /// POST: refused when the connector exists.
+    Create(InitialState),
+    /// PUT: creates or replaces.
+    Put,
+    /// PATCH on a configuration that was read at this revision; refused when another one is stored by then.
+    Patched {
+        /// Configuration that the patch was laid over.
+        base: Properties,
+    },
+}
+
+/// Parts of a connector to restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Restart {
+    /// Tasks too.
+    pub(crate) include_tasks: bool,
+    /// Only what has failed.
+    pub(crate) only_failed: bool,
+}
+
+/// What the loop is asked to do; everything that only reads is answered from the view instead.
+pub(crate) enum Command {
+    /// Stores a validated configuration.
+    Put { name: String, config: Properties, kind: PutKind, answer: Answer<Put> },
+    /// Deletes a connector.
+    Delete { name: String, answer: Answer<()> },
+    /// Sets the target state.
+    Target { name: String, state: InitialState, answer: Answer<()> },
+    /// Restarts a connector, with or without tasks; the status is that of the plan.
+    Restart { name: String, restart: Restart, answer: Answer<ConnectorStatus> },
+    /// Restarts one task.
+    RestartTask { name: String, task: u32, answer: Answer<()> },
+    /// Forgets the topics in use.
+    ResetTopics { name: String, answer: Answer<()> },
+    /// Reads committed positions.
+    Offsets { name: String, answer: Answer<ConnectorOffsets> },
+    /// Alters positions, or forgets all of them.
+    AlterOffsets { name: String, changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
+    /// The stored configuration with secrets, for the patch that is laid over it.
+    StoredConfig { name: String, answer: Answer<Option<Properties>> },
+    /// Asks for a new plan of a connector's tasks.
+    Replan { name: String },
+}
+
+/// A patch laid over a configuration.
+pub(crate) fn patched(base: &Properties, patch: &ConfigPatch) -> Properties {
+    let mut merged = base.clone();
+    for (key, value) in patch {
+        match value {
+            Some(value) => merged.0.insert(key.clone(), value.clone()),
+            None => merged.0.remove(key),
+        };
+    }
+    merged
+}

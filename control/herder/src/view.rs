@@ -1,0 +1,48 @@
+//! What readers see: a copy of the herder's state in the shape of answers, written by the loop alone.
+use crate::answer::{ConnectorKind, Health, HealthState, PartStatus};
+use elasticflow_config::Properties;
+use parking_lot::RwLock;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One connector as readers see it. Secrets are hidden already where the worker hides them.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectorView {
+    /// Configuration for answers.
+    pub(crate) config: Properties,
+    /// Kind.
+    pub(crate) kind: ConnectorKind,
+    /// Task configurations for answers.
+    pub(crate) tasks: Vec<Properties>,
+    /// Status of the connector; `None` until the first one is known.
+    pub(crate) status: Option<PartStatus>,
+    /// Statuses of tasks by index.
+    pub(crate) task_statuses: BTreeMap<u32, PartStatus>,
+    /// Topics in use since creation or reset.
+    pub(crate) topics: BTreeSet<String>,
+}
+
+/// Everything that reads are answered from.
+#[derive(Debug)]
+pub(crate) struct View {
+    /// Connectors by name.
+    pub(crate) connectors: RwLock<BTreeMap<String, ConnectorView>>,
+    /// How the worker is.
+    pub(crate) health: RwLock<Health>,
+    /// The cluster's id, once Kafka has told it.
+    pub(crate) cluster_id: RwLock<String>,
+}
+
+impl View {
+    /// A worker that has just begun to start.
+    pub(crate) fn starting(now_ms: i64) -> Self {
+        Self {
+            connectors: RwLock::default(),
+            health: RwLock::new(Health {
+                state: HealthState::Starting,
+                reason: "initializing and reading to the end of internal topics".to_owned(),
+                since_ms: now_ms,
+            }),
+            cluster_id: RwLock::default(),
+        }
+    }
+}

@@ -105,6 +105,8 @@ pub struct KeyDef {
     pub importance: Importance,
     /// Section of the option table.
     pub group: &'static str,
+    /// Place within the section of a form; `None` counts from 0 in the order of the declaration.
+    pub order: Option<i32>,
     /// Name in a form.
     pub display: &'static str,
     /// Width in a form.
@@ -118,6 +120,9 @@ pub struct KeyDef {
 }
 
 impl KeyDef {
+    /// Section of keys that name none: a heading of option tables, no section at all in Connect's answers.
+    pub const NO_GROUP: &str = "General";
+
     /// A key of the type `T`: required, unless `T` is an `Option`.
     pub fn new<T: ConfigValue>(name: &'static str, doc_lines: &[&str]) -> Self {
         let doc = doc_lines.iter().map(|l| l.trim()).collect::<Vec<_>>().join(" ");
@@ -129,7 +134,8 @@ impl KeyDef {
             default: None,
             required: !T::OPTIONAL,
             importance: Importance::Medium,
-            group: "General",
+            group: Self::NO_GROUP,
+            order: None,
             display: name,
             width: Width::None,
             dependents: &[],
@@ -157,6 +163,13 @@ impl KeyDef {
     #[must_use]
     pub fn group(mut self, group: &'static str) -> Self {
         self.group = group;
+        self
+    }
+
+    /// Sets the place within the section of a form.
+    #[must_use]
+    pub fn order(mut self, order: i32) -> Self {
+        self.order = Some(order);
         self
     }
 

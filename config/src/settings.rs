@@ -1,5 +1,6 @@
 //! Typed settings: declared once, parsed with every error at once.
-use crate::key::{KeyDef, KeyType, Validity};
+use crate::check::check_validity;
+use crate::key::{KeyDef, KeyType};
 use crate::properties::Properties;
 use crate::report::ValidationReport;
 use crate::value::ConfigValue;
@@ -51,12 +52,11 @@ impl Reader<'_> {
         }
         let Some(text) = self.properties.value(key).or(def.default) else {
             if def.required {
-                self.report
-                    .error(key, format!("Missing required configuration \"{key}\" which has no default value."));
+                self.report.error(key, format!("Missing required configuration \"{key}\" which has no default value."));
             }
             return T::absent();
         };
-        let outcome = T::read(text).and_then(|value| check(def, text).map(|()| value));
+        let outcome = T::read(text).and_then(|value| check_validity(def, text).map(|()| value));
         outcome.map_err(|reason| self.report.invalid(key, shown(def, text), &reason)).ok()
     }
 }
@@ -64,20 +64,6 @@ impl Reader<'_> {
 /// A secret's text never reaches a message.
 fn shown<'a>(def: &KeyDef, text: &'a str) -> &'a str {
     if def.kind == KeyType::Password { crate::Secret::HIDDEN } else { text }
-}
-
-fn check(def: &KeyDef, text: &str) -> Result<(), String> {
-    match def.valid {
-        Validity::Any | Validity::OneOf([]) => Ok(()),
-        Validity::Range(least, most) => match text.trim().parse::<f64>() {
-            Ok(n) if n < least => Err(format!("Value must be at least {least}")),
-            Ok(n) if n > most => Err(format!("Value must be no more than {most}")),
-            _ => Ok(()),
-        },
-        Validity::OneOf(words) if words.iter().any(|w| w.eq_ignore_ascii_case(text.trim())) => Ok(()),
-        Validity::OneOf(words) => Err(format!("String must be one of: {}", words.join(", "))),
-        Validity::Check(function) => function(text),
-    }
 }
 
 /// Declares typed settings.

@@ -124,4 +124,8 @@ pub struct Origin {
     pub key: Option<Bytes>,
     /// Value bytes as read.
     pub value: Option<Bytes>,
+    /// Headers as read.
+    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    /// Timestamp as read, milliseconds since 1970 UTC.
+    pub timestamp_ms: Option<i64>,
 }

@@ -205,13 +205,27 @@ impl PluginEntry {
         }
     }
 
-    /// Whether it answers to a name: its class, the class's simple name (as Connect allows), an alias.
+    /// Whether it answers to a name: its class, the class's simple name with or without the word for its kind (as Connect
+    /// allows: `FileStreamSource`, `Json`), an alias. An inner class is named with its outer one: `Cast$Key`.
     pub fn answers_to(&self, name: &str) -> bool {
-        self.class == name || self.simple_name() == name || self.aliases.contains(&name)
+        let simple = self.simple_name();
+        self.class == name || simple == name || self.aliases.contains(&name) || self.pruned_names(simple).any(|p| p == name)
     }
 
     fn simple_name(&self) -> &'static str {
-        self.class.rsplit(['.', '$']).next().unwrap_or(self.class)
+        self.class.rsplit('.').next().unwrap_or(self.class)
+    }
+
+    /// The simple name less the word for the kind.
+    fn pruned_names(&self, simple: &'static str) -> impl Iterator<Item = &'static str> {
+        let words: &[&str] = match self.kind() {
+            PluginKind::Source | PluginKind::Sink => &["Connector"],
+            PluginKind::Converter => &["Converter"],
+            PluginKind::HeaderConverter => &["HeaderConverter", "Converter"],
+            PluginKind::Transformation => &["Transformation"],
+            PluginKind::Predicate => &["Predicate"],
+        };
+        words.iter().filter_map(move |word| simple.strip_suffix(word)).filter(|pruned| !pruned.is_empty())
     }
 }
 

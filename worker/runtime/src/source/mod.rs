@@ -1,0 +1,8 @@
+//! The source loop.
+use crate::error::TaskError;
+use crate::supervise::Supervision;
+use std::sync::Arc;
+
+pub(crate) async fn run(_: Arc<Supervision>) -> Result<(), TaskError> {
+    Err(TaskError::Config("source tasks are not part of this build".to_owned()))
+}

@@ -1,0 +1,214 @@
+//! One supervisor a task: starts instances, answers their end, reports states. The only home of spawned tasks.
+//!
+//! An instance that fails is dropped and never repaired; what follows is decided by the class of its error alone
+//! ([`crate::policy`]). A panic ends the instance that panicked and nothing else.
+use crate::error::TaskError;
+use crate::event::{Happening, TaskEvent, TaskState};
+use crate::metrics::TaskMetrics;
+use crate::policy::{Streak, Verdict, decide};
+use crate::runtime::StopOutcome;
+use crate::services::Services;
+use crate::spec::{TaskKind, TaskSpec};
+use crate::{sink, source};
+use elasticflow_api::ErrorClass;
+use parking_lot::Mutex;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// A task under supervision.
+pub(crate) struct Supervised {
+    task: Arc<Supervision>,
+    paused: watch::Sender<bool>,
+    join: JoinHandle<()>,
+}
+
+/// What supervisor, instance and handle share.
+pub(crate) struct Supervision {
+    pub(crate) spec: TaskSpec,
+    pub(crate) services: Arc<Services>,
+    pub(crate) metrics: Arc<TaskMetrics>,
+    /// Soft stop.
+    pub(crate) stop: CancellationToken,
+    /// Target state.
+    pub(crate) paused: watch::Receiver<bool>,
+    state: Mutex<TaskState>,
+}
+
+/// A spawned task that ends with its owner.
+pub(crate) struct Owned<T>(JoinHandle<T>);
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl<T> Owned<T> {
+    /// Waits for its end; a panic is its error.
+    pub(crate) async fn join(&mut self) -> Result<T, TaskError> {
+        (&mut self.0).await.map_err(|e| match e.try_into_panic() {
+            Ok(panic) => TaskError::Panic(panic_text(panic.as_ref())),
+            Err(_) => TaskError::Bug("the task was cancelled".to_owned()),
+        })
+    }
+}
+
+/// Spawns a part of a task.
+pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Owned<T> {
+    Owned(tokio::spawn(future))
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+}
+
+/// Starts a supervisor.
+pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
+    let (paused, watched) = watch::channel(spec.paused);
+    let metrics = Arc::new(TaskMetrics::new(spec.id.clone(), spec.kind));
+    let task = Arc::new(Supervision {
+        spec,
+        services,
+        metrics,
+        stop: CancellationToken::new(),
+        paused: watched,
+        state: Mutex::new(TaskState::Restarting { trace: String::new() }),
+    });
+    let join = tokio::spawn(run(Arc::clone(&task)));
+    Supervised { task, paused, join }
+}
+
+impl Supervised {
+    pub(crate) fn runs(&self) -> bool {
+        !self.join.is_finished()
+    }
+    pub(crate) fn state(&self) -> TaskState {
+        self.task.state.lock().clone()
+    }
+    pub(crate) fn metrics(&self) -> Arc<TaskMetrics> {
+        Arc::clone(&self.task.metrics)
+    }
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.send_replace(paused);
+    }
+
+    /// Soft, then hard.
+    pub(crate) async fn stop(mut self, graceful: Duration) -> StopOutcome {
+        if !self.runs() {
+            return StopOutcome::NotRunning;
+        }
+        self.task.stop.cancel();
+        let too_late = self.task.services.options.clock.sleep(graceful);
+        tokio::select! {
+            biased;
+            _ = &mut self.join => StopOutcome::Soft,
+            () = too_late => {
+                self.join.abort();
+                tracing::warn!(task = %self.task.spec.id, "the task did not stop in time and is abandoned");
+                self.task.report(TaskState::Stopped);
+                StopOutcome::Hard
+            }
+        }
+    }
+}
+
+impl Supervision {
+    /// Reports a state, once per change.
+    pub(crate) fn report(&self, state: TaskState) {
+        {
+            let mut current = self.state.lock();
+            if *current == state {
+                return;
+            }
+            current.clone_from(&state);
+        }
+        self.happened(Happening::State(state));
+    }
+
+    /// Reports anything.
+    pub(crate) fn happened(&self, what: Happening) {
+        let event = TaskEvent { id: self.spec.id.clone(), generation: self.spec.generation, what };
+        (self.services.options.events)(event);
+    }
+
+    /// Whether the target state is PAUSED.
+    pub(crate) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// RUNNING or PAUSED, as the target state says.
+    pub(crate) fn report_target(&self) {
+        self.report(if self.is_paused() { TaskState::Paused } else { TaskState::Running });
+    }
+}
+
+async fn run(task: Arc<Supervision>) {
+    let clock = Arc::clone(&task.services.options.clock);
+    let mut failures = 0u32;
+    let mut since = clock.monotonic();
+    loop {
+        let commits = task.metrics.transactions.value();
+        let Err(error) = instance(&task).await else {
+            return task.report(TaskState::Stopped);
+        };
+        if task.stop.is_cancelled() {
+            tracing::warn!(task = %task.spec.id, error = %error.trace(&task.spec.id), "the task ended with an error while it stopped");
+            return task.report(TaskState::Stopped);
+        }
+        if failures == 0 || task.metrics.transactions.value() > commits {
+            (failures, since) = (0, clock.monotonic());
+        }
+        failures += 1;
+        let streak = Streak { failures, lasting: clock.monotonic().saturating_sub(since) };
+        let Some(wait) = answer(&task, &error, streak).await else { return };
+        task.metrics.restarts.add(1);
+        tokio::select! {
+            biased;
+            () = task.stop.cancelled() => return task.report(TaskState::Stopped),
+            () = clock.sleep(wait) => {}
+        }
+    }
+}
+
+/// Runs one instance to its end.
+async fn instance(task: &Arc<Supervision>) -> Result<(), TaskError> {
+    let own = Arc::clone(task);
+    let mut running = match task.spec.kind {
+        TaskKind::Source => spawn(async move { source::run(own).await }),
+        TaskKind::Sink => spawn(async move { sink::run(own).await }),
+    };
+    running.join().await?
+}
+
+/// What follows an error: `Some(wait)` before a new instance, `None` when this was the last.
+async fn answer(task: &Supervision, error: &TaskError, streak: Streak) -> Option<Duration> {
+    let options = &task.services.options;
+    let class = error.class();
+    task.metrics.errors_of(class).add(1);
+    let verdict = decide(class, streak, &options.restart, options.random.unit());
+    let trace = error.trace(&task.spec.id);
+    match verdict {
+        Verdict::Restart(wait) => {
+            let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            tracing::warn!(task = %task.spec.id, error = %trace, failures = streak.failures, wait_ms, "the task failed and is started again");
+            task.report(TaskState::Restarting { trace });
+            Some(wait)
+        }
+        Verdict::Reconsider(wait) if options.assignment.current(&task.spec.id, task.spec.generation).await => Some(wait),
+        Verdict::Reconsider(_) => {
+            task.report(TaskState::Fenced);
+            None
+        }
+        Verdict::Fail => {
+            let loud = matches!(class, ErrorClass::Bug);
+            tracing::error!(task = %task.spec.id, error = %trace, bug = loud, "the task failed; it runs again only when it is restarted");
+            task.report(TaskState::Failed { trace });
+            None
+        }
+    }
+}

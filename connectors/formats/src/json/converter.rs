@@ -1,0 +1,162 @@
+//! The converter itself: its keys, its ways of writing and reading.
+use crate::error::{FormatError, converter_stage};
+use crate::json::cursor::Cursor;
+use crate::json::envelope::Envelopes;
+use crate::json::plan::{DecimalStyle, Plans, Style};
+use crate::json::reader::Reader;
+use crate::json::schema_reader::read_schema;
+use crate::json::write_schemaless;
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use elasticflow_api::convert::{Converter, DecodeError, EncodeError};
+use elasticflow_api::data::{Datum, Headers, Value};
+use elasticflow_api::error::Stage;
+use elasticflow_api::{ConnectorError, ErrorClass, Result};
+use std::sync::Arc;
+
+elasticflow_config::choice! {
+    /// How decimals are written.
+    pub enum DecimalFormat {
+        /// Base64 of the unscaled bytes.
+        Base64 = "BASE64",
+        /// Plain numbers.
+        Numeric = "NUMERIC",
+    }
+}
+
+elasticflow_config::settings! {
+    /// Settings of `JsonConverter`.
+    pub struct JsonConfig {
+        /// Whether keys or values or headers are converted; set by the framework.
+        "converter.type" => converter_type: String { importance: Low },
+        /// Whether every message carries its schema: `{"schema":…,"payload":…}`.
+        "schemas.enable" => schemas_enable: bool {
+            default: "true", importance: High, group: "Schemas", width: Width::Medium, display: "Enable Schemas"
+        },
+        /// Most schemas that are kept prepared.
+        "schemas.cache.size" => schemas_cache_size: usize {
+            default: "1000", importance: High, group: "Schemas", width: Width::Medium, display: "Schema Cache Size"
+        },
+        /// Reading only: this schema, as JSON, is that of every message, and the messages are bare payloads.
+        "schema.content" => schema_content: Option<String> {
+            importance: High, group: "Schemas", width: Width::Medium, display: "Schema Content"
+        },
+        /// Writing only: decimals as BASE64 text of the unscaled bytes, or NUMERIC.
+        "decimal.format" => decimal_format: DecimalFormat {
+            default: "BASE64", importance: Low, group: "Serialization", width: Width::Medium, display: "Decimal Format"
+        },
+        /// Whether a null takes the default of its field.
+        "replace.null.with.default" => replace_null_with_default: bool {
+            default: "true", importance: Low, group: "Serialization", width: Width::Medium,
+            display: "Replace null with default"
+        },
+    }
+}
+
+/// `org.apache.kafka.connect.json.JsonConverter`.
+pub struct JsonConverter {
+    stage: Stage,
+    schemas: bool,
+    plans: Plans,
+    envelopes: Envelopes,
+    content: Option<Arc<Reader>>,
+}
+
+impl JsonConverter {
+    /// A converter of keys or of values.
+    ///
+    /// # Errors
+    /// `schema.content` that is no schema.
+    pub fn new(config: &JsonConfig, is_key: bool) -> Result<Self> {
+        let replace_null_with_default = config.replace_null_with_default;
+        let decimal = match config.decimal_format {
+            DecimalFormat::Base64 => DecimalStyle::Base64,
+            DecimalFormat::Numeric => DecimalStyle::Number,
+        };
+        let style = Style { decimal, replace_null_with_default, ..Style::CONNECT };
+        let content = match &config.schema_content {
+            Some(json) if !json.is_empty() => {
+                let schema = read_schema(&Bytes::copy_from_slice(json.as_bytes())).map_err(|e| content_error(&e))?;
+                Some(Arc::new(Reader::new(&schema, replace_null_with_default)))
+            }
+            _ => None,
+        };
+        Ok(Self {
+            stage: converter_stage(is_key),
+            schemas: config.schemas_enable,
+            plans: Plans::new(style, config.schemas_cache_size),
+            envelopes: Envelopes::new(config.schemas_cache_size, replace_null_with_default),
+            content,
+        })
+    }
+
+    /// Appends the JSON of a datum; false is a Kafka null.
+    ///
+    /// # Errors
+    /// The value does not fit its schema.
+    pub fn write(&self, datum: &Datum, out: &mut BytesMut) -> Result<bool, FormatError> {
+        let Some(schema) = &datum.schema else {
+            if datum.value == Value::Null {
+                return Ok(false);
+            }
+            if !self.schemas {
+                return write_schemaless(&datum.value, self.plans.style(), out).map(|()| true);
+            }
+            out.extend_from_slice(b"{\"schema\":null,\"payload\":");
+            write_schemaless(&datum.value, self.plans.style(), out)?;
+            out.extend_from_slice(b"}");
+            return Ok(true);
+        };
+        let plan = self.plans.of(schema)?;
+        if self.schemas { plan.write_with_schema(&datum.value, out) } else { plan.write(&datum.value, out) }?;
+        Ok(true)
+    }
+
+    /// Reads a datum; texts share the bytes.
+    ///
+    /// # Errors
+    /// The bytes are not JSON, or do not fit their schema.
+    pub fn read(&self, bytes: Option<&Bytes>) -> Result<Datum, FormatError> {
+        const NONE: Datum = Datum { schema: None, value: Value::Null };
+        let Some(bytes) = bytes else { return Ok(NONE) };
+        if let Some(reader) = &self.content {
+            let mut cursor = Cursor::new(bytes);
+            if cursor.at_end() {
+                return Ok(NONE);
+            }
+            return Ok(Datum { value: reader.read(&mut cursor)?, schema: Some(Arc::clone(&reader.schema)) });
+        }
+        if self.schemas {
+            return self.envelopes.read(bytes);
+        }
+        let mut cursor = Cursor::new(bytes);
+        if cursor.at_end() {
+            return Ok(NONE);
+        }
+        Ok(Datum { schema: None, value: cursor.value()? })
+    }
+}
+
+fn content_error(error: &FormatError) -> ConnectorError {
+    ConnectorError {
+        class: ErrorClass::Config,
+        code: "JSON-0001",
+        message: format!("schema.content is not a schema as JsonConverter writes it: {error}"),
+        source: None,
+    }
+}
+
+#[async_trait]
+impl Converter for JsonConverter {
+    fn encode(&self, _: &str, datum: &Datum, _: &mut Headers, out: &mut BytesMut) -> Result<bool, EncodeError> {
+        let start = out.len();
+        self.write(datum, out).map_err(|error| {
+            out.truncate(start);
+            EncodeError::Record(error.at(self.stage))
+        })
+    }
+
+    fn decode(&self, _: &str, bytes: Option<&Bytes>, _: &Headers) -> Result<Datum, DecodeError> {
+        self.read(bytes).map_err(|error| DecodeError::Record(error.at(self.stage)))
+    }
+}

@@ -1,0 +1,550 @@
+//! JSON bytes to values, one pass, no tree, texts as slices of the input.
+//!
+//! Accepts what Connect's reader accepts: leading zeros, a byte-order mark, anything after the first value. Nesting is
+//! bounded; malformed input is an error with its place and nothing of its contents.
+use bytes::Bytes;
+use elasticflow_api::data::{Text, Value};
+use std::collections::HashSet;
+
+/// Deepest nesting that is read.
+pub const DEPTH_MAX: u32 = 512;
+/// Objects with more members look for repeated names with a set instead of pair by pair.
+const FEW_MEMBERS: usize = 16;
+
+/// The bytes are not JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{problem} at byte {at}")]
+pub struct Malformed {
+    /// What is wrong.
+    pub problem: &'static str,
+    /// Where.
+    pub at: usize,
+}
+
+/// The kind of a JSON value, told from its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are JSON's")]
+pub enum Token {
+    Null,
+    Boolean,
+    Number,
+    String,
+    Array,
+    Object,
+}
+
+/// A number as written.
+#[derive(Debug, Clone, Copy)]
+pub struct Number<'a> {
+    /// Sign, digits, point, exponent.
+    pub text: &'a str,
+    /// Whether there is neither point nor exponent.
+    pub integral: bool,
+}
+
+impl Number<'_> {
+    /// The integer part modulo 2^64, fractions cut.
+    pub fn wrapping_i64(&self) -> i64 {
+        let unsigned = self.text.trim_start_matches('-');
+        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
+        let negative_exponent = exponent.starts_with('-');
+        let exponent = exponent.parse::<i64>().unwrap_or(if negative_exponent { i64::MIN / 2 } else { i64::MAX / 2 });
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let kept = exponent.saturating_add(i64::try_from(whole.len()).unwrap_or(i64::MAX));
+        let digits = whole.bytes().chain(fraction.bytes());
+        let kept_digits = usize::try_from(kept.max(0)).unwrap_or(usize::MAX);
+        let add = |n: u64, digit: u8| n.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')));
+        let mut n = digits.take(kept_digits).fold(0_u64, add);
+        let missing = kept_digits.saturating_sub(whole.len() + fraction.len());
+        // 10^64 is a multiple of 2^64.
+        for _ in 0..missing.min(64) {
+            n = n.wrapping_mul(10);
+        }
+        let n = n.cast_signed();
+        if self.text.starts_with('-') { n.wrapping_neg() } else { n }
+    }
+
+    /// The nearest double, without negative zero, as Java's `BigDecimal` has none.
+    pub fn f64(&self) -> f64 {
+        self.text.parse::<f64>().unwrap_or(0.0) + 0.0
+    }
+
+    /// The nearest float.
+    pub fn f32(&self) -> f32 {
+        self.text.parse::<f32>().unwrap_or(0.0) + 0.0
+    }
+}
+
+/// A place in JSON bytes.
+pub struct Cursor<'a> {
+    bytes: &'a Bytes,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Cursor<'a> {
+    /// At the first value; a byte-order mark is skipped.
+    pub fn new(bytes: &'a Bytes) -> Self {
+        let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+        Self { bytes, at, depth: DEPTH_MAX }
+    }
+
+    /// Index of the next byte.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+
+    /// Moves on to a place that is known to begin a token.
+    pub(crate) fn jump(&mut self, at: usize) {
+        self.at = at;
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.at).copied()
+    }
+
+    fn malformed<T>(&self, problem: &'static str) -> Result<T, Malformed> {
+        Err(Malformed { problem, at: self.at })
+    }
+
+    /// Skips blanks and says whether nothing is left.
+    pub fn at_end(&mut self) -> bool {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.at += 1;
+        }
+        self.at >= self.bytes.len()
+    }
+
+    /// Skips blanks and tells the kind of the next value.
+    pub fn token(&mut self) -> Result<Token, Malformed> {
+        if self.at_end() {
+            return self.malformed("the text ends where a value is expected");
+        }
+        Ok(match self.peek() {
+            Some(b'"') => Token::String,
+            Some(b'{') => Token::Object,
+            Some(b'[') => Token::Array,
+            Some(b'0'..=b'9' | b'-') => Token::Number,
+            Some(b't' | b'f') => Token::Boolean,
+            Some(b'n') => Token::Null,
+            _ => return self.malformed("no JSON value begins so"),
+        })
+    }
+
+    /// Takes one byte after blanks, if it is the next.
+    pub fn take(&mut self, byte: u8) -> bool {
+        let there = !self.at_end() && self.peek() == Some(byte);
+        self.at += usize::from(there);
+        there
+    }
+
+    fn expect(&mut self, byte: u8, problem: &'static str) -> Result<(), Malformed> {
+        if self.take(byte) { Ok(()) } else { self.malformed(problem) }
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<(), Malformed> {
+        let end = self.at + word.len();
+        if self.bytes.get(self.at..end) != Some(word.as_bytes()) {
+            return self.malformed("neither true, false nor null");
+        }
+        if self.bytes.get(end).is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'$' | 0x80..)) {
+            return self.malformed("neither true, false nor null");
+        }
+        self.at = end;
+        Ok(())
+    }
+
+    /// Reads `null`.
+    pub fn null(&mut self) -> Result<(), Malformed> {
+        self.word("null")
+    }
+
+    /// Reads `true` or `false`.
+    pub fn boolean(&mut self) -> Result<bool, Malformed> {
+        let value = self.peek() == Some(b't');
+        self.word(if value { "true" } else { "false" })?;
+        Ok(value)
+    }
+
+    fn digits(&mut self) -> usize {
+        let start = self.at;
+        while let Some(b'0'..=b'9') = self.peek() {
+            self.at += 1;
+        }
+        self.at - start
+    }
+
+    /// Reads a number.
+    pub fn number(&mut self) -> Result<Number<'a>, Malformed> {
+        let start = self.at;
+        self.at += usize::from(self.peek() == Some(b'-'));
+        if self.digits() == 0 {
+            return self.malformed("a number without digits");
+        }
+        let mut integral = true;
+        if self.peek() == Some(b'.') {
+            integral = false;
+            self.at += 1;
+            if self.digits() == 0 {
+                return self.malformed("a number without digits after the point");
+            }
+        }
+        if let Some(b'e' | b'E') = self.peek() {
+            integral = false;
+            self.at += 1;
+            self.at += usize::from(matches!(self.peek(), Some(b'+' | b'-')));
+            if self.digits() == 0 {
+                return self.malformed("a number without digits in the exponent");
+            }
+        }
+        if !matches!(self.peek(), None | Some(b' ' | b'\n' | b'\r' | b'\t' | b',' | b']' | b'}')) {
+            return self.malformed("a number goes on with something else");
+        }
+        let text = self.bytes.get(start..self.at).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or("0");
+        Ok(Number { text, integral })
+    }
+
+    /// Reads a text; a slice of the input where it has no escapes.
+    pub fn text(&mut self) -> Result<Text, Malformed> {
+        match self.raw_text()? {
+            (range, false) => self.plain(range),
+            (range, true) => self.unescaped(range).map(Text::from),
+        }
+    }
+
+    fn plain(&self, range: std::ops::Range<usize>) -> Result<Text, Malformed> {
+        let at = range.start;
+        Text::try_from(self.bytes.slice(range)).map_err(|_| Malformed { problem: "a text that is not UTF-8", at })
+    }
+
+    /// The place of a text between its quotes, and whether it has escapes.
+    fn raw_text(&mut self) -> Result<(std::ops::Range<usize>, bool), Malformed> {
+        self.expect(b'"', "a text must begin with a quote")?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = self.bytes.get(self.at..).unwrap_or_default();
+            let Some(step) = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1F)) else {
+                self.at = self.bytes.len();
+                return self.malformed("the text ends inside quotes");
+            };
+            self.at += step;
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok((start..self.at - 1, escaped));
+                }
+                Some(b'\\') => {
+                    escaped = true;
+                    self.at += 2;
+                }
+                _ => return self.malformed("a control character inside quotes"),
+            }
+        }
+    }
+
+    fn unescaped(&self, range: std::ops::Range<usize>) -> Result<String, Malformed> {
+        let start = range.start;
+        let bad = |problem| Malformed { problem, at: start };
+        let raw = self.bytes.get(range).unwrap_or_default();
+        let mut rest = std::str::from_utf8(raw).map_err(|_| bad("a text that is not UTF-8"))?;
+        let mut out = String::with_capacity(rest.len());
+        while let Some((plain, escape)) = rest.split_once('\\') {
+            out.push_str(plain);
+            let mut characters = escape.chars();
+            match characters.next() {
+                Some(c @ ('"' | '\\' | '/')) => out.push(c),
+                Some('b') => out.push('\u{8}'),
+                Some('f') => out.push('\u{c}'),
+                Some('n') => out.push('\n'),
+                Some('r') => out.push('\r'),
+                Some('t') => out.push('\t'),
+                Some('u') => {
+                    let (character, after) = unicode_escape(characters.as_str())
+                        .ok_or_else(|| bad("\\u without four hexadecimal digits"))?;
+                    out.push(character);
+                    rest = after;
+                    continue;
+                }
+                _ => return Err(bad("an unknown escape")),
+            }
+            rest = characters.as_str();
+        }
+        out.push_str(rest);
+        Ok(out)
+    }
+
+    /// Reads any value: integers as int64, other numbers as float64, objects as maps, the last of repeated members.
+    pub fn value(&mut self) -> Result<Value, Malformed> {
+        Ok(match self.token()? {
+            Token::String => Value::String(self.text()?),
+            Token::Number => {
+                let number = self.number()?;
+                if number.integral { Value::Int64(number.wrapping_i64()) } else { Value::Float64(number.f64()) }
+            }
+            Token::Boolean => Value::Boolean(self.boolean()?),
+            Token::Null => {
+                self.null()?;
+                Value::Null
+            }
+            Token::Array => {
+                let mut values = Vec::new();
+                self.array(|cursor| {
+                    values.push(cursor.value()?);
+                    Ok::<_, Malformed>(())
+                })?;
+                Value::Array(values)
+            }
+            Token::Object => {
+                let mut entries = Vec::new();
+                self.object(|cursor, name| {
+                    entries.push((Value::String(name.owned(cursor)?), cursor.value()?));
+                    Ok::<_, Malformed>(())
+                })?;
+                Value::Map(last_of_each(entries))
+            }
+        })
+    }
+
+    /// Passes over any value, checking it.
+    pub fn skip(&mut self) -> Result<(), Malformed> {
+        match self.token()? {
+            Token::String => {
+                let (range, escaped) = self.raw_text()?;
+                if escaped {
+                    return self.unescaped(range).map(drop);
+                }
+                let at = range.start;
+                let raw = self.bytes.get(range).unwrap_or_default();
+                std::str::from_utf8(raw).map_err(|_| Malformed { problem: "a text that is not UTF-8", at })?;
+                Ok(())
+            }
+            Token::Number => self.number().map(drop),
+            Token::Boolean => self.boolean().map(drop),
+            Token::Null => self.null(),
+            Token::Array => self.array(|cursor| cursor.skip()),
+            Token::Object => self.object(|cursor, _| cursor.skip()),
+        }
+    }
+
+    fn deeper(&mut self) -> Result<(), Malformed> {
+        match self.depth.checked_sub(1) {
+            Some(depth) => {
+                self.depth = depth;
+                Ok(())
+            }
+            None => self.malformed("nested too deeply"),
+        }
+    }
+
+    /// Reads an array; `item` reads one item.
+    pub fn array<E: From<Malformed>>(&mut self, mut item: impl FnMut(&mut Self) -> Result<(), E>) -> Result<(), E> {
+        self.expect(b'[', "an array must begin with a bracket")?;
+        self.deeper()?;
+        if !self.take(b']') {
+            loop {
+                item(self)?;
+                if self.take(b']') {
+                    break;
+                }
+                self.expect(b',', "items of an array must be separated by commas")?;
+            }
+        }
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// Reads an object; `member` reads the value of one member.
+    pub fn object<E: From<Malformed>>(
+        &mut self,
+        mut member: impl FnMut(&mut Self, &Name) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.expect(b'{', "an object must begin with a brace")?;
+        self.deeper()?;
+        if !self.take(b'}') {
+            loop {
+                if self.at_end() {
+                    return Err(self.malformed::<()>("the text ends inside an object").unwrap_err().into());
+                }
+                let (range, escaped) = self.raw_text()?;
+                self.expect(b':', "a member's name must be followed by a colon")?;
+                member(self, &Name { range, escaped })?;
+                if self.take(b'}') {
+                    break;
+                }
+                self.expect(b',', "members of an object must be separated by commas")?;
+            }
+        }
+        self.depth += 1;
+        Ok(())
+    }
+}
+
+/// The name of a member, still in place.
+pub struct Name {
+    range: std::ops::Range<usize>,
+    escaped: bool,
+}
+
+impl Name {
+    /// The bytes between the quotes, if they have no escapes.
+    pub fn plain<'a>(&self, cursor: &Cursor<'a>) -> Option<&'a [u8]> {
+        if self.escaped { None } else { cursor.bytes.get(self.range.clone()) }
+    }
+
+    /// The name as a text of its own.
+    pub fn owned(&self, cursor: &Cursor<'_>) -> Result<Text, Malformed> {
+        match self.escaped {
+            false => cursor.plain(self.range.clone()),
+            true => cursor.unescaped(self.range.clone()).map(Text::from),
+        }
+    }
+}
+
+/// Reads four digits, and the second half of a pair; a lone half becomes U+FFFD, since texts are UTF-8.
+fn unicode_escape(text: &str) -> Option<(char, &str)> {
+    let (unit, rest) = hex_unit(text)?;
+    if !(0xD800..0xE000).contains(&unit) {
+        return Some((char::from_u32(unit)?, rest));
+    }
+    if unit < 0xDC00
+        && let Some((low, after)) = rest.strip_prefix("\\u").and_then(hex_unit)
+        && (0xDC00..0xE000).contains(&low)
+    {
+        return Some((char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))?, after));
+    }
+    Some((char::REPLACEMENT_CHARACTER, rest))
+}
+
+fn hex_unit(text: &str) -> Option<(u32, &str)> {
+    let (digits, rest) = text.split_at_checked(4)?;
+    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    Some((u32::from_str_radix(digits, 16).ok()?, rest))
+}
+
+/// A repeated member keeps its first place and takes the last value, as in Java's maps.
+pub(crate) fn last_of_each(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
+    if !has_repeated(&entries) {
+        return entries;
+    }
+    let mut kept: Vec<(Value, Value)> = Vec::with_capacity(entries.len());
+    let mut places = std::collections::HashMap::new();
+    for (key, value) in entries.drain(..) {
+        let Value::String(name) = &key else { continue };
+        match places.get(name) {
+            Some(place) => {
+                if let Some(entry) = kept.get_mut::<usize>(*place) {
+                    entry.1 = value;
+                }
+            }
+            None => {
+                places.insert(name.clone(), kept.len());
+                kept.push((key, value));
+            }
+        }
+    }
+    kept
+}
+
+fn has_repeated(entries: &[(Value, Value)]) -> bool {
+    if entries.len() <= FEW_MEMBERS {
+        return entries
+            .iter()
+            .enumerate()
+            .any(|(i, (key, _))| entries.iter().skip(i + 1).any(|(other, _)| key == other));
+    }
+    let mut seen = HashSet::with_capacity(entries.len());
+    entries.iter().any(|(key, _)| matches!(key, Value::String(name) if !seen.insert(name.as_bytes())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Value, Malformed> {
+        Cursor::new(&Bytes::copy_from_slice(text.as_bytes())).value()
+    }
+
+    #[test]
+    fn integers_wrap_and_fractions_are_cut() {
+        let number = |text| Number { text, integral: false }.wrapping_i64();
+        assert_eq!(number("9223372036854775808"), i64::MIN);
+        assert_eq!(number("-12.9"), -12);
+        assert_eq!(number("12.34e1"), 123);
+        assert_eq!(number("5e-1"), 0);
+        assert_eq!(number("1e3"), 1000);
+        assert_eq!(number("1e19"), 10_i128.pow(19) as i64);
+        assert_eq!(number("7e999999999999999999999"), 0);
+        assert_eq!(number("7e-999999999999999999999"), 0);
+    }
+
+    #[test]
+    fn repeated_members_take_the_last_value() {
+        let text = |t: &'static str| Value::String(Text::from_static(t));
+        let expected = Value::Map(vec![(text("a"), Value::Int64(3)), (text("b"), Value::Int64(2))]);
+        assert_eq!(read(r#"{"a":1,"b":2,"a":3}"#), Ok(expected));
+        let many: Vec<String> = (0..100).map(|i| format!("\"k{}\":{i}", i % 50)).collect();
+        let Ok(Value::Map(entries)) = read(&format!("{{{}}}", many.join(","))) else { panic!("no map") };
+        assert_eq!(entries.len(), 50);
+        assert_eq!(entries[0].1, Value::Int64(50));
+    }
+
+    #[test]
+    fn a_lone_surrogate_is_replaced_and_a_pair_is_one_character() {
+        assert_eq!(read(r#""\ud83d\ude00""#), Ok(Value::String(Text::from_static("😀"))));
+        assert_eq!(read(r#""\ud83dx""#), Ok(Value::String(Text::from_static("\u{FFFD}x"))));
+    }
+
+    #[test]
+    fn malformed_texts_are_refused_with_their_place() {
+        for text in [
+            "",
+            "{\"a\":",
+            "[1,]",
+            "{a:1}",
+            "'a'",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "-",
+            "tru",
+            "truex",
+            "\"\\q\"",
+            "\"\\u12\"",
+            "\"\u{1}\"",
+            "[1 2]",
+            "{\"a\" 1}",
+            "1x",
+            "\"abc",
+        ] {
+            assert!(read(text).is_err(), "{text}");
+        }
+        assert_eq!(read("[1,x]").unwrap_err().at, 3);
+    }
+
+    #[test]
+    fn nesting_is_bounded() {
+        let deep = "[".repeat(100_000);
+        assert_eq!(read(&deep).unwrap_err().problem, "nested too deeply");
+        let fine = format!("{}{}", "[".repeat(500), "]".repeat(500));
+        assert!(read(&fine).is_ok());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes: Vec<u8>) {
+            let _ = Cursor::new(&Bytes::from(bytes)).value();
+        }
+
+        #[test]
+        fn json_like_bytes_are_read_or_refused(text in r#"[\[\]{}":,0-9a-fnrtu\\.+\- ]{0,60}"#) {
+            let bytes = Bytes::from(text.into_bytes());
+            let read = Cursor::new(&bytes).value();
+            let mut skipping = Cursor::new(&bytes);
+            proptest::prop_assert_eq!(read.is_ok(), skipping.skip().is_ok());
+        }
+    }
+}

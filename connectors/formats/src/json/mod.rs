@@ -1,0 +1,22 @@
+//! `JsonConverter`: JSON with or without a schema beside the payload.
+//!
+//! Writing follows a [`plan`] prepared once per schema: field names escaped with their quotes and colon, defaults and the
+//! schema's own JSON rendered, so that a record costs a walk over its values and copies of bytes. Reading goes from bytes
+//! to values with a [`cursor`], without a tree in between; with schemas on, the schema part is compared with those already
+//! read ([`envelope`]) and the payload is read by its prepared [`reader`].
+//!
+//! Absent on purpose: a JSON document tree, streaming over several buffers.
+mod converter;
+pub mod cursor;
+mod encode;
+mod envelope;
+mod escape;
+pub mod plan;
+mod reader;
+mod schema_reader;
+mod schema_writer;
+
+pub use converter::{DecimalFormat, JsonConfig, JsonConverter};
+pub use encode::write_schemaless;
+pub use escape::write_string;
+pub use plan::{DecimalStyle, NotFinite, Plan, Plans, Style, TemporalStyle};

@@ -2,7 +2,7 @@
 //!
 //! A vector that the data model has no value for is printed with its reason; the lists are part of the test, so that
 //! one more or one less is a failure.
-use crate::typed::{bytes, datum};
+use crate::typed::{bytes, datum, has_unsorted_parameters};
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::RecordError;
 use elasticflow_api::convert::{Converter, DecodeError, EncodeError, HeaderConverter};
@@ -83,6 +83,9 @@ fn run(vector: &Json) -> Result<Verdict, &'static str> {
     match vector["op"].as_str().unwrap() {
         "encode" => {
             let input = datum(&vector["input"]).map_err(|inexpressible| inexpressible.0)?;
+            if vector["config"]["schemas.enable"] == "true" && has_unsorted_parameters(&vector["input"]["schema"]) {
+                return Err("the parameters of a schema in an order of their own");
+            }
             let mut out = BytesMut::new();
             Ok(match converter(vector).encode("t", &input, &mut Headers::new(), &mut out) {
                 Ok(there) => check_bytes(vector, &vector["output"], there.then_some(&out)),

@@ -2,14 +2,17 @@
 //!
 //! Accepts what Connect's reader accepts: leading zeros, a byte-order mark, anything after the first value. Nesting is
 //! bounded; malformed input is an error with its place and nothing of its contents.
+use crate::json::scan::special_at;
 use bytes::Bytes;
 use elasticflow_api::data::{Text, Value};
 use std::collections::HashSet;
 
 /// Deepest nesting that is read.
 pub const DEPTH_MAX: u32 = 512;
+/// Numbers with so few characters fit into an int64.
+const INT64_DIGITS: usize = 18;
 /// Objects with more members look for repeated names with a set instead of pair by pair.
-const FEW_MEMBERS: usize = 16;
+const FEW_MEMBERS: usize = 20;
 
 /// The bytes are not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +48,9 @@ pub struct Number<'a> {
 impl Number<'_> {
     /// The integer part modulo 2^64, fractions cut.
     pub fn wrapping_i64(&self) -> i64 {
+        if self.integral && self.text.len() <= INT64_DIGITS {
+            return self.text.parse().unwrap_or(0);
+        }
         let unsigned = self.text.trim_start_matches('-');
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
         let negative_exponent = exponent.starts_with('-');
@@ -224,7 +230,7 @@ impl<'a> Cursor<'a> {
         let mut escaped = false;
         loop {
             let rest = self.bytes.get(self.at..).unwrap_or_default();
-            let Some(step) = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1F)) else {
+            let Some(step) = special_at(rest) else {
                 self.at = self.bytes.len();
                 return self.malformed("the text ends inside quotes");
             };
@@ -296,7 +302,7 @@ impl<'a> Cursor<'a> {
                 Value::Array(values)
             }
             Token::Object => {
-                let mut entries = Vec::new();
+                let mut entries = Vec::with_capacity(FEW_MEMBERS);
                 self.object(|cursor, name| {
                     entries.push((Value::String(name.owned(cursor)?), cursor.value()?));
                     Ok::<_, Malformed>(())

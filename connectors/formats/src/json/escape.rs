@@ -1,28 +1,7 @@
 //! JSON text as Jackson writes it.
+use crate::json::scan::escaped_at;
 use bytes::BufMut;
 
-/// What happens to a byte: 0 = copied; otherwise the letter of a short escape, `u` or `4` for a four-byte character.
-const ACTION: [u8; 256] = {
-    let mut table = [0_u8; 256];
-    let mut i = 0;
-    while i < 0x20 {
-        table[i] = b'u';
-        i += 1;
-    }
-    table[0x08] = b'b';
-    table[0x0C] = b'f';
-    table[0x0A] = b'n';
-    table[0x0D] = b'r';
-    table[0x09] = b't';
-    table[b'"' as usize] = b'"';
-    table[b'\\' as usize] = b'\\';
-    i = 0xF0;
-    while i < 0x100 {
-        table[i] = b'4';
-        i += 1;
-    }
-    table
-};
 const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Appends a text in quotes.
@@ -32,7 +11,7 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 pub fn write_string<B: BufMut>(text: &str, out: &mut B) {
     out.put_u8(b'"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|b| ACTION[usize::from(b)] != 0) {
+    while let Some(at) = escaped_at(rest.as_bytes()) {
         let Some((plain, special)) = rest.split_at_checked(at) else { break };
         out.put_slice(plain.as_bytes());
         let mut characters = special.chars();
@@ -46,17 +25,23 @@ pub fn write_string<B: BufMut>(text: &str, out: &mut B) {
 }
 
 fn write_escaped<B: BufMut>(character: char, out: &mut B) {
-    let code = u32::from(character);
-    let action = u8::try_from(code).map_or(b'4', |byte| ACTION[usize::from(byte)]);
-    match action {
-        b'u' | b'4' => {
+    let letter = match character {
+        '"' => b'"',
+        '\\' => b'\\',
+        '\u{8}' => b'b',
+        '\u{c}' => b'f',
+        '\n' => b'n',
+        '\r' => b'r',
+        '\t' => b't',
+        other => {
             let mut units = [0_u16; 2];
-            for unit in character.encode_utf16(&mut units) {
+            for unit in other.encode_utf16(&mut units) {
                 write_unit(*unit, out);
             }
+            return;
         }
-        letter => out.put_slice(&[b'\\', letter]),
-    }
+    };
+    out.put_slice(&[b'\\', letter]);
 }
 
 fn write_unit<B: BufMut>(unit: u16, out: &mut B) {

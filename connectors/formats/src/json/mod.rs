@@ -13,6 +13,7 @@ mod envelope;
 mod escape;
 pub mod plan;
 mod reader;
+mod scan;
 mod schema_reader;
 mod schema_writer;
 

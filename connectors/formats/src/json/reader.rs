@@ -288,7 +288,7 @@ fn read_members(
             node_type(token)
         )));
     }
-    let mut values = vec![Value::Null; readers.len()];
+    let mut values: Vec<Value> = std::iter::repeat_with(|| Value::Null).take(readers.len()).collect();
     let mut next = 0;
     cursor.object(|cursor, name| {
         let Some(place) = place_of(name, next, fields, places, cursor)? else {
@@ -301,9 +301,7 @@ fn read_members(
         Ok::<_, FormatError>(())
     })?;
     for (value, reader) in values.iter_mut().zip(readers) {
-        if *value == Value::Null && !reader.schema.optional
-            || (*value == Value::Null && reader.schema.default.is_some())
-        {
+        if matches!(value, Value::Null) && (!reader.schema.optional || reader.schema.default.is_some()) {
             *value = reader.absent()?;
         }
     }

@@ -35,7 +35,13 @@ pub fn check_key(def: &KeyDef, properties: &Properties, names: MessageNames<'_>)
     match normal_form(def.kind, text) {
         Err(reason) => Checked { value: None, errors: vec![invalid(names.typed, &reason)] },
         Ok(value) => {
-            let errors = check_validity(def, &value).err().map(|reason| invalid(names.checked, &reason));
+            let errors = check_validity(def, &value).err().map(|reason| match def.kind {
+                // Java's text form of a list.
+                KeyType::List => {
+                    format!("Invalid value [{}] for configuration {}: {reason}", list(&value).join(", "), names.checked)
+                }
+                _ => invalid(names.checked, &reason),
+            });
             Checked { value: Some(value_shown(def.kind, value)), errors: errors.into_iter().collect() }
         }
     }

@@ -14,6 +14,7 @@ mod instant;
 mod options;
 pub mod ports;
 mod secrets;
+pub mod validation;
 mod view;
 
 pub use error::HerderError;

@@ -141,3 +141,12 @@ impl References for NoReferences {
         Ok(properties.clone())
     }
 }
+        Ok(properties.clone())
+    }
+}
+
+impl References for elasticflow_config::Resolver {
+    fn resolve(&self, properties: &Properties) -> Result<Properties, String> {
+        elasticflow_config::Resolver::resolve(self, properties).map(|r| r.properties).map_err(|e| e.to_string())
+    }
+}

@@ -141,9 +141,6 @@ impl References for NoReferences {
         Ok(properties.clone())
     }
 }
-        Ok(properties.clone())
-    }
-}
 
 impl References for elasticflow_config::Resolver {
     fn resolve(&self, properties: &Properties) -> Result<Properties, String> {

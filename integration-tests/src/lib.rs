@@ -1,1 +1,10 @@
-//! Real servers as child processes, cluster driver, oracle ledger, chaos, benchmarks.
+//! Proofs on real servers: a worker as a child process that is killed and started again, clients of the servers, and a
+//! ledger that compares what went in with what came out.
+//!
+//! The servers come from `scripts/services`; their addresses are read from the environment ([`servers`]). Programs in
+//! `src/bin` are the long ones: the demo of the main job, chaos, benchmarks.
+pub mod mysql;
+pub mod rest;
+pub mod search;
+pub mod servers;
+pub mod worker;

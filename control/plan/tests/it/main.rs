@@ -1,0 +1,4 @@
+//! The pure decisions: tables and properties.
+mod reconcile;
+mod restart;
+mod tasks;

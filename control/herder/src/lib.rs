@@ -11,12 +11,15 @@ mod command;
 mod error;
 mod handle;
 mod instant;
+mod news;
 mod options;
 pub mod ports;
 mod secrets;
 pub mod validation;
 mod view;
 
+pub use elasticflow_store::InternalTopic;
 pub use error::HerderError;
 pub use handle::{HerderHandle, WorkerContext};
-pub use options::{ExactlyOnce, HerderOptions, HerderPorts, InternalTopic};
+pub use news::TaskNews;
+pub use options::{ExactlyOnce, HerderOptions, HerderPorts};

@@ -1,13 +1,13 @@
 //! What a herder is told at start.
-use crate::ports::{Membership, References, TaskEvent, TaskRunner};
+use crate::news::TaskNews;
+use crate::ports::{Membership, References, TaskRunner};
 use elasticflow_api::clock::Clock;
 use elasticflow_api::registry::Registry;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::Kafka;
-use std::collections::BTreeMap;
+use elasticflow_store::InternalTopic;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
 
 /// `exactly.once.source.support`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,19 +18,6 @@ pub enum ExactlyOnce {
     Preparing,
     /// Source tasks write records and offsets in transactions.
     Enabled,
-}
-
-/// One of the three internal topics.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InternalTopic {
-    /// Name.
-    pub name: String,
-    /// Partitions when it is created.
-    pub partitions: i32,
-    /// Replication when it is created; `None` leaves it to the broker.
-    pub replication: Option<i16>,
-    /// Further topic configuration when it is created; `cleanup.policy` is always `compact`.
-    pub configs: BTreeMap<String, String>,
 }
 
 /// Settings of the herder, from the worker's configuration.
@@ -74,8 +61,8 @@ pub struct HerderPorts {
     pub registry: Arc<Registry>,
     /// Runs tasks.
     pub runner: Arc<dyn TaskRunner>,
-    /// News of the tasks.
-    pub events: mpsc::Receiver<TaskEvent>,
+    /// News of the tasks; the runtime's end is a clone of it.
+    pub news: TaskNews,
     /// Leadership.
     pub membership: Arc<dyn Membership>,
     /// `${provider:...}`.

@@ -28,6 +28,8 @@ pub struct TaskSpec {
     pub paused: bool,
     /// Number of this instance; grows with every start, so that events of an abandoned one can be told apart.
     pub generation: u64,
+    /// Epoch of external versions of idempotent sinks.
+    pub version_epoch: u16,
 }
 
 /// Properties stay out of debug output: they hold resolved secrets.
@@ -56,7 +58,7 @@ pub trait TaskRunner: Send + Sync {
     fn resume(&self, task: &TaskId);
 }
 
-/// News of a task, runtime to herder, over a bounded channel.
+/// News of a task, runtime to herder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TaskEvent {
     /// Which task.
@@ -84,8 +86,8 @@ pub enum TaskChange {
         /// `<class>: <message>` and further lines.
         trace: String,
     },
-    /// Ended without being asked to: fenced, or its work is done.
-    Ended,
+    /// Another owner has taken over; it has ended in silence.
+    Fenced,
     /// Topics that it wrote to or read from for the first time.
     TopicsUsed(Vec<String>),
 }

@@ -19,6 +19,11 @@ impl Search {
         Self { http: http_client(), url: url.trim_end_matches('/').to_owned() }
     }
 
+    /// Its URL.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Sends a request; anything but 2xx and 404 is an error, 404 is null.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 //! The function is called after every change of either side and answers only steps that can be taken at once; what has
 //! to wait (a start for the stop of the older instance, a start for a fencing round) comes out of a later call. Steps
 //! that are under way stand in [`Actual`], so that calling again answers nothing.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Name of a task: connector and index.
 pub type TaskName = (String, u32);
@@ -51,7 +51,7 @@ pub struct Actual {
     /// Connectors that were planned here, or are being planned.
     pub plans: BTreeMap<String, Plan>,
     /// Connectors with a fencing round under way.
-    pub fencing: std::collections::BTreeSet<String>,
+    pub fencing: BTreeSet<String>,
 }
 
 /// An instance of a task.
@@ -133,29 +133,37 @@ pub enum Action {
     ForgetPlan(String),
 }
 
-/// What to do next.
+/// What to do next, for every connector.
 pub fn reconcile(wanted: &BTreeMap<String, WantedConnector>, actual: &Actual, owner: Owner<'_>) -> Vec<Action> {
-    let mut actions: Vec<Action> = actual.tasks.iter().filter_map(|(t, i)| adjust(t, *i, wanted, owner)).collect();
-    for (name, connector) in wanted {
-        actions.extend(begin(name, connector, actual, owner));
-        actions.extend(plan(name, connector, actual, owner));
+    let instances = actual.tasks.keys().map(|(name, _)| name);
+    let names: BTreeSet<&String> = wanted.keys().chain(instances).chain(actual.plans.keys()).collect();
+    names.into_iter().flat_map(|name| connector(name, wanted.get(name), actual, owner)).collect()
+}
+
+/// What to do next for one connector, which may be gone.
+pub fn connector(name: &str, wanted: Option<&WantedConnector>, actual: &Actual, owner: Owner<'_>) -> Vec<Action> {
+    let instances = instances(name, actual);
+    let mut actions: Vec<Action> = instances.filter_map(|(t, i)| adjust(t, *i, wanted, owner)).collect();
+    match wanted {
+        Some(wanted) => {
+            actions.extend(begin(name, wanted, actual, owner));
+            actions.extend(plan(name, wanted, actual, owner));
+        }
+        None => actions.extend(actual.plans.get(name).map(|_| Action::ForgetPlan(name.to_owned()))),
     }
-    let gone = actual.plans.keys().filter(|name| !wanted.contains_key(*name));
-    actions.extend(gone.map(|name| Action::ForgetPlan(name.clone())));
     actions
 }
 
+fn instances<'a>(name: &str, actual: &'a Actual) -> impl Iterator<Item = (&'a TaskName, &'a Instance)> {
+    actual.tasks.range((name.to_owned(), 0)..=(name.to_owned(), u32::MAX))
+}
+
 /// What becomes of an instance that is there.
-fn adjust(
-    task: &TaskName,
-    instance: Instance,
-    wanted: &BTreeMap<String, WantedConnector>,
-    owner: Owner<'_>,
-) -> Option<Action> {
+fn adjust(task: &TaskName, instance: Instance, wanted: Option<&WantedConnector>, owner: Owner<'_>) -> Option<Action> {
     if instance.phase == Phase::Stopping {
         return None;
     }
-    let connector = wanted.get(&task.0).filter(|c| runnable(c) && owner(&task.0, Some(task.1)));
+    let connector = wanted.filter(|c| runnable(c) && owner(&task.0, Some(task.1)));
     let current = connector.filter(|c| c.tasks.is_some_and(|s| task.1 < s.count && s.revision == instance.revision));
     let Some(connector) = current else { return Some(Action::Stop(task.clone())) };
     let paused = connector.target == Target::Paused;
@@ -169,8 +177,7 @@ fn adjust(
 /// Instances that are missing. They wait for every older instance of the connector to end, and for the fencing round.
 fn begin(name: &str, connector: &WantedConnector, actual: &Actual, owner: Owner<'_>) -> Vec<Action> {
     let Some(set) = connector.tasks.filter(|s| s.count > 0 && runnable(connector)) else { return Vec::new() };
-    let of_connector = || actual.tasks.range((name.to_owned(), 0)..=(name.to_owned(), u32::MAX));
-    if of_connector().any(|(_, i)| i.revision != set.revision) {
+    if instances(name, actual).any(|(_, i)| i.revision != set.revision) {
         return Vec::new();
     }
     if !set.fenced {

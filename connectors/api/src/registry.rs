@@ -7,6 +7,7 @@ use crate::sink::{SinkConnector, SinkKind};
 use crate::source::{SourceConnector, SourceTask};
 use async_trait::async_trait;
 use elasticflow_config::{KeyDef, Properties, Settings, ValidationReport, parse};
+use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -38,6 +39,13 @@ pub trait DynSourceConnector: Send + Sync {
     async fn plan(&self, props: &Properties, tasks_max: usize, cx: &ConnectorContext) -> Result<Vec<TaskConfig>>;
     /// See [`SourceConnector::task`].
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<Box<dyn SourceTask>>;
+    /// See [`SourceConnector::check_offset`].
+    fn check_offset(
+        &self,
+        props: &Properties,
+        partition: Option<&Map<String, Json>>,
+        offset: Option<&Map<String, Json>>,
+    ) -> Result<()>;
 }
 
 #[async_trait]
@@ -63,6 +71,14 @@ impl<C: SourceConnector> DynSourceConnector for C {
     }
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<Box<dyn SourceTask>> {
         Ok(Box::new(SourceConnector::task(self, &typed(props)?, task)?))
+    }
+    fn check_offset(
+        &self,
+        props: &Properties,
+        partition: Option<&Map<String, Json>>,
+        offset: Option<&Map<String, Json>>,
+    ) -> Result<()> {
+        SourceConnector::check_offset(self, &typed(props)?, partition, offset)
     }
 }
 

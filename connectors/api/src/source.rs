@@ -6,6 +6,7 @@ use crate::position::SourcePosition;
 use crate::registry::{Guarantee, TaskConfig};
 use async_trait::async_trait;
 use elasticflow_config::{Settings, ValidationReport};
+use serde_json::{Map, Value as Json};
 use std::future::Future;
 
 /// A source connector: a plan of tasks. Holds no connection while tasks run.
@@ -39,6 +40,19 @@ pub trait SourceConnector: Send + Sync + 'static {
 
     /// Builds a task without I/O.
     fn task(&self, config: &Self::Config, task: TaskConfig) -> Result<Self::Task>;
+
+    /// Checks a position that a user wants to set on a stopped connector; `None` as offset forgets the partition.
+    ///
+    /// Called: for every entry, before anything is written. On `Err`: nothing is altered, the message is the answer.
+    fn check_offset(
+        &self,
+        config: &Self::Config,
+        partition: Option<&Map<String, Json>>,
+        offset: Option<&Map<String, Json>>,
+    ) -> Result<()> {
+        let _ = (config, partition, offset);
+        Ok(())
+    }
 }
 
 /// A source task: one owner, never called concurrently, dropped after an error other than `Record`.

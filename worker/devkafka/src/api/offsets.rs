@@ -1,0 +1,91 @@
+//! OffsetCommit and OffsetDelete.
+use crate::code::{self, Code};
+use crate::groups::group::Committed;
+use crate::journal::Line;
+use crate::state::State;
+use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
+use kafka_protocol::messages::offset_delete_response::{OffsetDeleteResponsePartition, OffsetDeleteResponseTopic};
+use kafka_protocol::messages::{OffsetCommitRequest, OffsetCommitResponse, OffsetDeleteRequest, OffsetDeleteResponse};
+
+/// Longest metadata of an offset; Kafka's `offset.metadata.max.bytes`.
+const METADATA_MAX: usize = 4096;
+/// Kafka's code for longer ones.
+const METADATA_TOO_LARGE: Code = 12;
+
+impl State {
+    /// Stores an offset of a group.
+    pub(crate) fn commit_offset(&mut self, group: &str, topic: &str, partition: i32, committed: Committed) {
+        self.journal.write(&Line::offset(group, topic, partition, &committed));
+        if let Ok(g) = self.group(group) {
+            g.offsets.insert((topic.into(), partition), committed);
+        }
+    }
+
+    pub(crate) fn offset_commit(&mut self, r: OffsetCommitRequest) -> OffsetCommitResponse {
+        let group = r.group_id.to_string();
+        let allowed = self.may_commit(&group, r.generation_id_or_member_epoch, &r.member_id, r.group_instance_id.as_deref());
+        let topics = r.topics.into_iter().map(|t| {
+            let stored = t.partitions.into_iter().map(|p| {
+                let committed = Committed {
+                    offset: p.committed_offset,
+                    leader_epoch: p.committed_leader_epoch,
+                    metadata: p.committed_metadata.map(|m| m.to_string()),
+                };
+                let result = allowed.and_then(|()| self.check_offset(&t.name, p.partition_index, &committed));
+                if result.is_ok() {
+                    self.commit_offset(&group, &t.name, p.partition_index, committed);
+                }
+                OffsetCommitResponsePartition::default()
+                    .with_partition_index(p.partition_index)
+                    .with_error_code(super::code_of(&result))
+            });
+            let partitions = stored.collect();
+            OffsetCommitResponseTopic::default().with_name(t.name).with_partitions(partitions)
+        });
+        OffsetCommitResponse::default().with_topics(topics.collect())
+    }
+
+    /// Whether a member may commit; one that may is alive.
+    pub(crate) fn may_commit(
+        &mut self,
+        group: &str,
+        generation: i32,
+        member: &str,
+        instance: Option<&str>,
+    ) -> Result<(), Code> {
+        let g = self.group(group)?;
+        g.may_commit(generation, member, instance)?;
+        g.classic.touch(member, g.now);
+        Ok(())
+    }
+
+    pub(crate) fn check_offset(&self, topic: &str, partition: i32, committed: &Committed) -> Result<(), Code> {
+        self.topics.get(topic).and_then(|t| t.partition(partition)).ok_or(code::UNKNOWN_TOPIC_OR_PARTITION)?;
+        let long = committed.metadata.as_ref().is_some_and(|m| m.len() > METADATA_MAX);
+        if long { Err(METADATA_TOO_LARGE) } else { Ok(()) }
+    }
+
+    pub(crate) fn offset_delete(&mut self, r: OffsetDeleteRequest) -> OffsetDeleteResponse {
+        let answer = OffsetDeleteResponse::default();
+        let group = r.group_id.to_string();
+        if !self.groups.contains_key(&group) {
+            return answer.with_error_code(code::GROUP_ID_NOT_FOUND);
+        }
+        let topics = r.topics.into_iter().map(|t| {
+            let deleted = t.partitions.iter().map(|p| {
+                self.delete_offset(&group, &t.name, p.partition_index);
+                OffsetDeleteResponsePartition::default().with_partition_index(p.partition_index)
+            });
+            let partitions = deleted.collect();
+            OffsetDeleteResponseTopic::default().with_name(t.name).with_partitions(partitions)
+        });
+        answer.with_topics(topics.collect())
+    }
+
+    fn delete_offset(&mut self, group: &str, topic: &str, partition: i32) {
+        if let Some(g) = self.groups.get_mut(group) {
+            g.offsets.remove(&(topic.to_owned(), partition));
+        }
+        self.write(&Line::OffsetDelete { g: group.into(), t: topic.into(), p: partition });
+    }
+}

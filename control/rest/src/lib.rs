@@ -1,1 +1,32 @@
-//! REST endpoint with the answers of Kafka Connect.
+//! The REST endpoint: Kafka Connect's routes, answers and errors.
+//!
+//! A request passes [`resource`] (which resource a path names), [`gate`] (method, media types, credentials, in Connect's
+//! order), one function of [`handlers`] and [`problem`] (errors in Connect's form). [`policy`] decides where the endpoint
+//! may listen, [`serve`] binds and serves. The worker itself is behind a
+//! [`HerderHandle`](elasticflow_herder::HerderHandle); log levels and metrics are ports.
+//!
+//! Malformed requests are answered with 400 and a text that says what is wrong and where; values of a body, which may be
+//! secrets, are in no answer that did not hold them before.
+//!
+//! Absent on purpose: TLS (a proxy ends it), forwarding between workers, the web page.
+mod answer;
+mod auth;
+mod body;
+mod cors;
+mod gate;
+mod handlers;
+mod headers;
+mod loggers;
+mod options;
+mod path;
+mod policy;
+mod problem;
+mod resource;
+mod serve;
+
+pub use auth::{LoginError, Users};
+pub use headers::{HeaderRule, HeaderRuleError};
+pub use loggers::{Directive, Level, Loggers};
+pub use options::{RestError, RestOptions};
+pub use policy::{RefusedListener, check_listener};
+pub use serve::{BindError, Rest, Surface, bind, router, serve};

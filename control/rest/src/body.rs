@@ -1,0 +1,182 @@
+//! Request bodies.
+use crate::problem::Problem;
+use elasticflow_config::{Members, Posted, text_of};
+use elasticflow_herder::answer::{InitialState, OffsetChange};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+/// Body of `POST /connectors`.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct CreateRequest {
+    /// Trimmed; empty when it is missing.
+    pub(crate) name: String,
+    pub(crate) config: Posted,
+    pub(crate) state: InitialState,
+}
+
+/// Reads a flat configuration.
+pub(crate) fn config(body: &[u8]) -> Result<Posted, Problem> {
+    Posted::from_json(text(body)?).map_err(|e| Problem::bad_request(format!("the body is no configuration: {e}")))
+}
+
+/// Reads the body of `POST /connectors`.
+pub(crate) fn create(body: &[u8]) -> Result<CreateRequest, Problem> {
+    let (mut name, mut config, mut state) = (String::new(), None, InitialState::Running);
+    for (member, value) in members(text(body)?)? {
+        match member.as_str() {
+            "name" => {
+                let given = text_of(value).ok_or_else(|| Problem::bad_request("name: expected text"))?;
+                name = given.unwrap_or_default().trim().to_owned();
+            }
+            "config" if value.get() == "null" => config = None,
+            "config" => {
+                let posted = Posted::from_json(value.get());
+                config = Some(posted.map_err(|e| Problem::bad_request(format!("config: {e}")))?);
+            }
+            "initial_state" => state = initial_state(value)?,
+            other => return Err(unknown(other, "name, config and initial_state")),
+        }
+    }
+    let config = config
+        .ok_or_else(|| Problem::bad_request("config: missing; give the connector's configuration as an object"))?;
+    Ok(CreateRequest { name, config, state })
+}
+
+fn initial_state(value: &RawValue) -> Result<InitialState, Problem> {
+    let wrong = || Problem::bad_request("initial_state: expected RUNNING, PAUSED or STOPPED");
+    let text = text_of(value).ok_or_else(wrong)?;
+    match text.as_deref().map(str::to_uppercase).as_deref() {
+        None | Some("RUNNING") => Ok(InitialState::Running),
+        Some("PAUSED") => Ok(InitialState::Paused),
+        Some("STOPPED") => Ok(InitialState::Stopped),
+        Some(_) => Err(wrong()),
+    }
+}
+
+/// Reads the body of `PATCH /connectors/{name}/offsets`; empty when there is nothing in it.
+pub(crate) fn offsets(body: &[u8]) -> Result<Vec<OffsetChange>, Problem> {
+    let mut changes = Vec::new();
+    for (member, value) in members(text(body)?)? {
+        match member.as_str() {
+            "offsets" if value.get() == "null" => changes = Vec::new(),
+            "offsets" => {
+                let entries: Vec<&RawValue> = serde_json::from_str(value.get()).map_err(|_| {
+                    Problem::bad_request("offsets: expected a list of objects with partition and offset")
+                })?;
+                changes = entries.iter().enumerate().map(|(i, entry)| change(i, entry)).collect::<Result<_, _>>()?;
+            }
+            other => return Err(unknown(other, "offsets")),
+        }
+    }
+    Ok(changes)
+}
+
+fn change(index: usize, entry: &RawValue) -> Result<OffsetChange, Problem> {
+    let mut change = OffsetChange { partition: None, offset: None };
+    for (member, value) in members(entry.get()).map_err(|_| object_expected(&format!("offsets[{index}]")))? {
+        let at = format!("offsets[{index}].{member}");
+        match member.as_str() {
+            "partition" => change.partition = object(value, &at)?,
+            "offset" => change.offset = object(value, &at)?,
+            _ => return Err(unknown(&at, "partition and offset")),
+        }
+    }
+    Ok(change)
+}
+
+fn object(value: &RawValue, at: &str) -> Result<Option<Map<String, Value>>, Problem> {
+    match serde_json::from_str(value.get()) {
+        Ok(Value::Null) => Ok(None),
+        Ok(Value::Object(members)) => Ok(Some(members)),
+        _ => Err(object_expected(at)),
+    }
+}
+
+fn object_expected(at: &str) -> Problem {
+    Problem::bad_request(format!("{at}: expected an object"))
+}
+
+/// Reads the level of `PUT /admin/loggers/{logger}`.
+pub(crate) fn level(body: &[u8]) -> Result<Option<String>, Problem> {
+    for (member, value) in members(text(body)?)? {
+        if member == "level" {
+            return text_of(value).ok_or_else(|| Problem::bad_request("level: expected text"));
+        }
+    }
+    Ok(None)
+}
+
+fn unknown(member: &str, known: &str) -> Problem {
+    Problem::bad_request(format!("{member}: unknown member; known: {known}"))
+}
+
+fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Problem> {
+    let members: Members<'_> = serde_json::from_str(text).map_err(|e| {
+        let why = if e.is_data() { "expected a JSON object".to_owned() } else { format!("malformed JSON: {e}") };
+        Problem::bad_request(format!("the body cannot be read: {why}"))
+    })?;
+    Ok(members.0)
+}
+
+fn text(body: &[u8]) -> Result<&str, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Problem::bad_request("the body is empty; give a JSON object"));
+    }
+    std::str::from_utf8(body).map_err(|_| Problem::bad_request("the body is not UTF-8"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_create_request_is_read() {
+        let request = create(br#"{"name":" x ","config":{"a":1},"initial_state":"stopped"}"#).unwrap();
+        assert_eq!((request.name.as_str(), request.state), ("x", InitialState::Stopped));
+        assert_eq!(request.config.values.value("a"), Some("1"));
+        assert_eq!(create(br#"{"config":{},"initial_state":null,"name":7}"#).unwrap().name, "7");
+    }
+
+    #[test]
+    fn malformed_bodies_are_refused_without_their_values() {
+        for body in [
+            "",
+            " ",
+            "null",
+            "[]",
+            "{bad",
+            "\u{7f}",
+            r#"{"name":"hunter2"}"#,
+            r#"{"config":null}"#,
+            r#"{"config":"hunter2"}"#,
+            r#"{"config":{"a":["hunter2"]}}"#,
+            r#"{"config":{},"foo":"hunter2"}"#,
+            r#"{"config":{},"initial_state":"hunter2"}"#,
+            r#"{"config":{},"initial_state":1.5}"#,
+            r#"{"name":["hunter2"],"config":{}}"#,
+        ] {
+            let problem = create(body.as_bytes()).unwrap_err();
+            assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+        }
+        assert!(create(&[b'{', 0xff, b'}']).is_err());
+    }
+
+    #[test]
+    fn offsets_are_read_and_their_shape_is_checked() {
+        let changes = offsets(br#"{"offsets":[{"partition":{"a":1},"offset":null},{}]}"#).unwrap();
+        assert_eq!(changes.len(), 2);
+        assert!(changes[0].partition.is_some() && changes[0].offset.is_none() && changes[1].partition.is_none());
+        assert_eq!(offsets(b"{}").unwrap(), []);
+        assert_eq!(offsets(br#"{"offsets":null}"#).unwrap(), []);
+        for body in [
+            "[]",
+            r#"{"offsets":{}}"#,
+            r#"{"offsets":[],"x":1}"#,
+            r#"{"offsets":[1]}"#,
+            r#"{"offsets":[{"partition":1}]}"#,
+            r#"{"offsets":[{"x":1}]}"#,
+        ] {
+            assert!(offsets(body.as_bytes()).is_err(), "{body}");
+        }
+    }
+}

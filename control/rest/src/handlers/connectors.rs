@@ -1,0 +1,74 @@
+//! Connectors and their configurations.
+use super::Call;
+use crate::answer::Answer;
+use crate::body;
+use crate::path::encode;
+use crate::problem::Problem;
+use crate::serve::Rest;
+use axum::http::StatusCode;
+use axum::http::header::HOST;
+use elasticflow_herder::answer::{ConfigPatch, Put};
+use elasticflow_herder::validation::refuse_nulls;
+use serde_json::{Map, Value, json};
+
+pub(super) async fn list(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
+    let expand: Vec<&str> = call.all("expand").collect();
+    if expand.is_empty() {
+        return Ok(Answer::ok(&rest.herder.connectors().await?));
+    }
+    let mut connectors = Map::new();
+    for (info, status) in rest.herder.all().await? {
+        let mut members = Map::new();
+        if expand.contains(&"status") {
+            // A connector whose status is not known yet is left out, as in Connect.
+            let Some(status) = &status else { continue };
+            members.insert("status".to_owned(), json!(status));
+        }
+        if expand.contains(&"info") {
+            members.insert("info".to_owned(), json!(info));
+        }
+        connectors.insert(info.name, Value::Object(members));
+    }
+    Ok(Answer::ok(&connectors))
+}
+
+pub(super) async fn create(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
+    let request = body::create(&call.body)?;
+    let (values, nulls) = (request.config.values, request.config.nulls);
+    if !nulls.is_empty() {
+        return Err(refuse_nulls(&request.name, values, &nulls, rest.herder.context()).await.into());
+    }
+    let put = rest.herder.create(&request.name, values, request.state).await?;
+    Ok(stored(&put, call))
+}
+
+pub(super) async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+    let posted = body::config(&call.body)?;
+    if !posted.nulls.is_empty() {
+        return Err(refuse_nulls(name, posted.values, &posted.nulls, rest.herder.context()).await.into());
+    }
+    let put = rest.herder.put_config(name, posted.values).await?;
+    Ok(stored(&put, call))
+}
+
+pub(super) async fn patch(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+    let posted = body::config(&call.body)?;
+    let mut patch: ConfigPatch = posted.values.0.into_iter().map(|(k, v)| (k, Some(v))).collect();
+    patch.extend(posted.nulls.into_iter().map(|key| (key, None)));
+    Ok(Answer::ok(&rest.herder.patch_config(name, &patch).await?))
+}
+
+pub(super) async fn delete(rest: &Rest, name: &str) -> Result<Answer, Problem> {
+    rest.herder.delete(name).await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT))
+}
+
+/// 201 with the place for a new connector, 200 for a changed one.
+fn stored(put: &Put, call: &Call) -> Answer {
+    if !put.created {
+        return Answer::ok(&put.info);
+    }
+    let host = call.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
+    Answer::json(StatusCode::CREATED, &put.info)
+        .located(&format!("http://{host}/connectors/{}", encode(&put.info.name)))
+}

@@ -1,0 +1,88 @@
+//! One function per resource and method.
+mod connectors;
+mod internal;
+mod lifecycle;
+mod logging;
+mod offsets;
+mod plugins;
+mod worker;
+
+use crate::answer::Answer;
+use crate::problem::Problem;
+use crate::resource::Resource;
+use crate::serve::Rest;
+use axum::http::{HeaderMap, Method, StatusCode};
+use bytes::Bytes;
+
+/// A request whose path is known already.
+pub(crate) struct Call {
+    /// HEAD counts as GET.
+    pub(crate) method: Method,
+    pub(crate) headers: HeaderMap,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: Bytes,
+}
+
+impl Call {
+    /// Values of a query parameter, in order.
+    fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.query.iter().filter(move |(k, _)| k == name).map(|(_, v)| v.as_str())
+    }
+
+    /// Whether a query parameter is `true`, in any case.
+    fn is_true(&self, name: &str) -> bool {
+        self.all(name).next().is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+
+    fn is(&self, method: &Method) -> bool {
+        self.method == *method
+    }
+}
+
+/// Carries out a request.
+pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Result<Answer, Problem> {
+    if resource.is_internal(call.method.as_str()) {
+        return internal::refuse(rest, &call);
+    }
+    match resource {
+        Resource::Root => worker::root(rest),
+        Resource::Health => Ok(worker::health(rest)),
+        Resource::Metrics => Ok(worker::metrics(rest)),
+        Resource::Connectors if call.is(&Method::POST) => connectors::create(rest, &call).await,
+        Resource::Connectors => connectors::list(rest, &call).await,
+        Resource::Connector(name) if call.is(&Method::DELETE) => connectors::delete(rest, &name).await,
+        Resource::Connector(name) => Ok(Answer::ok(&rest.herder.info(&name).await?)),
+        Resource::Config(name) if call.is(&Method::PUT) => connectors::put(rest, &name, &call).await,
+        Resource::Config(name) if call.is(&Method::PATCH) => connectors::patch(rest, &name, &call).await,
+        Resource::Config(name) => Ok(Answer::ok(&rest.herder.info(&name).await?.config)),
+        Resource::Status(name) => Ok(Answer::ok(&rest.herder.status(&name).await?)),
+        Resource::Tasks(name) | Resource::Fence(name) => Ok(Answer::ok(&rest.herder.tasks(&name).await?)),
+        Resource::TaskStatus(name, task) => Ok(Answer::ok(&rest.herder.task_status(&name, i64::from(task)).await?)),
+        Resource::Restart(name) => lifecycle::restart(rest, &name, &call).await,
+        Resource::TaskRestart(name, task) => lifecycle::restart_task(rest, &name, task).await,
+        Resource::Pause(name) => {
+            rest.herder.pause(&name).await?;
+            Ok(Answer::empty(StatusCode::ACCEPTED))
+        }
+        Resource::Resume(name) => {
+            rest.herder.resume(&name).await?;
+            Ok(Answer::empty(StatusCode::ACCEPTED))
+        }
+        Resource::Stop(name) => {
+            rest.herder.stop(&name).await?;
+            Ok(Answer::empty(StatusCode::NO_CONTENT))
+        }
+        Resource::Topics(name) => lifecycle::topics(rest, &name).await,
+        Resource::TopicsReset(name) => {
+            rest.herder.reset_topics(&name).await?;
+            Ok(Answer::empty(StatusCode::ACCEPTED))
+        }
+        Resource::Offsets(name) => offsets::handle(rest, &name, &call).await,
+        Resource::Plugins => Ok(plugins::list(rest, &call)),
+        Resource::PluginConfig(plugin) => plugins::config(rest, &plugin),
+        Resource::PluginValidate(plugin) => plugins::validate(rest, &plugin, &call).await,
+        Resource::Loggers => Ok(Answer::ok(&rest.loggers.all())),
+        Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call),
+        Resource::Logger(name) => logging::one(rest, &name),
+    }
+}

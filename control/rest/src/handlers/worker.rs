@@ -1,0 +1,43 @@
+//! The worker itself.
+use crate::answer::Answer;
+use crate::problem::Problem;
+use crate::serve::Rest;
+use axum::http::StatusCode;
+use chrono::{DateTime, SecondsFormat};
+use elasticflow_herder::answer::{Health, HealthState};
+use serde_json::json;
+
+pub(super) fn root(rest: &Rest) -> Result<Answer, Problem> {
+    Ok(Answer::ok(&rest.herder.server_info()))
+}
+
+pub(super) fn health(rest: &Rest) -> Answer {
+    let health = rest.herder.health();
+    let (code, status, text) = match health.state {
+        HealthState::Ready => {
+            (StatusCode::OK, "healthy", "Worker has completed startup and is ready to handle requests.".to_owned())
+        }
+        HealthState::Starting => {
+            (StatusCode::SERVICE_UNAVAILABLE, "starting", format!("Worker is still starting up. {}", stage(&health)))
+        }
+        HealthState::Unhealthy => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unhealthy",
+            format!(
+                "Worker was unable to handle this request and may be unable to handle other requests. {}",
+                stage(&health)
+            ),
+        ),
+    };
+    Answer::json(code, &json!({"status": status, "message": text}))
+}
+
+fn stage(health: &Health) -> String {
+    let since = DateTime::from_timestamp_millis(health.since_ms).unwrap_or_default();
+    let since = since.to_rfc3339_opts(SecondsFormat::Millis, true);
+    format!("The worker is currently {}, which began at {since}", health.reason)
+}
+
+pub(super) fn metrics(rest: &Rest) -> Answer {
+    Answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (rest.metrics)())
+}

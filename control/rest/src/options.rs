@@ -1,0 +1,76 @@
+//! What the endpoint is told at start.
+use crate::auth::{LoginError, Users};
+use crate::headers::{HeaderRule, HeaderRuleError};
+use elasticflow_config::worker::WorkerSettings;
+use std::path::Path;
+use std::time::Duration;
+
+/// Settings of the endpoint, from the worker's configuration.
+#[derive(Clone)]
+pub struct RestOptions {
+    /// Origin that browsers may call from; empty for none.
+    pub allow_origin: String,
+    /// Methods that they may call; empty for GET, POST, HEAD.
+    pub allow_methods: String,
+    /// Headers for every answer.
+    pub response_headers: Vec<HeaderRule>,
+    /// Who may call; `None` lets everybody.
+    pub users: Option<Users>,
+    /// Longest time of a request.
+    pub request_timeout: Duration,
+    /// Largest body in bytes.
+    pub body_bytes_max: usize,
+    /// Whether answers may carry a member of this product.
+    pub extensions: bool,
+    /// Signature algorithms that answers to Java workers name.
+    pub verification_algorithms: Vec<String>,
+}
+
+/// Why the endpoint cannot start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RestError {
+    /// Basic authentication is asked for and nobody could log in.
+    #[error("java.security.auth.login.config: {0}")]
+    Login(#[from] LoginError),
+    /// A header rule.
+    #[error(transparent)]
+    Headers(#[from] HeaderRuleError),
+}
+
+impl Default for RestOptions {
+    fn default() -> Self {
+        Self {
+            allow_origin: String::new(),
+            allow_methods: String::new(),
+            response_headers: Vec::new(),
+            users: None,
+            request_timeout: Duration::from_secs(90),
+            body_bytes_max: 4 << 20,
+            extensions: true,
+            verification_algorithms: vec!["HmacSHA256".to_owned()],
+        }
+    }
+}
+
+impl RestOptions {
+    /// From the worker's settings; reads the login file where basic authentication is asked for.
+    ///
+    /// # Errors
+    /// The login file or a header rule cannot be used.
+    pub fn from_worker(settings: &WorkerSettings) -> Result<Self, RestError> {
+        let users = match (&settings.login_config, settings.rest_extensions.is_empty()) {
+            (Some(path), false) => Some(Users::from_login_file(Path::new(path))?),
+            _ => None,
+        };
+        Ok(Self {
+            allow_origin: settings.allow_origin.clone(),
+            allow_methods: settings.allow_methods.clone(),
+            response_headers: HeaderRule::list(&settings.response_headers)?,
+            users,
+            request_timeout: settings.request_timeout.duration(),
+            body_bytes_max: settings.request_bytes_max as usize,
+            extensions: settings.extensions,
+            verification_algorithms: settings.verification_algorithms.clone(),
+        })
+    }
+}

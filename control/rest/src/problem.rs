@@ -1,0 +1,56 @@
+//! Errors in Connect's form.
+use crate::answer::Answer;
+use axum::http::StatusCode;
+use elasticflow_herder::HerderError;
+use serde_json::{Value, json};
+
+/// Why a request is not carried out.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    status: StatusCode,
+    message: String,
+    /// Key and message, where single keys of a configuration are wrong.
+    errors: Vec<(String, String)>,
+}
+
+impl Problem {
+    /// A status and a text.
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self { status, message: message.into(), errors: Vec::new() }
+    }
+
+    /// 400.
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    /// `HTTP 404 Not Found` and its like: what the router itself answers.
+    pub(crate) fn plain(status: StatusCode) -> Self {
+        let words = status.canonical_reason().unwrap_or("");
+        Self::new(status, format!("HTTP {} {words}", status.as_u16()))
+    }
+
+    /// The answer; `extended` adds the errors by key under a member of this product.
+    pub(crate) fn answer(self, extended: bool) -> Answer {
+        let mut body = json!({"error_code": self.status.as_u16(), "message": self.message});
+        if extended && !self.errors.is_empty() {
+            let errors: Vec<Value> = self.errors.into_iter().map(|(k, m)| json!({"key": k, "message": m})).collect();
+            if let Value::Object(members) = &mut body {
+                members.insert("elasticflow".to_owned(), json!({ "errors": errors }));
+            }
+        }
+        Answer::json(self.status, &body)
+    }
+}
+
+impl From<HerderError> for Problem {
+    fn from(error: HerderError) -> Self {
+        let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let message = error.to_string();
+        let errors = match error {
+            HerderError::Invalid { errors, .. } => errors,
+            _ => Vec::new(),
+        };
+        Self { status, message, errors }
+    }
+}

@@ -1,0 +1,128 @@
+//! Which resource a path names, and which methods it has.
+use crate::path::segments;
+
+/// Everything that can be addressed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Resource {
+    Root,
+    Health,
+    Metrics,
+    Connectors,
+    Connector(String),
+    Config(String),
+    Status(String),
+    Restart(String),
+    Pause(String),
+    Resume(String),
+    Stop(String),
+    Tasks(String),
+    TaskStatus(String, i32),
+    TaskRestart(String, i32),
+    Topics(String),
+    TopicsReset(String),
+    Offsets(String),
+    Fence(String),
+    Plugins,
+    PluginConfig(String),
+    PluginValidate(String),
+    Loggers,
+    Logger(String),
+}
+
+impl Resource {
+    /// The resource of a path.
+    pub(crate) fn of(path: &str) -> Option<Self> {
+        let segments = segments(path)?;
+        let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let name = |text: &str| text.to_owned();
+        Some(match *parts.as_slice() {
+            [] => Self::Root,
+            ["health"] => Self::Health,
+            ["metrics"] => Self::Metrics,
+            ["connectors"] => Self::Connectors,
+            ["connectors", n] => Self::Connector(name(n)),
+            ["connectors", n, "config"] => Self::Config(name(n)),
+            ["connectors", n, "status"] => Self::Status(name(n)),
+            ["connectors", n, "restart"] => Self::Restart(name(n)),
+            ["connectors", n, "pause"] => Self::Pause(name(n)),
+            ["connectors", n, "resume"] => Self::Resume(name(n)),
+            ["connectors", n, "stop"] => Self::Stop(name(n)),
+            ["connectors", n, "tasks"] => Self::Tasks(name(n)),
+            ["connectors", n, "tasks", task, "status"] => Self::TaskStatus(name(n), task.parse().ok()?),
+            ["connectors", n, "tasks", task, "restart"] => Self::TaskRestart(name(n), task.parse().ok()?),
+            ["connectors", n, "topics"] => Self::Topics(name(n)),
+            ["connectors", n, "topics", "reset"] => Self::TopicsReset(name(n)),
+            ["connectors", n, "offsets"] => Self::Offsets(name(n)),
+            ["connectors", n, "fence"] => Self::Fence(name(n)),
+            ["connector-plugins"] => Self::Plugins,
+            ["connector-plugins", p, "config"] => Self::PluginConfig(name(p)),
+            ["connector-plugins", p, "config", "validate"] => Self::PluginValidate(name(p)),
+            ["admin", "loggers"] => Self::Loggers,
+            ["admin", "loggers", l] => Self::Logger(name(l)),
+            _ => return None,
+        })
+    }
+
+    /// Its methods, HEAD and OPTIONS included.
+    pub(crate) fn methods(&self) -> &'static [&'static str] {
+        match self {
+            Self::Root
+            | Self::Health
+            | Self::Metrics
+            | Self::Status(_)
+            | Self::TaskStatus(..)
+            | Self::Topics(_)
+            | Self::Plugins
+            | Self::PluginConfig(_)
+            | Self::Loggers => &["HEAD", "GET", "OPTIONS"],
+            Self::Connectors | Self::Tasks(_) => &["HEAD", "POST", "GET", "OPTIONS"],
+            Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
+            Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
+            Self::Restart(_) | Self::TaskRestart(..) => &["POST", "OPTIONS"],
+            Self::Pause(_)
+            | Self::Resume(_)
+            | Self::Stop(_)
+            | Self::TopicsReset(_)
+            | Self::Fence(_)
+            | Self::PluginValidate(_) => &["PUT", "OPTIONS"],
+            Self::Offsets(_) => &["HEAD", "DELETE", "GET", "OPTIONS", "PATCH"],
+            Self::Logger(_) => &["HEAD", "GET", "OPTIONS", "PUT"],
+        }
+    }
+
+    /// Whether it belongs to `/admin`.
+    pub(crate) fn is_admin(&self) -> bool {
+        matches!(self, Self::Loggers | Self::Logger(_))
+    }
+
+    /// Whether it is one of the two endpoints with which Java workers talk to each other: they have signatures of their own.
+    pub(crate) fn is_internal(&self, method: &str) -> bool {
+        match self {
+            Self::Fence(_) => true,
+            Self::Tasks(_) => method == "POST",
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Resource;
+
+    #[test]
+    fn paths_name_resources() {
+        assert_eq!(Resource::of("/connectors/a%20b/status/"), Some(Resource::Status("a b".to_owned())));
+        assert_eq!(Resource::of("/connectors/n/tasks/-1/status"), Some(Resource::TaskStatus("n".to_owned(), -1)));
+        for unknown in [
+            "/nope",
+            "/admin",
+            "/connectors/n/tasks/0",
+            "/connectors/n/tasks/99999999999/status",
+            "/connector-plugins/p",
+            "/connectors/n/tasks/abc/status",
+            "/connectors/n/tasks-config",
+        ] {
+            assert_eq!(Resource::of(unknown), None, "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The router, and the sockets it is served on.
+use crate::answer::Answer;
+use crate::cors::Cors;
+use crate::gate::{Passed, pass};
+use crate::handlers::{Call, handle};
+use crate::loggers::Loggers;
+use crate::options::RestOptions;
+use crate::policy::{RefusedListener, check_listener};
+use crate::problem::Problem;
+use crate::resource::Resource;
+use axum::Router;
+use axum::body::{Body, HttpBody, to_bytes};
+use axum::extract::State;
+use axum::http::{Method, Request, Response, StatusCode};
+use elasticflow_config::worker::{Listener, ListenerError};
+use elasticflow_herder::HerderHandle;
+use std::future::Future;
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+/// What the endpoint works with.
+#[derive(Clone)]
+pub struct Rest {
+    /// The worker.
+    pub herder: HerderHandle,
+    /// Settings.
+    pub options: Arc<RestOptions>,
+    /// Log levels.
+    pub loggers: Loggers,
+    /// Metrics in Prometheus's text format.
+    pub metrics: Arc<dyn Fn() -> String + Send + Sync>,
+}
+
+/// Which resources a listener serves: `admin.listeners` takes `/admin` elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Surface {
+    /// Everything.
+    All,
+    /// Everything but `/admin`.
+    WithoutAdmin,
+    /// `/admin` alone.
+    AdminOnly,
+}
+
+impl Surface {
+    pub(crate) fn serves(self, resource: &Resource) -> bool {
+        match self {
+            Self::All => true,
+            Self::WithoutAdmin => !resource.is_admin(),
+            Self::AdminOnly => resource.is_admin(),
+        }
+    }
+}
+
+/// The routes of a surface.
+pub fn router(rest: Rest, surface: Surface) -> Router {
+    Router::new().fallback(answer).with_state((rest, surface))
+}
+
+async fn answer(State((rest, surface)): State<(Rest, Surface)>, request: Request<Body>) -> Response<Body> {
+    let cors = Cors::of(request.method(), request.headers());
+    let is_head = request.method() == Method::HEAD;
+    let limit = rest.options.request_timeout;
+    let outcome = tokio::time::timeout(limit, carry_out(&rest, surface, request)).await;
+    let answer = match outcome {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(problem)) => problem.answer(rest.options.extensions),
+        Err(_) => Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "Request timed out").answer(false),
+    };
+    let mut response = answer.into_response(is_head);
+    cors.apply(&rest.options, response.headers_mut());
+    let now = rest.herder.context().clock.wall_ms();
+    for rule in &rest.options.response_headers {
+        rule.apply(response.headers_mut(), now);
+    }
+    response
+}
+
+async fn carry_out(rest: &Rest, surface: Surface, request: Request<Body>) -> Result<Answer, Problem> {
+    let (parts, body) = request.into_parts();
+    let has_body = !body.is_end_stream();
+    let target = (&parts.method, parts.uri.path());
+    let resource = match pass(rest, surface, target, &parts.headers, has_body)? {
+        Passed::Answered(answer) => return Ok(answer),
+        Passed::Go(resource) => resource,
+    };
+    let max = rest.options.body_bytes_max;
+    let body = to_bytes(body, max).await.map_err(|_| {
+        let text = format!("the body cannot be read or is larger than rest.request.bytes.max, {max} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
+    })?;
+    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
+    let query = crate::path::query(parts.uri.query().unwrap_or(""));
+    handle(rest, resource, Call { method, headers: parts.headers, query, body }).await
+}
+
+/// Why a listener cannot be bound.
+#[derive(Debug, thiserror::Error)]
+pub enum BindError {
+    /// Its address.
+    #[error(transparent)]
+    Address(#[from] ListenerError),
+    /// Nothing guards it.
+    #[error(transparent)]
+    Refused(#[from] RefusedListener),
+    /// The system refuses it.
+    #[error("could not listen on {listener}: {source}; end what uses the port, or choose another one in listeners")]
+    Io {
+        /// Which listener.
+        listener: String,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+}
+
+/// Binds a listener, unless that would let anybody in.
+///
+/// # Errors
+/// The address has no meaning, is refused by policy, or by the system.
+pub async fn bind(listener: &Listener, authenticated: bool, insecure: bool) -> Result<TcpListener, BindError> {
+    let address = listener.address()?;
+    check_listener(address, authenticated, insecure)?;
+    TcpListener::bind(address).await.map_err(|source| BindError::Io { listener: listener.to_string(), source })
+}
+
+/// Serves until `stop` is ready; requests that are being carried out are finished first.
+///
+/// # Errors
+/// The socket fails.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

@@ -1,0 +1,295 @@
+//! Administration.
+use super::client::{Client, Complaints, blocking};
+use super::errors;
+use crate::native::{Code, CreateTopic, GroupChange, Handle, Partition, Partitions, Refusal};
+use crate::ports::{Admin, KafkaError, TopicSpec, TransactionalProducer};
+use async_trait::async_trait;
+use elasticflow_api::position::{Offset, TopicPartition};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Topics of the brokers themselves.
+const BROKERS_OWN: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+/// Ids that are fenced at the same time; each takes a client of four threads for a moment.
+const FENCED_AT_ONCE: usize = 8;
+/// How often a new topic is looked for: brokers answer its creation before they show it.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Makes the producers that `fence` needs.
+pub(crate) type MakeProducer = dyn Fn(&str) -> Result<Box<dyn TransactionalProducer>, KafkaError> + Send + Sync;
+
+/// The shared admin client.
+pub(crate) struct RdAdmin {
+    client: Client,
+    complaints: Arc<Complaints>,
+    limit: Duration,
+    producer: Box<MakeProducer>,
+}
+
+impl RdAdmin {
+    pub(crate) fn new(
+        client: Client,
+        complaints: Arc<Complaints>,
+        limit: Duration,
+        producer: Box<MakeProducer>,
+    ) -> Self {
+        Self { client, complaints, limit, producer }
+    }
+
+    /// Runs a call on a thread where it may block.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        doing: String,
+        call: impl FnOnce(&Arc<Handle>, Duration) -> Result<T, Refusal> + Send + 'static,
+    ) -> Result<T, KafkaError> {
+        let (handle, limit) = (Arc::clone(self.client.handle()), self.limit);
+        let answer = blocking(move || call(&handle, limit)).await?;
+        answer.map_err(|refusal| plain(self.complaints.0.explain(&doing, &refusal)))
+    }
+
+    pub(crate) async fn cluster_id(&self) -> Result<String, KafkaError> {
+        let ask = |handle: &Arc<Handle>, limit| {
+            handle.cluster_id(limit).ok_or_else(|| Refusal::of(Code::OperationTimedOut))
+        };
+        self.ask("cannot learn the cluster's id".to_owned(), ask).await
+    }
+
+    async fn check_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
+        let name = topic.name.clone();
+        let found = self
+            .ask(format!("cannot read the configuration of topic `{name}`"), move |handle, limit| {
+                handle.topic_configs(&name, limit)
+            })
+            .await;
+        match found {
+            Ok(found) => compare(topic, &found),
+            Err(KafkaError::Config(why)) => {
+                tracing::warn!(topic = topic.name, "the configuration of a topic is not checked: {why}");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Outside transactions nothing is there to abort.
+fn plain(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::Abortable(why) => KafkaError::Retriable(why),
+        error => error,
+    }
+}
+
+/// What an existing topic must have.
+fn compare(topic: &TopicSpec, found: &BTreeMap<String, String>) -> Result<(), KafkaError> {
+    for (key, wanted) in &topic.configs {
+        let Some(actual) = found.get(key) else { continue };
+        if actual == wanted {
+            continue;
+        }
+        if key == "cleanup.policy" {
+            return Err(KafkaError::Config(format!(
+                "topic `{name}` must have cleanup.policy={wanted} but has {actual}, which would lose or pile up what is \
+                 stored in it; use another topic, or run `kafka-configs --alter --entity-type topics --entity-name {name} \
+                 --add-config cleanup.policy={wanted}`",
+                name = topic.name
+            )));
+        }
+        tracing::warn!(topic = topic.name, "topic has {key}={actual} where {wanted} is expected");
+    }
+    Ok(())
+}
+
+/// Creates the topic with as many replicas as there are brokers, if fewer than asked for.
+fn create(handle: &Arc<Handle>, topic: &TopicSpec, limit: Duration) -> Result<(), Refusal> {
+    let request = |replication| {
+        CreateTopic { name: &topic.name, partitions: topic.partitions, replication, configs: &topic.configs }
+    };
+    let wanted = topic.replication.map_or(-1, i32::from);
+    let created = match handle.create_topic(&request(wanted), limit) {
+        Err(refusal) if refusal.code == Code::InvalidReplicationFactor && wanted > 1 => {
+            let brokers = i32::try_from(handle.metadata(None, limit)?.brokers).unwrap_or(i32::MAX);
+            if brokers >= wanted || brokers < 1 {
+                return Err(refusal);
+            }
+            tracing::warn!(
+                topic = topic.name,
+                "topic is created with replication factor {brokers} instead of {wanted}: the cluster has no more brokers"
+            );
+            handle.create_topic(&request(brokers), limit)
+        }
+        created => created,
+    };
+    match created {
+        Err(refusal) if refusal.code == Code::TopicAlreadyExists => Ok(()),
+        created => created,
+    }?;
+    wait_until_shown(handle, &topic.name, limit)
+}
+
+fn wait_until_shown(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<(), Refusal> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let metadata = handle.metadata(Some(topic), limit)?;
+        if matches!(metadata.topics.get(topic), Some(Ok(partitions)) if *partitions > 0) {
+            return Ok(());
+        }
+        if Instant::now() >= deadline {
+            return Err(Refusal::of(Code::OperationTimedOut));
+        }
+        std::thread::sleep(LOOK_AGAIN);
+    }
+}
+
+/// The first row that failed, or the rows.
+fn good(rows: Vec<Partition>) -> Result<Vec<Partition>, Refusal> {
+    match rows.iter().find(|row| row.code != Code::NoError) {
+        Some(row) => Err(Refusal::of(row.code)),
+        None => Ok(rows),
+    }
+}
+
+#[async_trait]
+impl Admin for RdAdmin {
+    async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
+        let name = topic.name.clone();
+        let known = self.ask("cannot list topics".to_owned(), |handle, limit| handle.metadata(None, limit)).await?;
+        if known.topics.get(&name).is_some_and(Result::is_ok) {
+            return self.check_topic(topic).await;
+        }
+        let spec = topic.clone();
+        self.ask(format!("cannot create topic `{name}`"), move |handle, limit| create(handle, &spec, limit)).await?;
+        self.check_topic(topic).await
+    }
+
+    async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        if of.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = Partitions::of(of.iter().map(|at| (at, Partitions::END)));
+        let list = list.map_err(|refusal| errors::refused_plainly("cannot read end offsets", &refusal))?;
+        let rows = self
+            .ask("cannot read end offsets".to_owned(), move |handle, limit| good(handle.end_offsets(&list, limit)?))
+            .await?;
+        Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
+    }
+
+    async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        let name = group.to_owned();
+        let rows = self
+            .ask(format!("cannot read the offsets of consumer group `{group}`"), move |handle, limit| {
+                match handle.group_offsets(&name, limit) {
+                    Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(Vec::new()),
+                    rows => good(rows?),
+                }
+            })
+            .await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
+    }
+
+    async fn alter_group_offsets(
+        &self,
+        group: &str,
+        offsets: &BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> Result<(), KafkaError> {
+        let set: Vec<_> = offsets.iter().filter_map(|(at, offset)| Some((at.clone(), offset.as_ref()?.0))).collect();
+        let delete: Vec<_> =
+            offsets.iter().filter(|(_, offset)| offset.is_none()).map(|(at, _)| (at.clone(), 0)).collect();
+        for (change, rows) in [(GroupChange::Set, set), (GroupChange::Delete, delete)] {
+            if rows.is_empty() {
+                continue;
+            }
+            let doing = format!("cannot change the offsets of consumer group `{group}`");
+            let name = group.to_owned();
+            let list = Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))
+                .map_err(|refusal| errors::refused_plainly(&doing, &refusal))?;
+            self.ask(doing, move |handle, limit| change_offsets(handle, &name, change, &list, limit)).await?;
+        }
+        Ok(())
+    }
+
+    async fn topics(&self) -> Result<BTreeMap<String, i32>, KafkaError> {
+        let known = self.ask("cannot list topics".to_owned(), |handle, limit| handle.metadata(None, limit)).await?;
+        let own = |name: &String| BROKERS_OWN.contains(&name.as_str());
+        Ok(known.topics.into_iter().filter(|(name, _)| !own(name)).filter_map(|(name, n)| Some((name, n.ok()?))).collect())
+    }
+
+    async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
+        let name = group.to_owned();
+        self.ask(format!("cannot delete consumer group `{group}`"), move |handle, limit| {
+            match handle.delete_group(&name, limit) {
+                Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(()),
+                Err(refusal) if refusal.code == Code::NonEmptyGroup => Err(Refusal { text: MEMBERS.to_owned(), ..refusal }),
+                done => done,
+            }
+        })
+        .await
+    }
+
+    async fn fence(&self, transactional_ids: &[String]) -> Result<(), KafkaError> {
+        for ids in transactional_ids.chunks(FENCED_AT_ONCE) {
+            let fencing: Vec<_> = ids.iter().map(|id| init((self.producer)(id))).collect();
+            futures_util::future::try_join_all(fencing).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The fence of one id; its producer lives for this call alone.
+async fn init(producer: Result<Box<dyn TransactionalProducer>, KafkaError>) -> Result<(), KafkaError> {
+    producer?.init().await
+}
+
+const MEMBERS: &str = "the group has members; stop the connector, or whoever else consumes with this group, first";
+
+fn change_offsets(
+    handle: &Arc<Handle>,
+    group: &str,
+    change: GroupChange,
+    list: &Partitions,
+    limit: Duration,
+) -> Result<(), Refusal> {
+    match handle.change_group_offsets(group, change, list, limit).and_then(good) {
+        Ok(_) => Ok(()),
+        // Nothing to delete.
+        Err(refusal) if change == GroupChange::Delete && refusal.code == Code::GroupIdNotFound => Ok(()),
+        // A group with members refuses a commit that names none of them.
+        Err(refusal)
+            if matches!(
+                refusal.code,
+                Code::UnknownMemberId | Code::NonEmptyGroup | Code::GroupSubscribedToTopic | Code::RebalanceInProgress
+            ) =>
+        {
+            Err(Refusal { text: MEMBERS.to_owned(), ..Refusal::of(Code::NonEmptyGroup) })
+        }
+        Err(refusal) => Err(refusal),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(configs: &[(&str, &str)]) -> TopicSpec {
+        TopicSpec { name: "t".to_owned(), partitions: 1, replication: None, configs: map(configs) }
+    }
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn only_another_cleanup_policy_of_an_existing_topic_is_an_error() {
+        let wanted = spec(&[("cleanup.policy", "compact"), ("segment.ms", "1")]);
+        assert!(compare(&wanted, &map(&[("cleanup.policy", "compact"), ("segment.ms", "2")])).is_ok());
+        let error = compare(&wanted, &map(&[("cleanup.policy", "delete")])).unwrap_err();
+        assert!(matches!(&error, KafkaError::Config(text) if text.contains("kafka-configs")), "{error}");
+        assert!(compare(&wanted, &map(&[("cleanup.policy", "compact,delete")])).is_err());
+    }
+
+    #[test]
+    fn a_question_has_nothing_to_abort() {
+        assert!(matches!(plain(errors::error(errors::Class::Abortable, String::new())), KafkaError::Retriable(_)));
+    }
+}

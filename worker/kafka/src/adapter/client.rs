@@ -1,0 +1,149 @@
+//! A client with the thread that takes what happens to it.
+use super::errors::{self, Class};
+use crate::native::{Code, Event, EventKind, Handle, Queue, Refusal};
+use crate::ports::KafkaError;
+use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// How long a thread waits for an event before it looks at its flag; [`Queue::interrupt`] ends the wait early.
+const SLICE: Duration = Duration::from_secs(1);
+
+/// Counts clients whose threads have not ended, so that the worker can wait for them before it exits.
+#[derive(Default)]
+pub(crate) struct Alive {
+    count: Mutex<usize>,
+    fewer: Condvar,
+}
+
+impl Alive {
+    fn enter(self: &Arc<Self>) -> Living {
+        *self.count.lock() += 1;
+        Living(Arc::clone(self))
+    }
+
+    /// Waits until every client is gone, at most `limit`; whether they are.
+    pub(crate) fn wait(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let mut count = self.count.lock();
+        while *count > 0 {
+            if self.fewer.wait_until(&mut count, deadline).timed_out() {
+                return *count == 0;
+            }
+        }
+        true
+    }
+}
+
+struct Living(Arc<Alive>);
+
+impl Drop for Living {
+    fn drop(&mut self) {
+        *self.0.count.lock() -= 1;
+        self.0.fewer.notify_all();
+    }
+}
+
+/// What a client's thread does with events.
+pub(crate) trait Happenings: Send + Sync + 'static {
+    /// Called on the client's thread.
+    fn on_event(&self, client: &Arc<Handle>, event: Event<'_>);
+    /// Called once when the client is dropped, before it is destroyed.
+    fn on_stop(&self, _queue: &Queue) {}
+}
+
+/// The latest complaint about the connection: librdkafka repeats refused log-ins for ever, and what the caller sees is
+/// a time-out, which this explains.
+#[derive(Default)]
+pub(crate) struct Complaint(Mutex<Option<(Class, String)>>);
+
+impl Complaint {
+    /// Notes what an error event says; complaints of the network are the library's business and logged by it.
+    pub(crate) fn note(&self, refusal: &Refusal) {
+        let class = errors::class(refusal);
+        if class == Class::Config || matches!(refusal.code, Code::AllBrokersDown | Code::Resolve) {
+            *self.0.lock() = Some((class, errors::sentence("no broker can be used", refusal)));
+        }
+    }
+
+    /// The error for a call that ended with `refusal`: the complaint, if the call only timed out.
+    pub(crate) fn explain(&self, doing: &str, refusal: &Refusal) -> KafkaError {
+        let timed_out = matches!(
+            refusal.code,
+            Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::MessageTimedOut
+        );
+        match (timed_out && !refusal.fatal, self.0.lock().clone()) {
+            (true, Some((class, text))) => errors::error(class, format!("{doing}: {text}")),
+            _ => errors::refused(doing, refusal),
+        }
+    }
+}
+
+/// Owns a client; dropping it makes the thread close and destroy it in the background.
+pub(crate) struct Client {
+    handle: Arc<Handle>,
+    queue: Arc<Queue>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Client {
+    /// Takes a started client and the queue of its happenings.
+    pub(crate) fn run(
+        queue: Queue,
+        happenings: Arc<dyn Happenings>,
+        alive: &Arc<Alive>,
+    ) -> Result<Self, KafkaError> {
+        let (queue, stop) = (Arc::new(queue), Arc::new(AtomicBool::new(false)));
+        let client = Self { handle: Arc::clone(queue.client()), queue: Arc::clone(&queue), stop: Arc::clone(&stop) };
+        let living = alive.enter();
+        let work = move || {
+            while !stop.load(Ordering::Acquire) {
+                if let Some(event) = queue.poll(SLICE) {
+                    happenings.on_event(queue.client(), event);
+                }
+            }
+            happenings.on_stop(&queue);
+            drop(happenings);
+            // Usually the last owner: the client is destroyed here, where blocking harms nobody.
+            drop(queue);
+            drop(living);
+        };
+        std::thread::Builder::new()
+            .name("kafka-client".to_owned())
+            .stack_size(256 * 1024)
+            .spawn(work)
+            .map_err(|error| KafkaError::Retriable(format!("cannot start a thread for a Kafka client: {error}")))?;
+        Ok(client)
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<Handle> {
+        &self.handle
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        self.queue.interrupt();
+    }
+}
+
+/// Happenings of a client that only asks questions.
+#[derive(Default)]
+pub(crate) struct Complaints(pub(crate) Complaint);
+
+impl Happenings for Complaints {
+    fn on_event(&self, _: &Arc<Handle>, event: Event<'_>) {
+        if event.kind() == EventKind::Error {
+            self.0.note(&event.refusal());
+        }
+    }
+}
+
+/// Runs a call that blocks on a thread where it may.
+pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, KafkaError> {
+    tokio::task::spawn_blocking(call)
+        .await
+        .map_err(|error| KafkaError::Fatal(format!("a call to the Kafka client did not end: {error}")))
+}

@@ -1,0 +1,288 @@
+//! Transactional producers.
+use super::client::Alive;
+use super::delivery::Deliveries;
+use super::errors::{self, Class};
+use super::producer::{RdProducer, call};
+use super::settings::Settings;
+use crate::native::{Code, Handle, Partitions, Refusal};
+use crate::ports::{
+    CommitError, GroupMetadata, KafkaError, OutRecord, Producer, SendError, Sequence, TransactionalProducer,
+};
+use async_trait::async_trait;
+use elasticflow_api::position::ConsumedOffsets;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long a flush lasts before the transaction is looked at again: one that has failed is never flushed.
+const FLUSH_SLICE: Duration = Duration::from_millis(200);
+
+/// Why a producer is unusable.
+#[derive(Debug, Clone)]
+enum Dead {
+    Fenced,
+    Broken(String),
+}
+
+/// One transactional id's producer.
+pub(crate) struct RdTransactional {
+    base: RdProducer,
+    id: String,
+    open: bool,
+    /// An abortable refusal of a call, kept until the abort.
+    refused: Option<String>,
+    dead: Option<Dead>,
+    limit: Duration,
+    transaction: Duration,
+}
+
+impl RdTransactional {
+    pub(crate) fn start(id: &str, settings: &Settings, alive: &Arc<Alive>) -> Result<Self, KafkaError> {
+        Ok(Self {
+            base: RdProducer::start(settings, true, alive)?,
+            id: id.to_owned(),
+            open: false,
+            refused: None,
+            dead: None,
+            limit: settings.call_limit,
+            transaction: settings.transaction_timeout,
+        })
+    }
+
+    fn check(&self) -> Result<(), KafkaError> {
+        match &self.dead {
+            None => Ok(()),
+            Some(Dead::Fenced) => Err(KafkaError::Fenced),
+            Some(Dead::Broken(why)) => Err(KafkaError::Fatal(why.clone())),
+        }
+    }
+
+    /// Keeps what an error means for later calls.
+    fn remember(&mut self, error: KafkaError) -> KafkaError {
+        match &error {
+            KafkaError::Fenced => self.dead = Some(Dead::Fenced),
+            KafkaError::Fatal(why) => self.dead = Some(Dead::Broken(why.clone())),
+            KafkaError::Abortable(why) => self.refused = Some(why.clone()),
+            KafkaError::Retriable(_) | KafkaError::Record(_) | KafkaError::Config(_) => {}
+        }
+        error
+    }
+
+    /// Runs a call that must not be dropped halfway: if it is, the producer is of no use any more.
+    async fn whole<T: Send + 'static>(
+        &mut self,
+        run: impl FnOnce(&Arc<Handle>) -> T + Send + 'static,
+    ) -> Result<T, KafkaError> {
+        self.check()?;
+        self.dead = Some(Dead::Broken(format!("a call of producer `{}` was given up halfway", self.id)));
+        let done = call(self.base.handle(), run).await;
+        self.dead = None;
+        done.map_err(|error| self.remember(error))
+    }
+
+    /// What is known to have failed before the end of the transaction is asked for.
+    fn known_failure(&self) -> Option<KafkaError> {
+        self.base.deliveries().failure().or_else(|| self.refused.clone().map(KafkaError::Abortable))
+    }
+
+    /// Aborts what certainly was not committed.
+    async fn give_up(&mut self, why: String) -> CommitError {
+        match self.abort().await {
+            Ok(()) => CommitError::NotCommitted(why),
+            Err(KafkaError::Fenced) => CommitError::Fenced,
+            // Not committed either, but open until the broker's time-out: nothing may be cleaned up yet.
+            Err(error) => CommitError::Unknown(format!("{why}; and it could not be aborted: {error}")),
+        }
+    }
+}
+
+/// How far a commit came.
+enum Finish {
+    Committed,
+    /// Refused before its end was asked for.
+    Before(String),
+    /// Another owner, seen before or after.
+    Fenced,
+    /// Asked for, not answered with a yes.
+    Asked(Refusal),
+}
+
+/// Flushes, then asks for the end.
+fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration) -> Finish {
+    let deadline = Instant::now() + limit;
+    while let Err(refusal) = handle.flush(FLUSH_SLICE) {
+        if Instant::now() >= deadline {
+            return Finish::Before(errors::sentence("records were not delivered in time", &refusal));
+        }
+        if let Err(stop) = look(handle, deliveries) {
+            return stop;
+        }
+    }
+    if let Err(stop) = look(handle, deliveries) {
+        return stop;
+    }
+    match handle.commit_transaction(limit) {
+        Ok(()) => Finish::Committed,
+        Err(refusal) if errors::class(&refusal) == Class::Fenced => Finish::Fenced,
+        Err(refusal) => Finish::Asked(refusal),
+    }
+}
+
+/// Whether the open transaction has failed already. Asking to begin another is refused without any effect, and the
+/// refusal says in which state the transaction is.
+fn look(handle: &Handle, deliveries: &Deliveries) -> Result<(), Finish> {
+    if let Some(failure) = deliveries.failure() {
+        return Err(match failure {
+            KafkaError::Fenced => Finish::Fenced,
+            failure => Finish::Before(failure.to_string()),
+        });
+    }
+    match handle.begin_transaction() {
+        Err(refusal) if refusal.abortable || refusal.fatal => Err(match errors::class(&refusal) {
+            Class::Fenced => Finish::Fenced,
+            _ => Finish::Before(errors::sentence("the transaction failed", &refusal)),
+        }),
+        // The state is the expected one: in a transaction.
+        Err(_) => Ok(()),
+        Ok(()) => Err(Finish::Before("no transaction was open".to_owned())),
+    }
+}
+
+#[async_trait]
+impl Producer for RdTransactional {
+    fn send(&mut self, record: OutRecord<'_>) -> Result<Sequence, SendError> {
+        self.check()?;
+        let sent = self.base.queue(record, |handle, refusal| {
+            let doing = format!("cannot write to topic `{}`", record.topic);
+            match (refusal.code, handle.fatal()) {
+                (_, Some(fatal)) => errors::refused(&doing, &fatal),
+                (Code::State, None) => KafkaError::Abortable(format!("{doing}: the transaction has failed")),
+                _ => errors::refused(&doing, refusal),
+            }
+        });
+        match sent {
+            Err(SendError::Kafka(error)) => {
+                let error = self.base.deliveries().failure().unwrap_or(error);
+                Err(SendError::Kafka(self.remember(error)))
+            }
+            sent => sent,
+        }
+    }
+
+    async fn room(&mut self) -> Result<(), KafkaError> {
+        self.check()?;
+        self.base.wait_for_room().await
+    }
+
+    fn acknowledged(&self) -> Result<Sequence, KafkaError> {
+        self.check()?;
+        self.base.lowest()
+    }
+
+    async fn drain(&mut self) -> Result<(), KafkaError> {
+        self.check()?;
+        self.base.settle().await
+    }
+}
+
+#[async_trait]
+impl TransactionalProducer for RdTransactional {
+    async fn init(&mut self) -> Result<(), KafkaError> {
+        let limit = self.limit;
+        let done = self.whole(move |handle| handle.init_transactions(limit)).await?;
+        done.map_err(|refusal| {
+            let doing = format!("cannot initialise transactional id `{}`", self.id);
+            let error = self.base.deliveries().complaint.explain(&doing, &refusal);
+            // Before the first transaction there is nothing to abort.
+            let error = match error {
+                KafkaError::Abortable(why) => KafkaError::Retriable(why),
+                error => error,
+            };
+            self.remember(error)
+        })
+    }
+
+    fn begin(&mut self) -> Result<(), KafkaError> {
+        self.check()?;
+        let begun = self.base.handle().begin_transaction();
+        begun.map_err(|refusal| {
+            let error = errors::refused(&format!("cannot begin a transaction of `{}`", self.id), &refusal);
+            self.remember(error)
+        })?;
+        self.open = true;
+        Ok(())
+    }
+
+    async fn send_offsets(&mut self, offsets: &ConsumedOffsets, group: &GroupMetadata) -> Result<(), KafkaError> {
+        self.check()?;
+        let doing = "cannot add consumed offsets to the transaction";
+        let rows = offsets.0.iter().map(|(at, offset)| (at, offset.0));
+        let list = Partitions::of(rows).map_err(|refusal| errors::refused(doing, &refusal))?;
+        let (group, limit) = (group.0.clone(), self.limit);
+        let done = self.whole(move |handle| handle.send_offsets(&list, &group, limit)).await?;
+        done.map_err(|refusal| {
+            let error = errors::refused(doing, &refusal);
+            self.remember(error)
+        })
+    }
+
+    async fn commit(&mut self) -> Result<(), CommitError> {
+        match &self.dead {
+            Some(Dead::Fenced) => return Err(CommitError::Fenced),
+            Some(Dead::Broken(why)) => return Err(CommitError::Unknown(why.clone())),
+            None if !self.open => return Err(CommitError::NotCommitted("no transaction is open".to_owned())),
+            None => {}
+        }
+        match self.known_failure() {
+            Some(KafkaError::Fenced) => {
+                self.dead = Some(Dead::Fenced);
+                return Err(CommitError::Fenced);
+            }
+            Some(failure) => return Err(self.give_up(failure.to_string()).await),
+            None => {}
+        }
+        let (deliveries, limit) = (Arc::clone(self.base.deliveries()), self.transaction);
+        let finished = self.whole(move |handle| finish(handle, &deliveries, limit)).await;
+        match finished.map_err(|error| CommitError::Unknown(error.to_string()))? {
+            Finish::Committed => {
+                self.open = false;
+                Ok(())
+            }
+            Finish::Before(why) => Err(self.give_up(why).await),
+            Finish::Fenced => {
+                self.dead = Some(Dead::Fenced);
+                Err(CommitError::Fenced)
+            }
+            Finish::Asked(refusal) => {
+                let why = errors::sentence(&format!("the commit of `{}` has no answer", self.id), &refusal);
+                self.dead = Some(Dead::Broken(why.clone()));
+                Err(CommitError::Unknown(why))
+            }
+        }
+    }
+
+    async fn abort(&mut self) -> Result<(), KafkaError> {
+        self.check()?;
+        if !self.open {
+            return Ok(());
+        }
+        let limit = self.transaction;
+        let done = self.whole(move |handle| handle.abort_transaction(limit)).await?;
+        if let Err(refusal) = done {
+            let doing = format!("cannot abort a transaction of `{}`", self.id);
+            let error = match errors::refused(&doing, &refusal) {
+                KafkaError::Fenced => KafkaError::Fenced,
+                KafkaError::Config(why) => KafkaError::Config(why),
+                // The state of the transaction is not known here any more.
+                error => KafkaError::Fatal(error.to_string()),
+            };
+            if !matches!(error, KafkaError::Fenced) {
+                self.dead = Some(Dead::Broken(error.to_string()));
+            }
+            return Err(self.remember(error));
+        }
+        self.open = false;
+        self.refused = None;
+        self.base.deliveries().forgive();
+        Ok(())
+    }
+}

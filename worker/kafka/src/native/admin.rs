@@ -1,0 +1,340 @@
+//! Administration. Each call asks through a queue of its own and blocks for the answer, at most its limit.
+use super::{Code, Event, Handle, Partition, Partitions, Queue, Refusal, list, millis, name, text};
+use rdkafka_sys as sys;
+use std::collections::BTreeMap;
+use std::ffi::c_char;
+use std::ptr::{NonNull, null};
+use std::sync::Arc;
+use std::time::Duration;
+use sys::rd_kafka_admin_op_t as Op;
+
+/// A topic to create; `replication` of -1 leaves it to the broker.
+pub(crate) struct CreateTopic<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) partitions: i32,
+    pub(crate) replication: i32,
+    pub(crate) configs: &'a BTreeMap<String, String>,
+}
+
+/// What to do to the offsets of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupChange {
+    Set,
+    Delete,
+}
+
+/// Options and answer queue of one call.
+struct Call {
+    options: NonNull<sys::rd_kafka_AdminOptions_t>,
+    queue: Queue,
+    limit: Duration,
+}
+
+impl Call {
+    fn new(client: &Arc<Handle>, op: Op, limit: Duration) -> Result<Self, Refusal> {
+        let queue = client.fresh_queue().ok_or_else(|| Refusal::of(Code::CriticalSystemResource))?;
+        // SAFETY: the client is live; the options are ours.
+        let options = NonNull::new(unsafe { sys::rd_kafka_AdminOptions_new(client.raw(), op) })
+            .ok_or_else(|| Refusal::of(Code::CriticalSystemResource))?;
+        let call = Self { options, queue, limit };
+        let mut reason = [0 as c_char; 512];
+        // SAFETY: options and buffer are live, the length is the buffer's.
+        Refusal::check(unsafe {
+            sys::rd_kafka_AdminOptions_set_request_timeout(
+                options.as_ptr(),
+                millis(limit),
+                reason.as_mut_ptr(),
+                reason.len(),
+            )
+        })?;
+        Ok(call)
+    }
+
+    fn options(&self) -> *mut sys::rd_kafka_AdminOptions_t {
+        self.options.as_ptr()
+    }
+
+    /// Waits for the answer of the call that was just made.
+    fn answer(&self) -> Result<Event<'_>, Refusal> {
+        // The request has its own limit; this one is a guard a little later.
+        let answer = self.queue.poll(self.limit + Duration::from_secs(1));
+        let answer = answer.ok_or_else(|| Refusal::of(Code::OperationTimedOut))?;
+        match answer.code() {
+            Code::NoError => Ok(answer),
+            _ => Err(answer.refusal()),
+        }
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // SAFETY: ours, not used afterwards.
+        unsafe { sys::rd_kafka_AdminOptions_destroy(self.options()) };
+    }
+}
+
+impl Handle {
+    /// Creates one topic.
+    pub(crate) fn create_topic(self: &Arc<Self>, topic: &CreateTopic<'_>, limit: Duration) -> Result<(), Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_CREATETOPICS, limit)?;
+        let mut native = new_topic(topic)?;
+        // SAFETY: everything is live; the request copies the topic, which is ours and destroyed after.
+        unsafe {
+            sys::rd_kafka_CreateTopics(self.raw(), &raw mut native, 1, call.options(), call.queue.raw());
+            sys::rd_kafka_NewTopic_destroy(native);
+        }
+        let answer = call.answer()?;
+        // SAFETY: the answer is live while its rows are read; the event is of this kind, else the result is null.
+        unsafe {
+            let result = sys::rd_kafka_event_CreateTopics_result(answer.raw());
+            let mut count = 0;
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_CreateTopics_result_topics(result, &raw mut count);
+            (0..count).try_for_each(|index| {
+                let row = *rows.add(index);
+                Refusal::check(sys::rd_kafka_topic_result_error(row)).map_err(|refusal| {
+                    let words = text(sys::rd_kafka_topic_result_error_string(row));
+                    Refusal { text: if words.is_empty() { refusal.text } else { words }, ..Refusal::of(refusal.code) }
+                })
+            })
+        }
+    }
+
+    /// A topic's configuration, defaults included.
+    pub(crate) fn topic_configs(
+        self: &Arc<Self>,
+        topic: &str,
+        limit: Duration,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS, limit)?;
+        let topic = name(topic)?;
+        // SAFETY: everything is live; the request copies the resource, which is ours and destroyed after.
+        unsafe {
+            let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+            let mut resource = sys::rd_kafka_ConfigResource_new(kind, topic.as_ptr());
+            sys::rd_kafka_DescribeConfigs(self.raw(), &raw mut resource, 1, call.options(), call.queue.raw());
+            sys::rd_kafka_ConfigResource_destroy(resource);
+        }
+        let answer = call.answer()?;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_DescribeConfigs_result(answer.raw());
+            let mut count = 0;
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_DescribeConfigs_result_resources(result, &raw mut count);
+            let mut found = BTreeMap::new();
+            for index in 0..count {
+                let row = *rows.add(index);
+                Refusal::check(sys::rd_kafka_ConfigResource_error(row))?;
+                let mut entries = 0;
+                let first = sys::rd_kafka_ConfigResource_configs(row, &raw mut entries);
+                for entry in (0..entries).map(|entry| *first.add(entry)) {
+                    found.insert(
+                        text(sys::rd_kafka_ConfigEntry_name(entry)),
+                        text(sys::rd_kafka_ConfigEntry_value(entry)),
+                    );
+                }
+            }
+            Ok(found)
+        }
+    }
+
+    /// High watermarks: read_uncommitted.
+    pub(crate) fn end_offsets(
+        self: &Arc<Self>,
+        partitions: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_LISTOFFSETS, limit)?;
+        let level = sys::rd_kafka_IsolationLevel_t::RD_KAFKA_ISOLATION_LEVEL_READ_UNCOMMITTED;
+        // SAFETY: everything is live; the list is copied.
+        unsafe {
+            Refusal::take(sys::rd_kafka_AdminOptions_set_isolation_level(call.options(), level))?;
+            sys::rd_kafka_ListOffsets(self.raw(), partitions.raw(), call.options(), call.queue.raw());
+        }
+        let answer = call.answer()?;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_ListOffsets_result(answer.raw());
+            let mut count = 0;
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
+            Ok((0..count)
+                .map(|index| {
+                    let row = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*rows.add(index));
+                    list::read_row(&*row)
+                })
+                .collect())
+        }
+    }
+
+    /// Committed offsets of a group, stable ones only.
+    pub(crate) fn group_offsets(self: &Arc<Self>, group: &str, limit: Duration) -> Result<Vec<Partition>, Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limit)?;
+        let group = name(group)?;
+        // SAFETY: everything is live; null asks for all partitions; the request copies what it keeps.
+        unsafe {
+            Refusal::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(call.options(), 1))?;
+            let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), null());
+            sys::rd_kafka_ListConsumerGroupOffsets(
+                self.raw(),
+                &raw mut request,
+                1,
+                call.options(),
+                call.queue.raw(),
+            );
+            sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
+        }
+        let answer = call.answer()?;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.raw());
+            let mut count = 0;
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
+            group_rows(rows, count)
+        }
+    }
+
+    /// Sets or deletes offsets of a group without members.
+    pub(crate) fn change_group_offsets(
+        self: &Arc<Self>,
+        group: &str,
+        change: GroupChange,
+        offsets: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let group = name(group)?;
+        match change {
+            GroupChange::Set => {
+                let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, limit)?;
+                // SAFETY: everything is live; the request copies what it keeps.
+                unsafe {
+                    let mut request = sys::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
+                    sys::rd_kafka_AlterConsumerGroupOffsets(
+                        self.raw(),
+                        &raw mut request,
+                        1,
+                        call.options(),
+                        call.queue.raw(),
+                    );
+                    sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request);
+                }
+                let answer = call.answer()?;
+                let mut count = 0;
+                // SAFETY: the answer is live while its rows are read.
+                unsafe {
+                    let result = sys::rd_kafka_event_AlterConsumerGroupOffsets_result(answer.raw());
+                    if result.is_null() {
+                        return Err(Refusal::of(Code::Fail));
+                    }
+                    let rows = sys::rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &raw mut count);
+                    group_rows(rows, count)
+                }
+            }
+            GroupChange::Delete => {
+                let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, limit)?;
+                // SAFETY: everything is live; the request copies what it keeps.
+                unsafe {
+                    let mut request = sys::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
+                    sys::rd_kafka_DeleteConsumerGroupOffsets(
+                        self.raw(),
+                        &raw mut request,
+                        1,
+                        call.options(),
+                        call.queue.raw(),
+                    );
+                    sys::rd_kafka_DeleteConsumerGroupOffsets_destroy(request);
+                }
+                let answer = call.answer()?;
+                let mut count = 0;
+                // SAFETY: the answer is live while its rows are read.
+                unsafe {
+                    let result = sys::rd_kafka_event_DeleteConsumerGroupOffsets_result(answer.raw());
+                    if result.is_null() {
+                        return Err(Refusal::of(Code::Fail));
+                    }
+                    let rows = sys::rd_kafka_DeleteConsumerGroupOffsets_result_groups(result, &raw mut count);
+                    group_rows(rows, count)
+                }
+            }
+        }
+    }
+
+    /// Deletes a group without members.
+    pub(crate) fn delete_group(self: &Arc<Self>, group: &str, limit: Duration) -> Result<(), Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, limit)?;
+        let group = name(group)?;
+        // SAFETY: everything is live; the request copies what it keeps.
+        unsafe {
+            let mut request = sys::rd_kafka_DeleteGroup_new(group.as_ptr());
+            sys::rd_kafka_DeleteGroups(self.raw(), &raw mut request, 1, call.options(), call.queue.raw());
+            sys::rd_kafka_DeleteGroup_destroy(request);
+        }
+        let answer = call.answer()?;
+        let mut count = 0;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_DeleteGroups_result(answer.raw());
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_DeleteGroups_result_groups(result, &raw mut count);
+            group_rows(rows, count).map(drop)
+        }
+    }
+}
+
+fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, Refusal> {
+    let topic_name = name(topic.name)?;
+    let configs: Vec<_> =
+        topic.configs.iter().map(|(key, value)| Ok((name(key)?, name(value)?))).collect::<Result<_, Refusal>>()?;
+    let mut reason = [0 as c_char; 512];
+    // SAFETY: the name and the buffer are live; the result is ours.
+    let native = unsafe {
+        sys::rd_kafka_NewTopic_new(
+            topic_name.as_ptr(),
+            topic.partitions,
+            topic.replication,
+            reason.as_mut_ptr(),
+            reason.len(),
+        )
+    };
+    if native.is_null() {
+        return Err(Refusal { text: text(reason.as_ptr()), ..Refusal::of(Code::InvalidArgument) });
+    }
+    for (key, value) in &configs {
+        // SAFETY: all three are live; the strings are copied. The call fails only for null pointers.
+        unsafe { sys::rd_kafka_NewTopic_set_config(native, key.as_ptr(), value.as_ptr()) };
+    }
+    Ok(native)
+}
+
+/// # Safety
+/// `rows` has `count` live entries.
+unsafe fn group_rows(
+    rows: *mut *const sys::rd_kafka_group_result_t,
+    count: usize,
+) -> Result<Vec<Partition>, Refusal> {
+    let mut found = Vec::new();
+    for index in 0..count {
+        // SAFETY: see the function; error and list belong to the row.
+        unsafe {
+            let row = *rows.add(index);
+            let error = sys::rd_kafka_group_result_error(row);
+            if !error.is_null() {
+                return Err(Refusal::read(error));
+            }
+            found.extend(list::read(sys::rd_kafka_group_result_partitions(row)));
+        }
+    }
+    Ok(found)
+}

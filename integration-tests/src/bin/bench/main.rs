@@ -1,0 +1,87 @@
+//! Speed and memory of the main source on real servers; prints a table and writes JSON to `bench-results/`.
+//!
+//! The work: a snapshot of 1,000,000 rows, a backlog of 500,000 rows in transactions of 1,000, a backlog of 100,000
+//! single-row transactions, and starts of an idle worker; exactly-once on, JSON without schemas, one partition. CPU is user
+//! and system time of the worker's process; a figure without its check (records, distinct keys) is void. Usage:
+//! `bench [snapshot] [bulk] [single] [ready] [--rows N]`; without names, all.
+mod data;
+mod meter;
+mod outcome;
+mod scenarios;
+
+use anyhow::{Context, Result, bail};
+use elasticflow_integration_tests::mysql::Database;
+use elasticflow_integration_tests::servers::setting;
+use elasticflow_kafka::ports::Kafka;
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Rows of the reference table.
+const ROWS: u64 = 1_000_000;
+
+/// What every scenario works with.
+pub(crate) struct Bench {
+    pub(crate) database: Database,
+    pub(crate) bootstrap: String,
+    pub(crate) kafka: Arc<dyn Kafka>,
+    pub(crate) rows: u64,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("FAILED: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run() -> Result<()> {
+    let (names, rows) = arguments()?;
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let bootstrap = setting("EF_KAFKA")?;
+    let client = [("bootstrap.servers".to_owned(), bootstrap.clone())].into();
+    let kafka = elasticflow_kafka::RdKafka::new(&client).context("cannot make a Kafka client")?;
+    let bench = Bench { database: Database::of("EF_MYSQL")?, bootstrap, kafka, rows };
+    data::fill(&bench).await?;
+    let mut outcomes = Vec::new();
+    if wanted("ready") {
+        outcomes.push(scenarios::ready(&bench).await?);
+    }
+    if wanted("snapshot") {
+        outcomes.push(scenarios::snapshot(&bench).await?);
+    }
+    if wanted("bulk") {
+        outcomes.push(scenarios::backlog(&bench, "bulk", rows / 2, 1000).await?);
+    }
+    if wanted("single") {
+        outcomes.push(scenarios::backlog(&bench, "single", rows / 10, 1).await?);
+    }
+    say(&outcome::table(&outcomes));
+    say(&format!("written to {}", outcome::write(&outcomes)?));
+    if outcomes.iter().any(|o| !o.is_exact()) {
+        bail!("records are missing or doubled: the figures are void")
+    }
+    Ok(())
+}
+
+fn arguments() -> Result<(Vec<String>, u64)> {
+    let (mut names, mut rows) = (Vec::new(), ROWS);
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--rows" => rows = arguments.next().context("--rows takes a number")?.parse()?,
+            "snapshot" | "bulk" | "single" | "ready" => names.push(argument),
+            other => bail!("unknown scenario {other}; known: snapshot, bulk, single, ready"),
+        }
+    }
+    Ok((names, rows))
+}
+
+/// A line on standard output; a closed output is no failure.
+pub(crate) fn say(text: &str) {
+    drop(writeln!(std::io::stdout().lock(), "{text}"));
+}

@@ -1,0 +1,81 @@
+//! Figures of a scenario, as a table for people and as JSON for programs.
+use anyhow::Result;
+use serde::Serialize;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Figures of one scenario.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Outcome {
+    /// Name.
+    pub(crate) scenario: String,
+    /// Records that had to arrive.
+    pub(crate) records: u64,
+    /// From the start of the work to the last record.
+    pub(crate) seconds: f64,
+    /// Records a second.
+    pub(crate) records_per_s: f64,
+    /// CPU seconds of the worker per million records.
+    pub(crate) cpu_s_per_million: f64,
+    /// Peak resident memory of the worker.
+    pub(crate) peak_mib: f64,
+    /// Resident memory of the idle worker, where it was measured.
+    pub(crate) idle_mib: Option<f64>,
+    /// Start of the process to an answer of REST, median, where it was measured.
+    pub(crate) ready_ms: Option<f64>,
+    /// Records that did not arrive.
+    pub(crate) lost: u64,
+    /// Records that arrived more than once.
+    pub(crate) doubled: u64,
+}
+
+impl Outcome {
+    /// Whether everything arrived once.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.lost == 0 && self.doubled == 0
+    }
+}
+
+/// The table.
+pub(crate) fn table(outcomes: &[Outcome]) -> String {
+    let mut text = format!(
+        "\n{:<10} {:>10} {:>8} {:>10} {:>11} {:>9} {:>9} {:>9} {:>5} {:>7}\n",
+        "scenario",
+        "records",
+        "seconds",
+        "records/s",
+        "CPU-s per M",
+        "peak MiB",
+        "idle MiB",
+        "ready ms",
+        "lost",
+        "doubled"
+    );
+    for o in outcomes {
+        let optional = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.0}"));
+        text.push_str(&format!(
+            "{:<10} {:>10} {:>8.1} {:>10.0} {:>11.2} {:>9.0} {:>9} {:>9} {:>5} {:>7}\n",
+            o.scenario,
+            o.records,
+            o.seconds,
+            o.records_per_s,
+            o.cpu_s_per_million,
+            o.peak_mib,
+            optional(o.idle_mib),
+            optional(o.ready_ms),
+            o.lost,
+            o.doubled
+        ));
+    }
+    text
+}
+
+/// Writes the JSON; the file's name.
+pub(crate) fn write(outcomes: &[Outcome]) -> Result<String> {
+    let folder = Path::new("bench-results");
+    std::fs::create_dir_all(folder)?;
+    let at = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+    let file = folder.join(format!("{at}.json"));
+    std::fs::write(&file, serde_json::to_vec_pretty(outcomes)?)?;
+    Ok(file.display().to_string())
+}

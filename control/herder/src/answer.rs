@@ -5,7 +5,7 @@ use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
 
 /// Whether a connector reads from or writes to Kafka's outside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConnectorKind {
     /// Writes to Kafka.
@@ -13,6 +13,7 @@ pub enum ConnectorKind {
     /// Reads from Kafka.
     Sink,
     /// Its class is not among the plug-ins of this worker.
+    #[default]
     Unknown,
 }
 
@@ -27,6 +28,26 @@ pub enum RunState {
     Unassigned,
     Restarting,
     Stopped,
+}
+
+impl RunState {
+    /// As in statuses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Running => "RUNNING",
+            Self::Paused => "PAUSED",
+            Self::Failed => "FAILED",
+            Self::Unassigned => "UNASSIGNED",
+            Self::Restarting => "RESTARTING",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// State of a name; `DESTROYED` and what is not known are none.
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [Self::Running, Self::Paused, Self::Failed, Self::Unassigned, Self::Restarting, Self::Stopped];
+        all.into_iter().find(|state| state.name() == name)
+    }
 }
 
 /// State that a user wants a connector to be in.

@@ -1,7 +1,7 @@
 //! The herder as its clients see it.
 use crate::answer::{
-    ConfigPatch, ConnectorInfo, ConnectorKind, ConnectorOffsets, ConnectorStatus, Health, HealthState, InitialState,
-    OffsetChange, Put, ServerInfo, TaskInfo, TaskRef, TaskStatus,
+    ConfigPatch, ConnectorInfo, ConnectorOffsets, ConnectorStatus, Health, HealthState, InitialState, OffsetChange,
+    Put, ServerInfo, TaskInfo, TaskRef, TaskStatus,
 };
 use crate::command::{Answer, Command, PutKind, Restart, patched};
 use crate::error::HerderError;
@@ -344,15 +344,4 @@ pub(crate) fn status_of(name: &str, connector: &ConnectorView) -> Option<Connect
         tasks: tasks.into_iter().map(|(id, part)| TaskStatus { id, part }).collect(),
         kind: connector.kind,
     })
-}
-
-impl ConnectorKind {
-    /// Kind of a connector class.
-    pub(crate) fn of_class(registry: &Registry, class: &str) -> Self {
-        match registry.connector(class).map(elasticflow_api::registry::PluginEntry::kind) {
-            Some(elasticflow_api::registry::PluginKind::Source) => Self::Source,
-            Some(elasticflow_api::registry::PluginKind::Sink) => Self::Sink,
-            _ => Self::Unknown,
-        }
-    }
 }

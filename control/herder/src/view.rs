@@ -5,7 +5,7 @@ use parking_lot::RwLock;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One connector as readers see it. Secrets are hidden already where the worker hides them.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ConnectorView {
     /// Configuration for answers.
     pub(crate) config: Properties,

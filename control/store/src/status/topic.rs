@@ -36,10 +36,11 @@ struct Pending {
     changed: Notify,
 }
 
-/// Writes to the status topic; dropped, it ends the tasks of the topic.
+/// Writes to the status topic; dropped, it ends the writing task.
 pub struct StatusTopic {
     pending: Arc<Pending>,
     stop: Arc<Notify>,
+    writer: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Drop for StatusTopic {
@@ -61,8 +62,17 @@ impl StatusTopic {
         let reader = Reader { kafka: Arc::clone(&kafka), topic: topic.clone(), events, clock: Arc::clone(&clock) };
         tokio::spawn(reader.run());
         let writer = Writer { kafka, topic: topic.name, pending: Arc::clone(&pending), clock, stop: Arc::clone(&stop) };
-        tokio::spawn(writer.run());
-        (Self { pending, stop }, news)
+        let writer = Some(tokio::spawn(writer.run()));
+        (Self { pending, stop, writer }, news)
+    }
+
+    /// Ends writing; returns when what was put is written, or after a time.
+    pub async fn close(mut self, within: Duration) {
+        self.stop.notify_one();
+        let Some(writer) = self.writer.take() else { return };
+        if tokio::time::timeout(within, writer).await.is_err() {
+            tracing::warn!("the last statuses were not confirmed by Kafka in time");
+        }
     }
 
     /// Has a row written; never waits. A row of the same key that still waits is replaced.

@@ -1,0 +1,174 @@
+//! Taking in the config topic and the status topic, and showing what changed.
+use crate::answer::RunState;
+use crate::herder::Herder;
+use crate::secrets::hide;
+use crate::view::ConnectorView;
+use elasticflow_config::Properties;
+use elasticflow_kafka::ports::LogRecord;
+use elasticflow_plan::restart::Request;
+use elasticflow_store::config::{ConfigRecord, ConfigState, Folded};
+use elasticflow_store::status::StatusRecord;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+impl Herder {
+    /// The config topic is read from its start: what is known stays in force until everything is read.
+    pub(crate) fn on_config_restarted(&mut self) {
+        self.staging = Some(ConfigState::default());
+    }
+
+    pub(crate) fn on_config_record(&mut self, record: &LogRecord) {
+        if let Some(staging) = &mut self.staging {
+            // Requests that were made before this worker read the topic were for those who ran then.
+            return report(&staging.fold(record));
+        }
+        let folded = self.state.fold(record);
+        report(&folded);
+        match folded {
+            Folded::Connector(name) => self.on_changed(&name),
+            Folded::Restart { name, include_tasks, only_failed } => {
+                self.on_restart(&name, Request { include_tasks, only_failed });
+            }
+            Folded::Problem(_) => {
+                let names: Vec<String> = self.state.connectors().keys().cloned().collect();
+                names.iter().for_each(|name| self.on_changed(name));
+            }
+            Folded::Nothing(_) => {}
+        }
+    }
+
+    pub(crate) fn on_config_caught_up(&mut self) {
+        let Some(staged) = self.staging.take() else { return };
+        let before = std::mem::replace(&mut self.state, staged);
+        let names: BTreeSet<String> =
+            before.connectors().keys().chain(self.state.connectors().keys()).cloned().collect();
+        for name in names {
+            self.on_changed(&name);
+        }
+        self.start.config = true;
+    }
+
+    /// Something that is stored of a connector has changed.
+    pub(crate) fn on_changed(&mut self, name: &str) {
+        let Some(connector) = self.state.connector(name) else {
+            if self.wanted.remove(name).is_some() {
+                self.statuses.forget(name);
+                self.view.connectors.write().remove(name);
+            }
+            self.forget_fencing(name);
+            self.dirty.insert(name.to_owned());
+            return;
+        };
+        let wanted = self.want(name, connector);
+        let count = connector.tasks.len();
+        if wanted.tasks.is_none_or(|set| set.fenced) || self.wanted.get(name).and_then(|w| w.tasks) != wanted.tasks {
+            self.forget_fencing(name);
+        }
+        self.wanted.insert(name.to_owned(), wanted);
+        self.forget_surplus(name, count);
+        self.publish_config(name);
+        self.dirty.insert(name.to_owned());
+    }
+
+    fn forget_fencing(&mut self, name: &str) {
+        self.actual.fencing.remove(name);
+        self.fence_failed.remove(name);
+    }
+
+    /// Statuses of tasks that are not stored any more and have no instance that could still speak.
+    fn forget_surplus(&mut self, name: &str, count: usize) {
+        let known = self.statuses.of(name).map(|parts| parts.tasks.keys().copied().collect::<Vec<u32>>());
+        let surplus = known.unwrap_or_default().into_iter().filter(|i| usize::try_from(*i).is_ok_and(|i| i >= count));
+        for index in surplus {
+            if !self.actual.tasks.contains_key(&(name.to_owned(), index)) {
+                self.statuses.forget_task(name, index);
+            }
+        }
+    }
+
+    /// A restart that a leader asked for: every worker restarts what it runs of it.
+    fn on_restart(&mut self, name: &str, request: Request) {
+        if self.state.connector(name).is_none() {
+            return;
+        }
+        let covered = self.covered(name, request);
+        if covered.connector && self.owns(name, None) {
+            self.show_connector(name, RunState::Restarting, None);
+            self.restart_connector(name);
+        }
+        for index in covered.tasks {
+            if self.owns(name, Some(index)) {
+                self.restart_instance(name, index);
+            }
+        }
+        self.publish_status(name);
+    }
+
+    /// A row of the status topic.
+    pub(crate) fn on_status_record(&mut self, record: StatusRecord) {
+        if let StatusRecord::Unknown { key } = &record {
+            tracing::warn!(key, "a record of a kind that is not known in the status topic is left alone");
+        }
+        let loaded = self.start.status;
+        if loaded && matches!(record, StatusRecord::Topic { .. }) {
+            return; // the echo of this worker's own
+        }
+        let membership = Arc::clone(&self.membership);
+        let group = Arc::clone(&self.cx.options.group_id);
+        let runs_here = |name: &str, task: Option<u32>| match task {
+            None => membership.is_leader(),
+            Some(index) => membership.owns(&elasticflow_api::position::TaskId {
+                group: Arc::clone(&group),
+                connector: name.into(),
+                task: elasticflow_api::position::TaskIndex(index),
+            }),
+        };
+        if let Some(name) = self.statuses.read(record, runs_here) {
+            self.publish_status(&name);
+        }
+    }
+
+    /// Shows the configuration of a connector.
+    fn publish_config(&mut self, name: &str) {
+        let Some(connector) = self.state.connector(name) else { return };
+        let redact = self.cx.options.redact_secrets;
+        let shown = |p: &Properties| if redact { hide(p, &self.cx.registry) } else { p.clone() };
+        let (kind, _) = self.kind_and_version(connector);
+        let config = shown(&connector.config);
+        let tasks: Vec<Properties> = connector.tasks.iter().map(shown).collect();
+        let mut view = self.view.connectors.write();
+        let known = view.entry(name.to_owned()).or_insert_with(ConnectorView::default);
+        known.config = config;
+        known.kind = kind;
+        known.tasks = tasks;
+    }
+
+    /// Shows the statuses of a connector: of its tasks only those that are stored.
+    pub(crate) fn publish_status(&mut self, name: &str) {
+        let Some(parts) = self.statuses.of(name) else {
+            if let Some(known) = self.view.connectors.write().get_mut(name) {
+                known.topics.clear();
+            }
+            return;
+        };
+        let mut view = self.view.connectors.write();
+        let Some(known) = view.get_mut(name) else { return };
+        let count = known.tasks.len();
+        known.status.clone_from(&parts.connector);
+        let stored = parts.tasks.iter().filter(|(index, _)| usize::try_from(**index).is_ok_and(|i| i < count));
+        known.task_statuses = stored.map(|(index, status)| (*index, status.clone())).collect();
+        known.topics.clone_from(&parts.topics);
+    }
+}
+
+fn report(folded: &Folded) {
+    match folded {
+        Folded::Problem(problem) => {
+            tracing::error!(%problem, "a record of the config topic cannot be decoded; what it belongs to does not run");
+        }
+        Folded::Nothing(ConfigRecord::Unknown { key }) => {
+            tracing::warn!(key, "a record of a kind that is not known in the config topic is left alone");
+        }
+        Folded::Nothing(_) | Folded::Connector(_) | Folded::Restart { .. } => {}
+    }
+}

@@ -1,0 +1,182 @@
+//! What is known of every part's state, and how it reaches the status topic.
+use crate::answer::{PartStatus, RunState};
+use elasticflow_store::status::{StatusRecord, StatusRow, StatusTopic, TopicRow};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Statuses of a connector's parts.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Parts {
+    /// The connector itself.
+    pub(crate) connector: Option<PartStatus>,
+    /// Tasks by index.
+    pub(crate) tasks: BTreeMap<u32, PartStatus>,
+    /// Topics in use since creation or reset.
+    pub(crate) topics: BTreeSet<String>,
+}
+
+/// The table of statuses; what changes in it is written behind it.
+pub(crate) struct Statuses {
+    topic: StatusTopic,
+    worker_id: String,
+    /// Generation of what is written from here: above everything that stood in the topic at start.
+    generation: i64,
+    parts: BTreeMap<String, Parts>,
+}
+
+/// A state to show.
+#[derive(Debug, Clone)]
+pub(crate) struct Shown {
+    /// State.
+    pub(crate) state: RunState,
+    /// Why, for failures.
+    pub(crate) trace: Option<String>,
+    /// The plug-in's version.
+    pub(crate) version: String,
+}
+
+impl Statuses {
+    pub(crate) fn new(topic: StatusTopic, worker_id: &str) -> Self {
+        Self { topic, worker_id: worker_id.to_owned(), generation: 1, parts: BTreeMap::new() }
+    }
+
+    pub(crate) fn of(&self, name: &str) -> Option<&Parts> {
+        self.parts.get(name)
+    }
+
+    /// Takes a row that was read. Rows about parts that this worker runs are its own older news: it knows better.
+    pub(crate) fn read(
+        &mut self,
+        record: StatusRecord,
+        runs_here: impl Fn(&str, Option<u32>) -> bool,
+    ) -> Option<String> {
+        let (name, index, row) = match record {
+            StatusRecord::Connector { name, row } => (name, None, row),
+            StatusRecord::Task { name, index, row } => (name, Some(index), row),
+            StatusRecord::Topic { topic, name, row: Some(_) } => {
+                self.parts.entry(name.clone()).or_default().topics.insert(topic);
+                return Some(name);
+            }
+            StatusRecord::Topic { .. } | StatusRecord::Unknown { .. } => return None,
+        };
+        if let Some(row) = &row {
+            self.generation = self.generation.max(row.generation.saturating_add(1));
+        }
+        if runs_here(&name, index) {
+            return None;
+        }
+        let status = row.and_then(from_row);
+        let parts = self.parts.entry(name.clone()).or_default();
+        match (index, status) {
+            (None, status) => parts.connector = status,
+            (Some(index), Some(status)) => drop(parts.tasks.insert(index, status)),
+            (Some(index), None) => drop(parts.tasks.remove(&index)),
+        }
+        Some(name)
+    }
+
+    /// Sets a connector's state and has it written; an equal one is not written again.
+    pub(crate) fn set_connector(&mut self, name: &str, shown: Shown) {
+        let status = self.status(shown);
+        let known = &mut self.parts.entry(name.to_owned()).or_default().connector;
+        if known.as_ref() == Some(&status) {
+            return;
+        }
+        let row = Some(self.row(&status));
+        self.parts.entry(name.to_owned()).or_default().connector = Some(status);
+        self.topic.put(&StatusRecord::Connector { name: name.to_owned(), row });
+    }
+
+    /// Sets a task's state and has it written.
+    pub(crate) fn set_task(&mut self, name: &str, index: u32, shown: Shown) {
+        let status = self.status(shown);
+        let row = Some(self.row(&status));
+        self.parts.entry(name.to_owned()).or_default().tasks.insert(index, status);
+        self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row });
+    }
+
+    /// Shows a part as UNASSIGNED unless something is known of it; nothing is written, since it lasts a moment.
+    pub(crate) fn expect(&mut self, name: &str, index: Option<u32>, version: &str) {
+        let shown = Shown { state: RunState::Unassigned, trace: None, version: version.to_owned() };
+        let status = self.status(shown);
+        let parts = self.parts.entry(name.to_owned()).or_default();
+        match index {
+            None => drop(parts.connector.get_or_insert(status)),
+            Some(index) => drop(parts.tasks.entry(index).or_insert(status)),
+        }
+    }
+
+    /// Forgets a task.
+    pub(crate) fn forget_task(&mut self, name: &str, index: u32) {
+        let known = self.parts.get_mut(name).and_then(|parts| parts.tasks.remove(&index));
+        if known.is_some() {
+            self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row: None });
+        }
+    }
+
+    /// Forgets everything of a connector.
+    pub(crate) fn forget(&mut self, name: &str) {
+        self.forget_topics(name);
+        let Some(parts) = self.parts.remove(name) else { return };
+        for index in parts.tasks.into_keys() {
+            self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row: None });
+        }
+        self.topic.put(&StatusRecord::Connector { name: name.to_owned(), row: None });
+    }
+
+    /// Notes a topic in use; false when it was known.
+    pub(crate) fn use_topic(&mut self, name: &str, task: u32, topic: &str, now_ms: i64) -> bool {
+        let fresh = self.parts.entry(name.to_owned()).or_default().topics.insert(topic.to_owned());
+        if fresh {
+            let row = TopicRow { name: topic.to_owned(), connector: name.to_owned(), task, discovered_ms: now_ms };
+            self.topic.put(&StatusRecord::Topic { topic: topic.to_owned(), name: name.to_owned(), row: Some(row) });
+        }
+        fresh
+    }
+
+    /// Forgets the topics in use.
+    pub(crate) fn forget_topics(&mut self, name: &str) {
+        let Some(parts) = self.parts.get_mut(name) else { return };
+        for topic in std::mem::take(&mut parts.topics) {
+            self.topic.put(&StatusRecord::Topic { topic, name: name.to_owned(), row: None });
+        }
+    }
+
+    /// Writes that nothing of this worker runs any more and waits until that is in the topic, or for long enough.
+    pub(crate) async fn close(mut self, within: std::time::Duration) {
+        let here = |status: &PartStatus| status.worker_id == self.worker_id && status.state != RunState::Failed;
+        let mut parts = Vec::new();
+        for (name, known) in &self.parts {
+            parts.extend(known.connector.iter().filter(|s| here(s)).map(|s| (name.clone(), None, s.version.clone())));
+            let tasks = known.tasks.iter().filter(|(_, s)| here(s));
+            parts.extend(tasks.map(|(index, s)| (name.clone(), Some(*index), s.version.clone())));
+        }
+        for (name, index, version) in parts {
+            let shown = Shown { state: RunState::Unassigned, trace: None, version };
+            match index {
+                None => self.set_connector(&name, shown),
+                Some(index) => self.set_task(&name, index, shown),
+            }
+        }
+        self.topic.close(within).await;
+    }
+
+    fn status(&self, shown: Shown) -> PartStatus {
+        PartStatus { state: shown.state, worker_id: self.worker_id.clone(), version: shown.version, trace: shown.trace }
+    }
+
+    fn row(&self, status: &PartStatus) -> StatusRow {
+        StatusRow {
+            state: status.state.name().to_owned(),
+            trace: status.trace.clone(),
+            worker_id: status.worker_id.clone(),
+            generation: self.generation,
+            version: Some(status.version.clone()),
+        }
+    }
+}
+
+fn from_row(row: StatusRow) -> Option<PartStatus> {
+    let state = RunState::from_name(&row.state)?;
+    let version = row.version.unwrap_or_default();
+    Some(PartStatus { state, worker_id: row.worker_id, version, trace: row.trace })
+}

@@ -1,0 +1,394 @@
+//! What users ask for: checked against the state, turned into rows of the config topic, answered when those are read.
+use crate::answer::{ConnectorStatus, InitialState, OffsetChange, Put, RunState};
+use crate::command::{Answer, Command, PutKind, Restart};
+use crate::error::HerderError;
+use crate::handle::{info_of, status_of};
+use crate::herder::{Done, Herder, Then, reply, write_failed};
+use crate::lanes::{Progress, Turn};
+use crate::options::ExactlyOnce;
+use crate::ports::TaskKind;
+use crate::positions::Subject;
+use elasticflow_config::Properties;
+use elasticflow_plan::reconcile::Phase;
+use elasticflow_plan::restart::{Covered, Request, covered};
+use elasticflow_plan::tasks::{Stored, differs};
+use elasticflow_store::config::{ConfigRecord, TargetState, WriteError};
+use std::sync::Arc;
+
+/// External versions give the epoch 15 bits.
+const VERSION_EPOCH_MAX: u16 = (1 << 15) - 1;
+
+impl Herder {
+    /// A command has arrived.
+    pub(crate) fn on_command(&mut self, command: Command) {
+        let name = match &command {
+            Command::Put { name, .. }
+            | Command::Delete { name, .. }
+            | Command::Target { name, .. }
+            | Command::Restart { name, .. }
+            | Command::AlterOffsets { name, .. } => name.clone(),
+            Command::RestartTask { .. }
+            | Command::ResetTopics { .. }
+            | Command::Offsets { .. }
+            | Command::StoredConfig { .. }
+            | Command::Replan { .. } => return self.at_once(command),
+        };
+        self.enter(&name, Turn::Command(command));
+    }
+
+    /// Gives a turn its place in the connector's lane.
+    pub(crate) fn enter(&mut self, name: &str, turn: Turn) {
+        match self.lanes.enter(name, turn) {
+            Ok(Some(turn)) => self.take_turns(name, turn),
+            Ok(None) => {}
+            Err(Turn::Command(command)) => refuse(command, &write_failed(&WriteError::Busy)),
+            // Plans and fencing rounds are asked for again.
+            Err(Turn::Tasks { revision, .. }) => self.plan_later(name, revision),
+            Err(Turn::Fencing { .. }) => self.fence_later(name),
+        }
+    }
+
+    /// A turn has ended.
+    pub(crate) fn leave(&mut self, name: &str) {
+        if let Some(turn) = self.lanes.leave(name) {
+            self.take_turns(name, turn);
+        }
+    }
+
+    fn take_turns(&mut self, name: &str, first: Turn) {
+        let mut turn = Some(first);
+        while let Some(next) = turn {
+            let progress = match next {
+                Turn::Command(command) => self.turn(command),
+                Turn::Tasks { revision, tasks } => self.store_tasks(name, revision, tasks),
+                Turn::Fencing { revision } => self.store_fencing(name, revision),
+            };
+            if progress == Progress::Busy {
+                return;
+            }
+            turn = self.lanes.leave(name);
+        }
+    }
+
+    fn turn(&mut self, command: Command) -> Progress {
+        if !self.membership.is_leader() {
+            refuse(command, &HerderError::Unavailable("this worker does not lead its group; try again".to_owned()));
+            return Progress::Done;
+        }
+        match command {
+            Command::Put { name, config, kind, answer } => self.put(&name, config, &kind, answer),
+            Command::Delete { name, answer } => self.delete(&name, answer),
+            Command::Target { name, state, answer } => self.target(&name, state, answer),
+            Command::Restart { name, restart, answer } => self.restart(&name, restart, answer),
+            Command::AlterOffsets { name, changes, answer } => self.alter(&name, changes, answer),
+            other => {
+                self.at_once(other);
+                Progress::Done
+            }
+        }
+    }
+
+    /// Commands that write nothing to the config topic.
+    fn at_once(&mut self, command: Command) {
+        match command {
+            Command::RestartTask { name, task, answer } => reply(answer, self.restart_task(&name, task)),
+            Command::ResetTopics { name, answer } => {
+                self.statuses.forget_topics(&name);
+                self.publish_status(&name);
+                reply(answer, Ok(()));
+            }
+            Command::Offsets { name, answer } => self.read_offsets(&name, answer),
+            Command::StoredConfig { name, answer } => {
+                reply(answer, Ok(self.state.connector(&name).map(|c| (*c.config).clone())));
+            }
+            Command::Replan { name } => {
+                self.actual.plans.remove(&name);
+                self.dirty.insert(name);
+            }
+            Command::Put { .. }
+            | Command::Delete { .. }
+            | Command::Target { .. }
+            | Command::Restart { .. }
+            | Command::AlterOffsets { .. } => {}
+        }
+    }
+
+    fn put(&mut self, name: &str, config: Properties, kind: &PutKind, answer: Answer<Put>) -> Progress {
+        let known = self.state.connector(name);
+        let refused = match (kind, known) {
+            (PutKind::Create(_), Some(_)) => Some(HerderError::Conflict(format!("Connector {name} already exists"))),
+            (PutKind::Patched { .. }, None) => Some(HerderError::no_connector(name)),
+            (PutKind::Patched { base }, Some(connector)) if *connector.config != *base => Some(HerderError::Failed(
+                format!("The configuration of connector {name} was changed by another request; try again"),
+            )),
+            _ => None,
+        };
+        if let Some(refused) = refused {
+            reply(answer, Err(refused));
+            return Progress::Done;
+        }
+        let created = known.is_none();
+        let mut rows = Vec::new();
+        if let PutKind::Create(state @ (InitialState::Paused | InitialState::Stopped)) = kind {
+            rows.push(ConfigRecord::Target { name: name.to_owned(), state: Some(stored_state(*state)) });
+        }
+        rows.push(ConfigRecord::Connector { name: name.to_owned(), config: Some(config) });
+        self.write(name, rows, Then::Put { created, answer })
+    }
+
+    fn delete(&mut self, name: &str, answer: Answer<()>) -> Progress {
+        if self.state.connector(name).is_none() {
+            reply(answer, Err(HerderError::no_connector(name)));
+            return Progress::Done;
+        }
+        let name = name.to_owned();
+        let rows = vec![
+            ConfigRecord::Connector { name: name.clone(), config: None },
+            ConfigRecord::Target { name: name.clone(), state: None },
+        ];
+        self.write(&name, rows, Then::Answer(answer))
+    }
+
+    fn target(&mut self, name: &str, state: InitialState, answer: Answer<()>) -> Progress {
+        if self.state.connector(name).is_none() {
+            reply(answer, Err(HerderError::NotFound(format!("Unknown connector {name}"))));
+            return Progress::Done;
+        }
+        let name = name.to_owned();
+        let mut rows = Vec::new();
+        if state == InitialState::Stopped {
+            rows.push(ConfigRecord::Commit { name: name.clone(), tasks: 0 });
+        }
+        rows.push(ConfigRecord::Target { name: name.clone(), state: Some(stored_state(state)) });
+        self.write(&name, rows, Then::Answer(answer))
+    }
+
+    fn restart(&mut self, name: &str, restart: Restart, answer: Answer<ConnectorStatus>) -> Progress {
+        if self.state.connector(name).is_none() {
+            reply(answer, Err(HerderError::NotFound(format!("Unknown connector: {name}"))));
+            return Progress::Done;
+        }
+        let request = Request { include_tasks: restart.include_tasks, only_failed: restart.only_failed };
+        if !request.include_tasks && !request.only_failed {
+            self.restart_connector(name);
+            reply(answer, self.status_with(name, &Covered::default()));
+            return Progress::Done;
+        }
+        let row = ConfigRecord::Restart {
+            name: name.to_owned(),
+            include_tasks: request.include_tasks,
+            only_failed: request.only_failed,
+        };
+        let covered = self.covered(name, request);
+        self.write(name, vec![row], Then::Restart { covered, answer })
+    }
+
+    fn restart_task(&mut self, name: &str, task: u32) -> Result<(), HerderError> {
+        let connector = self.state.connector(name);
+        let connector = connector.ok_or_else(|| HerderError::NotFound(format!("Unknown connector: {name}")))?;
+        if usize::try_from(task).is_ok_and(|index| index >= connector.tasks.len()) {
+            return Err(HerderError::NotFound(format!("Unknown task: {name}-{task}")));
+        }
+        self.restart_instance(name, task);
+        Ok(())
+    }
+
+    /// Parts that a restart request covers as things are.
+    pub(crate) fn covered(&self, name: &str, request: Request) -> Covered {
+        let parts = self.statuses.of(name);
+        let failed = |state: Option<RunState>| state == Some(RunState::Failed);
+        let connector = failed(parts.and_then(|p| p.connector.as_ref()).map(|s| s.state));
+        let count = self.state.connector(name).map_or(0, |c| c.tasks.len());
+        let task = |index: u32| {
+            let status = parts.and_then(|p| p.tasks.get(&index)).map(|s| s.state);
+            let instance = self.actual.tasks.get(&(name.to_owned(), index)).map(|i| i.phase);
+            (index, failed(status) || instance == Some(Phase::Failed))
+        };
+        let tasks: Vec<(u32, bool)> = (0u32..).take(count).map(task).collect();
+        covered(request, connector, &tasks)
+    }
+
+    /// The status with the given parts shown as restarting.
+    fn status_with(&self, name: &str, covered: &Covered) -> Result<ConnectorStatus, HerderError> {
+        let view = self.view.connectors.read();
+        let status = view.get(name).and_then(|c| status_of(name, c));
+        let mut status = status.ok_or_else(|| HerderError::NotFound(format!("Unknown connector: {name}")))?;
+        if covered.connector {
+            status.connector.state = RunState::Restarting;
+        }
+        for task in status.tasks.iter_mut().filter(|t| covered.tasks.contains(&t.id)) {
+            task.part.state = RunState::Restarting;
+        }
+        Ok(status)
+    }
+
+    fn read_offsets(&mut self, name: &str, answer: Answer<crate::answer::ConnectorOffsets>) {
+        let Some(subject) = self.subject(name) else {
+            return reply(answer, Err(HerderError::no_connector(name)));
+        };
+        let positions = Arc::clone(&self.positions);
+        self.jobs.spawn(async move { Done::Read { outcome: positions.read(&subject).await, answer } });
+    }
+
+    fn subject(&self, name: &str) -> Option<Subject> {
+        let config = Arc::clone(&self.state.connector(name)?.config);
+        Some(Subject { name: name.to_owned(), config, most_tasks: self.state.fencing(name).most })
+    }
+
+    fn alter(&mut self, name: &str, changes: Option<Vec<OffsetChange>>, answer: Answer<String>) -> Progress {
+        let sink = match self.alterable(name, changes.as_deref()) {
+            Ok(sink) => sink,
+            Err(refused) => {
+                reply(answer, Err(refused));
+                return Progress::Done;
+            }
+        };
+        if !sink {
+            return self.alter_now(name, changes, answer);
+        }
+        let epoch = self.state.version_epoch(name);
+        if epoch >= VERSION_EPOCH_MAX {
+            let text = "the offsets of this connector have been altered too often: create it under another name";
+            reply(answer, Err(HerderError::Failed(text.to_owned())));
+            return Progress::Done;
+        }
+        // Raised first: a crash in between costs a number, the other order could hide rewritten records.
+        let row = ConfigRecord::VersionEpoch { name: name.to_owned(), epoch: epoch + 1 };
+        self.write(name, vec![row], Then::Alter { changes, answer })
+    }
+
+    /// Whether positions can be altered; true for a sink.
+    fn alterable(&self, name: &str, changes: Option<&[OffsetChange]>) -> Result<bool, HerderError> {
+        let connector = self.state.connector(name).ok_or_else(|| HerderError::no_connector(name))?;
+        if connector.target != TargetState::Stopped || !connector.tasks.is_empty() || self.has_instances(name) {
+            return Err(HerderError::BadRequest(format!(
+                "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
+            )));
+        }
+        let sink = self.task_kind(connector) == Some(TaskKind::Sink);
+        if let Some(changes) = changes.filter(|_| sink) {
+            crate::sink_offsets::parse(changes)?;
+        }
+        Ok(sink)
+    }
+
+    fn alter_now(&mut self, name: &str, changes: Option<Vec<OffsetChange>>, answer: Answer<String>) -> Progress {
+        let Some(subject) = self.subject(name) else {
+            reply(answer, Err(HerderError::no_connector(name)));
+            return Progress::Done;
+        };
+        let positions = Arc::clone(&self.positions);
+        self.jobs.spawn(async move {
+            let outcome = positions.alter(&subject, changes.as_deref()).await;
+            Done::Altered { name: subject.name, outcome, answer }
+        });
+        Progress::Busy
+    }
+
+    /// Positions are altered; every former task is fenced by now, which the topic is told.
+    pub(crate) fn on_altered(&mut self, name: &str, outcome: Result<String, HerderError>, answer: Answer<String>) {
+        let fencing = self.state.fencing(name);
+        let source = self.state.connector(name).is_some_and(|c| self.task_kind(c) == Some(TaskKind::Source));
+        let exactly_once = self.cx.options.exactly_once == ExactlyOnce::Enabled;
+        match outcome {
+            Ok(text) if source && exactly_once && fencing.pending => {
+                let row = ConfigRecord::Fencing { name: name.to_owned(), tasks: 0 };
+                if self.write(name, vec![row], Then::Text { text, answer }) == Progress::Done {
+                    self.leave(name);
+                }
+            }
+            outcome => {
+                reply(answer, outcome);
+                self.leave(name);
+            }
+        }
+    }
+
+    /// A plan of tasks, unless it has been overtaken.
+    fn store_tasks(&mut self, name: &str, revision: i64, tasks: Vec<Properties>) -> Progress {
+        let Some(connector) = self.state.connector(name) else { return Progress::Done };
+        let stored = Stored {
+            tasks: &connector.tasks,
+            applied: connector.applied.as_deref(),
+            inconsistent: connector.inconsistent,
+        };
+        let current = connector.revision == revision && connector.target == TargetState::Started;
+        if !current || !differs(stored, &connector.config, &tasks) {
+            return Progress::Done;
+        }
+        let name = name.to_owned();
+        let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
+        let row = |(index, config)| ConfigRecord::Task { name: name.clone(), index, config: Some(config) };
+        let mut rows: Vec<ConfigRecord> = (0u32..).zip(tasks).map(row).collect();
+        rows.push(ConfigRecord::Commit { name: name.clone(), tasks: count });
+        self.write(&name, rows, Then::Tasks)
+    }
+
+    /// The end of a fencing round, unless there is another set of tasks.
+    fn store_fencing(&mut self, name: &str, revision: i64) -> Progress {
+        let current = self.state.connector(name).filter(|c| c.tasks_revision == Some(revision));
+        let Some(connector) = current else {
+            self.actual.fencing.remove(name);
+            self.dirty.insert(name.to_owned());
+            return Progress::Done;
+        };
+        let tasks = u32::try_from(connector.tasks.len()).unwrap_or(u32::MAX);
+        self.write(name, vec![ConfigRecord::Fencing { name: name.to_owned(), tasks }], Then::Fencing)
+    }
+
+    /// A write has ended; everything that it wrote has been folded. Busy when the turn goes on.
+    pub(crate) fn finish(&mut self, name: &str, then: Then, outcome: Result<(), WriteError>) -> Progress {
+        let failed = outcome.as_ref().err().map(write_failed);
+        let outcome = |failed: Option<HerderError>| failed.map_or(Ok(()), Err);
+        match then {
+            Then::Answer(answer) => reply(answer, outcome(failed)),
+            Then::Put { created, answer } => {
+                let info = self.view.connectors.read().get(name).map(|c| info_of(name, c));
+                let put = outcome(failed).and_then(|()| {
+                    let info = info.ok_or_else(|| HerderError::no_connector(name))?;
+                    Ok(Put { created, info })
+                });
+                reply(answer, put);
+            }
+            Then::Restart { covered, answer } => {
+                reply(answer, outcome(failed).and_then(|()| self.status_with(name, &covered)));
+            }
+            Then::Text { text, answer } => reply(answer, outcome(failed).map(|()| text)),
+            Then::Alter { changes, answer } => match failed {
+                None => return self.alter_now(name, changes, answer),
+                Some(failed) => reply(answer, Err(failed)),
+            },
+            Then::Tasks if failed.is_some() => {
+                let revision = self.state.connector(name).map(|c| c.revision);
+                revision.into_iter().for_each(|revision| self.plan_later(name, revision));
+            }
+            Then::Fencing if failed.is_some() => self.fence_later(name),
+            Then::Tasks | Then::Fencing => {}
+        }
+        Progress::Done
+    }
+}
+
+fn stored_state(state: InitialState) -> TargetState {
+    match state {
+        InitialState::Running => TargetState::Started,
+        InitialState::Paused => TargetState::Paused,
+        InitialState::Stopped => TargetState::Stopped,
+    }
+}
+
+fn refuse(command: Command, error: &HerderError) {
+    let error = error.clone();
+    match command {
+        Command::Put { answer, .. } => reply(answer, Err(error)),
+        Command::Delete { answer, .. }
+        | Command::Target { answer, .. }
+        | Command::RestartTask { answer, .. }
+        | Command::ResetTopics { answer, .. } => reply(answer, Err(error)),
+        Command::Restart { answer, .. } => reply(answer, Err(error)),
+        Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),
+        Command::Offsets { answer, .. } => reply(answer, Err(error)),
+        Command::StoredConfig { answer, .. } => reply(answer, Err(error)),
+        Command::Replan { .. } => {}
+    }
+}

@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 /// How long a thread waits for an event before it looks at its flag; [`Queue::interrupt`] ends the wait early.
 const SLICE: Duration = Duration::from_secs(1);
 
+/// The same, once the client is only waiting for its last call to end.
+const LAST_SLICE: Duration = Duration::from_millis(20);
+
 /// Counts clients whose threads have not ended, so that the worker can wait for them before it exits.
 #[derive(Default)]
 pub(crate) struct Alive {
@@ -98,10 +101,13 @@ impl Client {
         let client = Self { handle: Arc::clone(queue.client()), queue: Arc::clone(&queue), stop: Arc::clone(&stop) };
         let living = alive.enter();
         let work = move || {
+            let take = |limit| queue.poll(limit).map(|event| happenings.on_event(queue.client(), event));
             while !stop.load(Ordering::Acquire) {
-                if let Some(event) = queue.poll(SLICE) {
-                    happenings.on_event(queue.client(), event);
-                }
+                take(SLICE);
+            }
+            // A call that still runs on another thread may be waiting for what only this thread takes.
+            while Arc::strong_count(queue.client()) > 1 {
+                take(LAST_SLICE);
             }
             happenings.on_stop(&queue);
             drop(happenings);

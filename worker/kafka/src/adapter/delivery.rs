@@ -89,8 +89,11 @@ impl Deliveries {
         Some(errors::error(class, text))
     }
 
-    /// Forgets failures: the transaction they belong to is aborted.
-    pub(crate) fn forgive(&self) {
+    /// Forgets failures: the transaction they belong to is aborted, and every report about it is awaited first.
+    pub(crate) async fn forgive(&self) {
+        while self.open().0 > 0 {
+            self.moved.notified().await;
+        }
         self.settled.lock().failure = None;
     }
 
@@ -116,7 +119,9 @@ impl Deliveries {
             records += 1;
             bytes += message.bytes();
             settled.mark(message.number());
-            if message.code() != Code::NoError && settled.failure.is_none() {
+            // An abort takes records out of the queue: that is no failure of theirs.
+            let is_purged = matches!(message.code(), Code::PurgeQueue | Code::PurgeInflight);
+            if message.code() != Code::NoError && !is_purged && settled.failure.is_none() {
                 settled.failure = Some(self.judge(client, message));
             }
         }

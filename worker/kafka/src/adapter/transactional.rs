@@ -282,7 +282,7 @@ impl TransactionalProducer for RdTransactional {
         }
         self.open = false;
         self.refused = None;
-        self.base.deliveries().forgive();
+        self.base.deliveries().forgive().await;
         Ok(())
     }
 }

@@ -9,16 +9,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A cluster; the embedded broker lives as long as this does.
-pub struct Cluster {
-    pub kafka: Arc<RdKafka>,
-    pub bootstrap: String,
+pub(crate) struct Cluster {
+    pub(crate) kafka: Arc<RdKafka>,
     _broker: Option<elasticflow_devkafka::Broker>,
 }
 
-pub async fn cluster() -> Cluster {
+pub(crate) async fn cluster() -> Cluster {
     let (bootstrap, broker) = match std::env::var("EF_KAFKA") {
         Ok(address) => (address, None),
         Err(_) => {
@@ -27,25 +26,25 @@ pub async fn cluster() -> Cluster {
         }
     };
     let kafka = RdKafka::new(&properties(&[("bootstrap.servers", &bootstrap)])).unwrap();
-    Cluster { kafka, bootstrap, _broker: broker }
+    Cluster { kafka, _broker: broker }
 }
 
-pub fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
+pub(crate) fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
     pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
 }
 
 /// A name that no other test or run uses.
-pub fn unique(prefix: &str) -> String {
+pub(crate) fn unique(prefix: &str) -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_micros();
     format!("{prefix}-{}-{time}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed))
 }
 
-pub fn at(topic: &str, partition: i32) -> TopicPartition {
+pub(crate) fn at(topic: &str, partition: i32) -> TopicPartition {
     TopicPartition { topic: topic.into(), partition }
 }
 
-pub fn record<'a>(topic: &'a str, key: &'a str, value: &'a str) -> OutRecord<'a> {
+pub(crate) fn record<'a>(topic: &'a str, key: &'a str, value: &'a str) -> OutRecord<'a> {
     OutRecord {
         topic,
         partition: Some(0),
@@ -57,7 +56,7 @@ pub fn record<'a>(topic: &'a str, key: &'a str, value: &'a str) -> OutRecord<'a>
 }
 
 impl Cluster {
-    pub async fn topic(&self, prefix: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
+    pub(crate) async fn topic(&self, prefix: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
         let name = unique(prefix);
         let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let spec = TopicSpec { name: name.clone(), partitions, replication: Some(1), configs };
@@ -65,25 +64,25 @@ impl Cluster {
         name
     }
 
-    pub async fn transactional(&self, id: &str) -> Box<dyn TransactionalProducer> {
+    pub(crate) async fn transactional(&self, id: &str) -> Box<dyn TransactionalProducer> {
         let mut producer = self.kafka.transactional_producer(id, &ClientProperties::new()).unwrap();
         producer.init().await.unwrap();
         producer
     }
 
-    pub fn consumer(&self, group: &str, topic: &str) -> Box<dyn Consumer> {
+    pub(crate) fn consumer(&self, group: &str, topic: &str) -> Box<dyn Consumer> {
         let overrides = properties(&[("session.timeout.ms", "6000"), ("heartbeat.interval.ms", "500")]);
         self.kafka.consumer(group, &Subscription::Topics(vec![topic.to_owned()]), &overrides).unwrap()
     }
 
     /// The high watermark of partition 0.
-    pub async fn end(&self, topic: &str) -> i64 {
+    pub(crate) async fn end(&self, topic: &str) -> i64 {
         let at = at(topic, 0);
         self.kafka.admin().end_offsets(std::slice::from_ref(&at)).await.unwrap()[&at].0
     }
 
     /// Values of partition 0 as a read_committed reader sees them, up to the high watermark.
-    pub async fn values(&self, topic: &str) -> Vec<String> {
+    pub(crate) async fn values(&self, topic: &str) -> Vec<String> {
         let log = self.kafka.log(topic).await.unwrap();
         let end = log.read_to_end();
         tokio::pin!(end);
@@ -103,16 +102,16 @@ impl Cluster {
     }
 }
 
-pub fn text(bytes: Option<&[u8]>) -> String {
+pub(crate) fn text(bytes: Option<&[u8]>) -> String {
     String::from_utf8_lossy(bytes.unwrap_or(b"<null>")).into_owned()
 }
 
-pub async fn next(consumer: &mut dyn Consumer) -> Consumed {
+pub(crate) async fn next(consumer: &mut dyn Consumer) -> Consumed {
     tokio::time::timeout(PATIENCE, consumer.next()).await.expect("something happens").unwrap()
 }
 
 /// Waits for the assignment and starts it where the group stands.
-pub async fn join(consumer: &mut dyn Consumer) -> Vec<TopicPartition> {
+pub(crate) async fn join(consumer: &mut dyn Consumer) -> Vec<TopicPartition> {
     loop {
         if let Consumed::Assigned(partitions) = next(consumer).await {
             let start: BTreeMap<_, _> = partitions.iter().map(|at| (at.clone(), None)).collect();
@@ -122,6 +121,6 @@ pub async fn join(consumer: &mut dyn Consumer) -> Vec<TopicPartition> {
     }
 }
 
-pub fn offsets(topic: &str, offset: i64) -> ConsumedOffsets {
+pub(crate) fn offsets(topic: &str, offset: i64) -> ConsumedOffsets {
     ConsumedOffsets([(at(topic, 0), Offset(offset))].into())
 }

@@ -36,7 +36,10 @@ pub(crate) fn write(node: &Node, value: &Value, out: &mut BytesMut) -> Result<()
         (Shape::Moment(moment), Value::Int64(n)) => write_moment(*moment, *n, out),
         (Shape::Array(item), Value::Array(values)) => return write_array(item, values, out),
         (Shape::Object(node), Value::Map(entries)) => return write_object(node, entries, out),
-        (Shape::Pairs(nodes), Value::Map(entries)) => return write_pairs(nodes, entries, out),
+        (Shape::Pairs(nodes), Value::Map(entries)) => return write_pairs(nodes, entries, [b"[", b",", b"]"], out),
+        (Shape::Entries(nodes), Value::Map(entries)) => {
+            return write_pairs(nodes, entries, [b"{\"key\":", b",\"value\":", b"}"], out);
+        }
         (shape, value) => return Err(mismatch(shape, value)),
     }
     Ok(())
@@ -113,14 +116,21 @@ fn write_object(node: &Node, entries: &[(Value, Value)], out: &mut BytesMut) -> 
     Ok(())
 }
 
-fn write_pairs(nodes: &(Node, Node), entries: &[(Value, Value)], out: &mut BytesMut) -> Result<(), FormatError> {
+/// Writes a list of entries; `marks` stand before the key, between key and value, and after the value.
+fn write_pairs(
+    nodes: &(Node, Node),
+    entries: &[(Value, Value)],
+    marks: [&[u8]; 3],
+    out: &mut BytesMut,
+) -> Result<(), FormatError> {
     out.put_u8(b'[');
     for (i, (key, value)) in entries.iter().enumerate() {
-        out.put_slice(if i > 0 { b",[" } else { b"[" });
+        out.put_slice(if i > 0 { b"," } else { b"" });
+        out.put_slice(marks[0]);
         write(&nodes.0, key, out)?;
-        out.put_u8(b',');
+        out.put_slice(marks[1]);
         write(&nodes.1, value, out)?;
-        out.put_u8(b']');
+        out.put_slice(marks[2]);
     }
     out.put_u8(b']');
     Ok(())
@@ -203,7 +213,7 @@ fn mismatch(shape: &Shape, value: &Value) -> FormatError {
         Shape::Text => "STRING",
         Shape::Base64 | Shape::Decimal { .. } => "BYTES",
         Shape::Array(_) => "ARRAY",
-        Shape::Object(_) | Shape::Pairs(_) => "MAP",
+        Shape::Object(_) | Shape::Pairs(_) | Shape::Entries(_) => "MAP",
         Shape::Struct { .. } => "STRUCT",
     };
     FormatError::data(format!("Invalid type for {wanted}: class {}", class_of(value, None)))

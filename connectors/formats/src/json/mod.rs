@@ -20,4 +20,4 @@ mod schema_writer;
 pub use converter::{DecimalFormat, JsonConfig, JsonConverter};
 pub use encode::write_schemaless;
 pub use escape::write_string;
-pub use plan::{DecimalStyle, NotFinite, Plan, Plans, Style, TemporalStyle};
+pub use plan::{DecimalStyle, MapStyle, NotFinite, Plan, Plans, Style, TemporalStyle};

@@ -40,6 +40,17 @@ pub enum NotFinite {
     Refuse,
 }
 
+/// How maps are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MapStyle {
+    /// As Connect does: text keys make an object, other keys a list of pairs.
+    Connect,
+    /// Text keys make an object, other keys a list of `{"key":…,"value":…}`.
+    Objects,
+    /// Every map is a list of `{"key":…,"value":…}`.
+    Entries,
+}
+
 /// How values are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Style {
@@ -49,6 +60,8 @@ pub struct Style {
     pub temporal: TemporalStyle,
     /// NaN and infinities.
     pub not_finite: NotFinite,
+    /// Maps that have a schema.
+    pub maps: MapStyle,
     /// Whether a null takes the default of its schema.
     pub replace_null_with_default: bool,
 }
@@ -59,6 +72,7 @@ impl Style {
         decimal: DecimalStyle::Base64,
         temporal: TemporalStyle::Number,
         not_finite: NotFinite::Text,
+        maps: MapStyle::Connect,
         replace_null_with_default: true,
     };
 }
@@ -160,6 +174,8 @@ pub(crate) enum Shape {
     Object(Box<Node>),
     /// Any other map.
     Pairs(Box<(Node, Node)>),
+    /// A map as a list of objects.
+    Entries(Box<(Node, Node)>),
     Struct {
         members: Box<[Member]>,
         fields: Arc<[Field]>,
@@ -222,8 +238,13 @@ impl Shape {
                 _ => Self::Base64,
             },
             Kind::Array(item) => Self::Array(Box::new(Node::new(item, style)?)),
-            Kind::Map { key, value } if key.kind == Kind::String => Self::Object(Box::new(Node::new(value, style)?)),
-            Kind::Map { key, value } => Self::Pairs(Box::new((Node::new(key, style)?, Node::new(value, style)?))),
+            Kind::Map { key, value } if key.kind == Kind::String && style.maps != MapStyle::Entries => {
+                Self::Object(Box::new(Node::new(value, style)?))
+            }
+            Kind::Map { key, value } => {
+                let nodes = Box::new((Node::new(key, style)?, Node::new(value, style)?));
+                if style.maps == MapStyle::Connect { Self::Pairs(nodes) } else { Self::Entries(nodes) }
+            }
             Kind::Struct(fields) => {
                 let members = fields.iter().enumerate().map(|(i, field)| Member::new(i, field, style));
                 Self::Struct { members: members.collect::<Result<_, _>>()?, fields: Arc::clone(fields) }

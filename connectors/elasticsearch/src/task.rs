@@ -1,0 +1,398 @@
+//! The task: takes records, turns them into requests, keeps a bounded number on their way.
+use crate::bulk::{Action, Bulk, Item, Ownership, Target};
+use crate::change::{Change, Changes, Document};
+use crate::client::Client;
+use crate::config::{DeleteMode, ElasticsearchConfig, MalformedBehavior, WriteMethod};
+use crate::connector::check_version;
+use crate::document_id::write_id;
+use crate::error::Error;
+use crate::index::Indices;
+use crate::index_name::IndexNames;
+use crate::sender::{Outcome, Sender};
+use async_trait::async_trait;
+use bytes::BufMut;
+use elasticflow_api::context::{Limits, SinkContext};
+use elasticflow_api::data::{Datum, SchemaRef, Value};
+use elasticflow_api::error::Stage;
+use elasticflow_api::position::{ConsumedOffsets, TopicPartition};
+use elasticflow_api::sink::{IdempotentSink, SinkBatch, SinkRecord, SinkTask, StartAt};
+use elasticflow_api::{RecordError, Result};
+use elasticflow_formats::json::write_string;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tracing::{debug, warn};
+
+/// Bits of a version below the epoch.
+const OFFSET_BITS: u32 = 48;
+/// Most schemas remembered per index as prepared.
+const READY_MAX: usize = 64;
+
+/// A task of the sink.
+pub(crate) struct EsTask {
+    config: ElasticsearchConfig,
+    changes: Changes,
+    names: IndexNames,
+    partitions: HashMap<TopicPartition, Ownership>,
+    /// Indices that are there, with the schemas whose fields they have.
+    ready: HashMap<Arc<str>, Vec<SchemaRef>>,
+    bulk: Bulk,
+    bulk_since: Duration,
+    running: JoinSet<(usize, Result<Outcome, Error>)>,
+    /// Records in `bulk` and on their way.
+    held: usize,
+    consumed: ConsumedOffsets,
+    sender: Option<Arc<Sender>>,
+    /// Elasticsearch 6 wants a type.
+    typed: bool,
+    id: String,
+    written: u64,
+    conflicts: u64,
+}
+
+impl EsTask {
+    /// A task that has done no I/O.
+    pub(crate) fn new(config: ElasticsearchConfig) -> Result<Self, Error> {
+        Ok(Self {
+            changes: Changes::new(&config),
+            names: IndexNames::new(&config.index_format)?,
+            partitions: HashMap::new(),
+            ready: HashMap::new(),
+            bulk: Bulk::default(),
+            bulk_since: Duration::ZERO,
+            running: JoinSet::new(),
+            held: 0,
+            consumed: ConsumedOffsets::default(),
+            sender: None,
+            typed: false,
+            id: String::new(),
+            written: 0,
+            conflicts: 0,
+            config,
+        })
+    }
+
+    fn sender(&self) -> Result<&Arc<Sender>, Error> {
+        self.sender.as_ref().ok_or_else(|| Error::Lost("the task was not started".to_owned()))
+    }
+
+    /// Takes one record into the request that is being built.
+    async fn take(&mut self, mut record: SinkRecord, cx: &SinkContext) -> Result<()> {
+        let value = std::mem::replace(&mut record.record.value, Datum { schema: None, value: Value::Null });
+        let on_null = self.config.on_null(&record.record.topic);
+        let change = match self.changes.of(&value, on_null) {
+            Ok(change) => change,
+            Err(error) => return self.refuse(&record, error, cx),
+        };
+        let document = match &change {
+            Change::Nothing(reason) => {
+                debug!(topic = &*record.record.topic, offset = record.origin.offset.0, reason, "record passed over");
+                return Ok(());
+            }
+            Change::Write(document) => Some(document),
+            Change::Delete => None,
+        };
+        let (index, action) = match self.action(&record, document.is_none(), cx) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            Err(Trouble::Record(error)) => return self.refuse(&record, error, cx),
+            Err(Trouble::Sink(error)) => return Err(error.into()),
+        };
+        let schema = document.and_then(|document| document.schema.as_ref());
+        let schema = schema.filter(|_| !self.config.ignores_schema(&record.record.topic));
+        if !self.is_ready(&index, schema) {
+            self.prepare(&index, schema).await?;
+        }
+        self.push(record, &index, action, document, cx)
+    }
+
+    /// Where a record goes and what is done there; sets `self.id`. `None`: a delete that has nothing to delete.
+    fn action(
+        &mut self,
+        record: &SinkRecord,
+        delete: bool,
+        cx: &SinkContext,
+    ) -> Result<Option<(Arc<str>, Action)>, Trouble> {
+        let (topic, at) = (&record.record.topic, &record.origin);
+        let index = self.names.of(topic, record.record.timestamp_ms.unwrap_or(0)).map_err(Trouble::Sink)?;
+        self.id.clear();
+        if self.config.ignores_key(topic) {
+            if delete {
+                debug!(topic = &**topic, "a delete without a key to delete by is passed over");
+                return Ok(None);
+            }
+            self.id.push_str(&format!("{}+{}+{}", at.at.topic, at.at.partition, at.offset.0));
+            return Ok(Some((
+                index,
+                if self.config.autogenerated_ids { Action::CreateAnonymous } else { Action::Create },
+            )));
+        }
+        if self.config.autogenerated_ids && !delete {
+            return Ok(Some((index, Action::CreateAnonymous)));
+        }
+        write_id(&record.record.key, &self.config.key_delimiter, &mut self.id).map_err(Trouble::Record)?;
+        if self.config.write_method == WriteMethod::Upsert {
+            return Ok(Some((index, if delete { Action::DeleteUnversioned } else { Action::Upsert })));
+        }
+        let version = self.version(record, cx).map_err(Trouble::Record)?;
+        let soft = self.config.delete_mode == DeleteMode::Soft;
+        Ok(Some((index, if delete && !soft { Action::Delete { version } } else { Action::Index { version } })))
+    }
+
+    /// The version that makes a replay harmless.
+    fn version(&self, record: &SinkRecord, cx: &SinkContext) -> Result<u64, RecordError> {
+        if let Some(name) = &self.config.version_header {
+            let header = record.record.headers.iter().rev().find(|(header, _)| **header == **name);
+            let version = header.and_then(|(_, datum)| match &datum.value {
+                Value::Int8(n) => u64::try_from(*n).ok(),
+                Value::Int16(n) => u64::try_from(*n).ok(),
+                Value::Int32(n) => u64::try_from(*n).ok(),
+                Value::Int64(n) => u64::try_from(*n).ok(),
+                Value::String(text) => text.parse().ok(),
+                _ => None,
+            });
+            let fits = version.filter(|version| i64::try_from(*version).is_ok());
+            return fits
+                .ok_or_else(|| bad(format!("header {name} holds no version: a number from 0 to 2^63-1 is needed")));
+        }
+        let epoch = u64::from(cx.version_epoch.max(self.config.version_epoch) & 0x7FFF);
+        let offset = u64::try_from(record.origin.offset.0).ok().filter(|offset| offset >> OFFSET_BITS == 0);
+        offset
+            .map(|offset| epoch << OFFSET_BITS | offset)
+            .ok_or_else(|| bad("the offset does not fit into 48 bits".to_owned()))
+    }
+
+    fn is_ready(&self, index: &Arc<str>, schema: Option<&SchemaRef>) -> bool {
+        match (self.ready.get(index), schema) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(schemas), Some(schema)) => schemas.iter().any(|known| Arc::ptr_eq(known, schema)),
+        }
+    }
+
+    async fn prepare(&mut self, index: &Arc<str>, schema: Option<&SchemaRef>) -> Result<(), Error> {
+        let sender = Arc::clone(self.sender()?);
+        sender.indices.prepare(&sender.client, index, schema).await?;
+        let schemas = self.ready.entry(Arc::clone(index)).or_default();
+        if let Some(schema) = schema {
+            if schemas.len() >= READY_MAX {
+                schemas.clear();
+            }
+            schemas.push(Arc::clone(schema));
+        }
+        Ok(())
+    }
+
+    fn push(
+        &mut self,
+        record: SinkRecord,
+        index: &Arc<str>,
+        action: Action,
+        document: Option<&Document<'_>>,
+        cx: &SinkContext,
+    ) -> Result<()> {
+        let start = self.bulk.body.len();
+        self.bulk.write_action(action, &Target { index, id: &self.id, typed: self.typed });
+        if let Err(error) = self.write_document(action, document) {
+            self.bulk.body.truncate(start);
+            return self.refuse(&record, error, cx);
+        }
+        if self.bulk.items.is_empty() {
+            self.bulk_since = cx.clock.monotonic();
+        }
+        let owned = self.partitions.entry(record.origin.at.clone()).or_insert_with(|| Arc::new(AtomicBool::new(true)));
+        let (owned, index) = (Arc::clone(owned), Arc::clone(index));
+        self.bulk.items.push(Item { lines: start..self.bulk.body.len(), index, action, owned, record });
+        self.held += 1;
+        Ok(())
+    }
+
+    fn write_document(&mut self, action: Action, document: Option<&Document<'_>>) -> Result<(), RecordError> {
+        let body = &mut self.bulk.body;
+        match (action, document) {
+            (Action::Upsert, Some(document)) => {
+                body.put_slice(b"{\"doc\":");
+                self.changes.write(document, body)?;
+                body.put_slice(b",\"doc_as_upsert\":true}\n");
+            }
+            (_, Some(document)) => {
+                self.changes.write(document, body)?;
+                body.put_u8(b'\n');
+            }
+            (Action::Index { .. }, None) => {
+                body.put_u8(b'{');
+                write_string(&self.config.delete_field, body);
+                body.put_slice(b":true}\n");
+            }
+            (_, None) => {}
+        }
+        Ok(())
+    }
+
+    /// A record that cannot become a document.
+    fn refuse(&self, record: &SinkRecord, error: RecordError, cx: &SinkContext) -> Result<()> {
+        if !self.config.drop_invalid {
+            return cx.errant.reject(record, error);
+        }
+        let at = &record.origin.at;
+        warn!(
+            topic = &*at.topic,
+            partition = at.partition,
+            offset = record.origin.offset.0,
+            reason = error.reason,
+            "record left out: drop.invalid.message is true"
+        );
+        Ok(())
+    }
+
+    /// Starts the request that has been built, if there is room for it on the way.
+    async fn dispatch(&mut self, cx: &SinkContext) -> Result<()> {
+        if self.bulk.items.is_empty() {
+            return Ok(());
+        }
+        while self.running.len() >= self.in_flight_max() {
+            self.await_one(cx).await?;
+        }
+        let sender = Arc::clone(self.sender()?);
+        let request = self.bulk.take();
+        self.running.spawn(async move {
+            let records = request.items.len();
+            (records, sender.send(request).await)
+        });
+        Ok(())
+    }
+
+    /// Writes without versions must not overtake each other.
+    fn in_flight_max(&self) -> usize {
+        if self.config.write_method == WriteMethod::Upsert { 1 } else { self.config.in_flight }
+    }
+
+    /// Waits for one request on its way and deals with what it could not write.
+    async fn await_one(&mut self, cx: &SinkContext) -> Result<()> {
+        let Some(joined) = self.running.join_next().await else { return Ok(()) };
+        let (records, outcome) = joined.map_err(|error| Error::Lost(error.to_string()))?;
+        self.held = self.held.saturating_sub(records);
+        let outcome = outcome?;
+        self.written += outcome.written;
+        self.conflicts += outcome.conflicts;
+        for (record, error) in outcome.rejected {
+            self.malformed(&record, error, cx)?;
+        }
+        Ok(())
+    }
+
+    /// A document that the index refuses.
+    fn malformed(&self, record: &SinkRecord, error: RecordError, cx: &SinkContext) -> Result<()> {
+        let at = &record.origin.at;
+        let (topic, partition, offset) = (&*at.topic, at.partition, record.origin.offset.0);
+        match self.config.on_malformed {
+            MalformedBehavior::Fail => return cx.errant.reject(record, error),
+            MalformedBehavior::Warn => {
+                warn!(topic, partition, offset, reason = error.reason, "the index refuses the document; left out")
+            }
+            MalformedBehavior::Ignore => {
+                debug!(topic, partition, offset, reason = error.reason, "the index refuses the document; left out")
+            }
+        }
+        Ok(())
+    }
+
+    fn is_full(&self, limits: Limits) -> bool {
+        let bytes = self.sender.as_ref().map_or(0, |sender| sender.bulk_bytes.load(Ordering::Relaxed));
+        self.bulk.items.len() >= self.config.batch_size
+            || self.bulk.body.len() >= bytes.min(limits.bytes)
+            || self.held >= self.records_max(limits)
+    }
+
+    fn records_max(&self, limits: Limits) -> usize {
+        self.config.buffered_records.min(limits.records).max(1)
+    }
+}
+
+/// Trouble with one record, or with the sink.
+enum Trouble {
+    Record(RecordError),
+    Sink(Error),
+}
+
+fn bad(reason: String) -> RecordError {
+    RecordError { stage: Stage::TaskPut, reason, source: None }
+}
+
+#[async_trait]
+impl SinkTask for EsTask {
+    async fn start(&mut self, cx: &SinkContext) -> Result<()> {
+        let client = Client::new(&self.config, Arc::clone(&cx.clock))?;
+        let major = check_version(&client).await?;
+        self.typed = major == 6;
+        let mut path = "/_bulk?filter_path=errors,items.*.status,items.*.error".to_owned();
+        if let Some(shards) = &self.config.active_shards {
+            path.push_str(&format!("&wait_for_active_shards={shards}"));
+        }
+        self.sender = Some(Arc::new(Sender {
+            indices: Indices::new(&self.config, major)?,
+            client,
+            lease: Arc::clone(&cx.lease),
+            bulk_bytes: AtomicUsize::new(self.config.bulk_bytes()),
+            path,
+        }));
+        Ok(())
+    }
+
+    async fn open(&mut self, new: &[TopicPartition], _: &SinkContext) -> Result<BTreeMap<TopicPartition, StartAt>> {
+        for partition in new {
+            self.partitions.insert(partition.clone(), Arc::new(AtomicBool::new(true)));
+        }
+        Ok(new.iter().map(|partition| (partition.clone(), StartAt::Group)).collect())
+    }
+
+    async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()> {
+        for record in batch.records {
+            self.take(record, cx).await?;
+            if self.is_full(cx.buffer_max) {
+                self.dispatch(cx).await?;
+                while self.held >= self.records_max(cx.buffer_max) && !self.running.is_empty() {
+                    self.await_one(cx).await?;
+                }
+            }
+        }
+        self.consumed.0.extend(batch.consumed.0);
+        let waited = cx.clock.monotonic().saturating_sub(self.bulk_since);
+        if self.running.is_empty() || waited >= self.config.linger.duration() {
+            self.dispatch(cx).await?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, gone: &[TopicPartition], lost: bool) -> Result<()> {
+        for partition in gone {
+            if let Some(owned) = self.partitions.remove(partition)
+                && lost
+            {
+                owned.store(false, Ordering::Release);
+            }
+            self.consumed.0.remove(partition);
+        }
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        self.running.shutdown().await;
+        self.sender = None;
+    }
+}
+
+#[async_trait]
+impl IdempotentSink for EsTask {
+    async fn flush(&mut self, cx: &SinkContext) -> Result<ConsumedOffsets> {
+        self.dispatch(cx).await?;
+        while !self.running.is_empty() {
+            self.await_one(cx).await?;
+        }
+        let (written, already_applied) = (std::mem::take(&mut self.written), std::mem::take(&mut self.conflicts));
+        debug!(written, already_applied, "flushed");
+        Ok(self.consumed.clone())
+    }
+}

@@ -1,6 +1,6 @@
 //! OffsetCommit and OffsetDelete.
 use crate::code::{self, Code};
-use crate::groups::group::Committed;
+use crate::groups::group::{Committed, Group};
 use crate::journal::Line;
 use crate::state::State;
 use kafka_protocol::messages::offset_commit_response::{OffsetCommitResponsePartition, OffsetCommitResponseTopic};
@@ -71,10 +71,16 @@ impl State {
         if !self.groups.contains_key(&group) {
             return answer.with_error_code(code::GROUP_ID_NOT_FOUND);
         }
+        // Kafka asks whether a member subscribes to the topic; here a group with members is taken to.
+        let is_subscribed = self.groups.get(&group).is_some_and(Group::has_members);
         let topics = r.topics.into_iter().map(|t| {
             let deleted = t.partitions.iter().map(|p| {
+                let answer = OffsetDeleteResponsePartition::default().with_partition_index(p.partition_index);
+                if is_subscribed {
+                    return answer.with_error_code(code::GROUP_SUBSCRIBED_TO_TOPIC);
+                }
                 self.delete_offset(&group, &t.name, p.partition_index);
-                OffsetDeleteResponsePartition::default().with_partition_index(p.partition_index)
+                answer
             });
             let partitions = deleted.collect();
             OffsetDeleteResponseTopic::default().with_name(t.name).with_partitions(partitions)

@@ -1,7 +1,7 @@
 //! Batches for unit tests.
+use crate::log::Settings;
 use crate::log::partition::Memory;
 use crate::log::record::put_varint;
-use crate::log::Settings;
 use bytes::{BufMut, Bytes, BytesMut};
 use std::sync::Arc;
 

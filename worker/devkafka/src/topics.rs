@@ -109,7 +109,13 @@ impl State {
     }
 
     /// Opens a topic's partitions from `from` on, without a word to the journal.
-    pub(crate) fn open_partitions(&self, topic: &str, id: &Uuid, from: i32, to: i32) -> std::io::Result<Vec<Partition>> {
+    pub(crate) fn open_partitions(
+        &self,
+        topic: &str,
+        id: &Uuid,
+        from: i32,
+        to: i32,
+    ) -> std::io::Result<Vec<Partition>> {
         (from..to)
             .map(|p| Partition::open(self.partition_path(topic, id, p).as_deref(), self.partition_settings.clone()))
             .collect()

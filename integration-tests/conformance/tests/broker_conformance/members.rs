@@ -42,7 +42,15 @@ impl Group {
 
     pub(crate) fn member(&self, style: Style) -> Result<Member> {
         let mut process = Command::new(std::env::current_exe()?)
-            .args(["--member", &self.bootstrap, &self.name, &self.topic, style.strategy, style.instance, style.session_ms])
+            .args([
+                "--member",
+                &self.bootstrap,
+                &self.name,
+                &self.topic,
+                style.strategy,
+                style.instance,
+                style.session_ms,
+            ])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()?;

@@ -32,7 +32,9 @@ pub(crate) fn unique(prefix: &str) -> String {
 
 pub(crate) fn config(bootstrap: &str, settings: Settings<'_>) -> ClientConfig {
     let mut c = ClientConfig::new();
-    c.set("bootstrap.servers", bootstrap).set("socket.timeout.ms", "15000").set_log_level(rdkafka::config::RDKafkaLogLevel::Critical);
+    c.set("bootstrap.servers", bootstrap)
+        .set("socket.timeout.ms", "15000")
+        .set_log_level(rdkafka::config::RDKafkaLogLevel::Critical);
     for (k, v) in settings {
         c.set(*k, *v);
     }
@@ -60,7 +62,8 @@ pub(crate) fn wait<F: Future>(f: F) -> F::Output {
 
 /// Creates a topic.
 pub(crate) fn create(bootstrap: &str, topic: &str, partitions: i32, configs: Settings<'_>) -> Result<()> {
-    let new = configs.iter().fold(NewTopic::new(topic, partitions, TopicReplication::Fixed(1)), |n, (k, v)| n.set(k, v));
+    let new =
+        configs.iter().fold(NewTopic::new(topic, partitions, TopicReplication::Fixed(1)), |n, (k, v)| n.set(k, v));
     let results = wait(admin(bootstrap)?.create_topics(&[new], &admin_options()))?;
     results.into_iter().try_for_each(|r| r.map(drop).map_err(|(name, code)| anyhow!("creating {name}: {code:?}")))
 }
@@ -74,23 +77,24 @@ pub(crate) fn new_topic(bootstrap: &str, prefix: &str) -> Result<String> {
 
 pub(crate) fn producer(bootstrap: &str, settings: Settings<'_>) -> Result<BaseProducer> {
     let mut c = config(bootstrap, &[("message.timeout.ms", "20000"), ("acks", "all"), ("linger.ms", "0")]);
-    settings.iter().for_each(|(k, v)| drop(c.set(*k, *v)));
+    settings.iter().for_each(|(k, v)| _ = c.set(*k, *v));
     Ok(c.create()?)
 }
 
 /// A transactional producer that owns its id.
 pub(crate) fn owner(bootstrap: &str, id: &str, settings: Settings<'_>) -> Result<BaseProducer> {
     let mut c = config(bootstrap, &[("transactional.id", id), ("transaction.timeout.ms", "30000"), ("linger.ms", "0")]);
-    settings.iter().for_each(|(k, v)| drop(c.set(*k, *v)));
+    settings.iter().for_each(|(k, v)| _ = c.set(*k, *v));
     let p: BaseProducer = c.create()?;
     p.init_transactions(PATIENCE).context("init_transactions")?;
     Ok(p)
 }
 
 pub(crate) fn consumer(bootstrap: &str, group: &str, settings: Settings<'_>) -> Result<BaseConsumer> {
-    let mut c = config(bootstrap, &[("group.id", group), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")]);
+    let mut c =
+        config(bootstrap, &[("group.id", group), ("enable.auto.commit", "false"), ("auto.offset.reset", "earliest")]);
     c.set("enable.partition.eof", "true").set("fetch.wait.max.ms", "200");
-    settings.iter().for_each(|(k, v)| drop(c.set(*k, *v)));
+    settings.iter().for_each(|(k, v)| _ = c.set(*k, *v));
     Ok(c.create()?)
 }
 
@@ -145,7 +149,11 @@ impl Seen {
 
 /// Everything up to the end of each partition, as the broker reports it.
 pub(crate) fn read_all(bootstrap: &str, topic: &str, partitions: i32, isolation: &str) -> Result<Vec<Seen>> {
-    let c = consumer(bootstrap, &unique("all"), &[("isolation.level", isolation), ("fetch.message.max.bytes", "20000000")])?;
+    let c = consumer(
+        bootstrap,
+        &unique("all"),
+        &[("isolation.level", isolation), ("fetch.message.max.bytes", "20000000")],
+    )?;
     let mut l = TopicPartitionList::new();
     (0..partitions).try_for_each(|p| l.add_partition_offset(topic, p, Offset::Beginning))?;
     c.assign(&l)?;

@@ -9,8 +9,8 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::leave_group_response::MemberResponse;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::{
-    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId, HeartbeatRequest,
-    HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
+    DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
+    HeartbeatRequest, HeartbeatResponse, LeaveGroupRequest, LeaveGroupResponse, ListGroupsRequest, ListGroupsResponse,
 };
 
 impl State {
@@ -41,7 +41,8 @@ impl State {
     }
 
     pub(crate) fn list_groups(&self, r: &ListGroupsRequest) -> ListGroupsResponse {
-        let asked = |g: &Group| r.states_filter.is_empty() || r.states_filter.iter().any(|s| s.as_str() == g.state_name());
+        let asked =
+            |g: &Group| r.states_filter.is_empty() || r.states_filter.iter().any(|s| s.as_str() == g.state_name());
         let listed = self.groups.iter().filter(|(_, g)| (g.has_members() || !g.offsets.is_empty()) && asked(g));
         let describe = |(id, g): (&String, &Group)| {
             ListedGroup::default()

@@ -51,7 +51,8 @@ impl State {
                 topics
             }
         };
-        let node = MetadataResponseBroker::default().with_node_id(NODE).with_host(text(self.host())).with_port(self.port());
+        let node =
+            MetadataResponseBroker::default().with_node_id(NODE).with_host(text(self.host())).with_port(self.port());
         MetadataResponse::default()
             .with_brokers(vec![node])
             .with_cluster_id(Some(text(CLUSTER_ID)))

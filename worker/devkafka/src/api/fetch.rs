@@ -60,9 +60,9 @@ impl State {
                 out.bytes += data.records.as_ref().map_or(0, Bytes::len);
                 partitions.push(data);
             }
-            out.response.responses.push(
-                FetchableTopicResponse::default().with_topic(t.topic.clone()).with_partitions(partitions),
-            );
+            out.response
+                .responses
+                .push(FetchableTopicResponse::default().with_topic(t.topic.clone()).with_partitions(partitions));
         }
         out
     }
@@ -83,8 +83,10 @@ impl State {
                 .with_last_stable_offset(-1)
                 .with_log_start_offset(-1);
         };
-        let data =
-            data.with_high_watermark(x.next()).with_last_stable_offset(x.last_stable()).with_log_start_offset(x.start());
+        let data = data
+            .with_high_watermark(x.next())
+            .with_last_stable_offset(x.last_stable())
+            .with_log_start_offset(x.start());
         if p.fetch_offset < x.start() || p.fetch_offset > x.next() {
             return data.with_error_code(code::OFFSET_OUT_OF_RANGE);
         }

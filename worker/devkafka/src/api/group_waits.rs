@@ -8,7 +8,12 @@ use crate::wire::frame::Closed;
 use kafka_protocol::messages::{JoinGroupRequest, JoinGroupResponse, SyncGroupRequest, SyncGroupResponse};
 
 /// Answers once the member's generation is complete.
-pub(crate) async fn join(shared: &Shared, r: JoinGroupRequest, v: i16, client: &str) -> Result<JoinGroupResponse, Closed> {
+pub(crate) async fn join(
+    shared: &Shared,
+    r: JoinGroupRequest,
+    v: i16,
+    client: &str,
+) -> Result<JoinGroupResponse, Closed> {
     let answer = match shared.locked(|s| s.join_group(&r, v, client)).map_err(Closed::Stopped)? {
         Reply::Now(answer) => answer,
         Reply::Wait(told) => told.await.unwrap_or_else(|_| join_error(code::UNKNOWN_MEMBER_ID, "")),

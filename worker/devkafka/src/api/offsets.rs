@@ -23,7 +23,8 @@ impl State {
 
     pub(crate) fn offset_commit(&mut self, r: OffsetCommitRequest) -> OffsetCommitResponse {
         let group = r.group_id.to_string();
-        let allowed = self.may_commit(&group, r.generation_id_or_member_epoch, &r.member_id, r.group_instance_id.as_deref());
+        let allowed =
+            self.may_commit(&group, r.generation_id_or_member_epoch, &r.member_id, r.group_instance_id.as_deref());
         let topics = r.topics.into_iter().map(|t| {
             let stored = t.partitions.into_iter().map(|p| {
                 let committed = Committed {

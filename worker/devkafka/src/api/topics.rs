@@ -89,7 +89,10 @@ fn check_configs(t: &CreatableTopic) -> Result<(), Refusal> {
             return Err((code::INVALID_CONFIG, format!("unknown topic configuration {}", c.name.as_str())));
         }
         if c.value.as_ref().is_some_and(|v| !valid_config(&c.name, v)) {
-            return Err((code::INVALID_CONFIG, format!("the value of topic configuration {} is wrong", c.name.as_str())));
+            return Err((
+                code::INVALID_CONFIG,
+                format!("the value of topic configuration {} is wrong", c.name.as_str()),
+            ));
         }
     }
     Ok(())

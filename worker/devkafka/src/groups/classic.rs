@@ -220,7 +220,8 @@ impl Classic {
         let common: Vec<&String> =
             first.protocols.iter().map(|p| &p.0).filter(|p| self.members.iter().all(|m| m.speaks(p))).collect();
         let votes = |p: &str| {
-            let favourite = |m: &Member| m.protocols.iter().map(|x| &x.0).find(|x| common.contains(x)).is_some_and(|x| x == p);
+            let favourite =
+                |m: &Member| m.protocols.iter().map(|x| &x.0).find(|x| common.contains(x)).is_some_and(|x| x == p);
             self.members.iter().filter(|m| favourite(m)).count()
         };
         common.iter().max_by_key(|p| votes(p)).map(|p| (*p).clone())

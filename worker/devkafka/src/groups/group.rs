@@ -47,7 +47,10 @@ impl Group {
 
     /// Nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.offsets.is_empty() && self.pending_offsets.is_empty() && !self.has_members() && self.classic.pending.is_empty()
+        self.offsets.is_empty()
+            && self.pending_offsets.is_empty()
+            && !self.has_members()
+            && self.classic.pending.is_empty()
     }
 
     pub(crate) fn has_members(&self) -> bool {

@@ -124,7 +124,9 @@ impl Classic {
     fn replace_static(&mut self, old: &str, id: String, j: &Join, now: Duration) -> Verdict {
         let (was_leader, protocol) = (self.is_leader(old), self.protocol.clone().unwrap_or_default());
         let stable = self.phase == Phase::Stable;
-        let Some(m) = self.member(old) else { return Verdict::Answer(Box::new(join_error(code::UNKNOWN_MEMBER_ID, ""))) };
+        let Some(m) = self.member(old) else {
+            return Verdict::Answer(Box::new(join_error(code::UNKNOWN_MEMBER_ID, "")));
+        };
         m.dismiss(code::FENCED_INSTANCE_ID);
         let next = j.member(&id, now);
         let undisturbed = stable && m.speaks(&protocol) && m.metadata(&protocol) == next.metadata(&protocol);

@@ -33,7 +33,11 @@ pub(crate) enum Line<'a> {
     NextProducer { n: i64 },
     /// A transactional id as it is from now on.
     #[serde(rename = "txn")]
-    Txn { id: Cow<'a, str>, #[serde(flatten)] txn: Cow<'a, Txn> },
+    Txn {
+        id: Cow<'a, str>,
+        #[serde(flatten)]
+        txn: Cow<'a, Txn>,
+    },
     /// A transactional id that has expired.
     #[serde(rename = "tdel")]
     TxnDelete { id: Cow<'a, str> },
@@ -42,7 +46,11 @@ pub(crate) enum Line<'a> {
     TxnOffset { pid: i64, g: Cow<'a, str>, t: Cow<'a, str>, p: i32, o: i64, e: i32, m: Option<Cow<'a, str>> },
     /// A transaction is decided; what follows it is finished at the next start if its `txn` line is missing.
     #[serde(rename = "prep")]
-    Prepared { id: Cow<'a, str>, #[serde(flatten)] decided: Cow<'a, Decided> },
+    Prepared {
+        id: Cow<'a, str>,
+        #[serde(flatten)]
+        decided: Cow<'a, Decided>,
+    },
 }
 
 /// How a transaction ends.
@@ -78,9 +86,23 @@ impl<'a> Line<'a> {
         Line::Offset { g: group.into(), t: topic.into(), p: partition, o: c.offset, e: c.leader_epoch, m }
     }
 
-    pub(crate) fn txn_offset(producer: i64, group: &'a str, topic: &'a str, partition: i32, c: &'a Committed) -> Line<'a> {
+    pub(crate) fn txn_offset(
+        producer: i64,
+        group: &'a str,
+        topic: &'a str,
+        partition: i32,
+        c: &'a Committed,
+    ) -> Line<'a> {
         let m = c.metadata.as_deref().map(Cow::Borrowed);
-        Line::TxnOffset { pid: producer, g: group.into(), t: topic.into(), p: partition, o: c.offset, e: c.leader_epoch, m }
+        Line::TxnOffset {
+            pid: producer,
+            g: group.into(),
+            t: topic.into(),
+            p: partition,
+            o: c.offset,
+            e: c.leader_epoch,
+            m,
+        }
     }
 
     pub(crate) fn txn(id: &'a str, txn: &'a Txn) -> Line<'a> {

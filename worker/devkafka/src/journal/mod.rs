@@ -44,7 +44,9 @@ impl Journal {
         let written = file.write_all(text.as_bytes()).and_then(|()| if self.sync { file.sync_data() } else { Ok(()) });
         match written {
             Ok(()) => self.bytes += text.len() as u64,
-            Err(e) => self.fail(&format!("its metadata journal cannot be written: {e}; free disk space and start it again")),
+            Err(e) => {
+                self.fail(&format!("its metadata journal cannot be written: {e}; free disk space and start it again"))
+            }
         }
     }
 

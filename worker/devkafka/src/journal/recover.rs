@@ -40,7 +40,11 @@ impl State {
         self.journal.lock = Some(lock);
         self.journal.sync = self.fsync != Fsync::Never;
         for (id, decided) in replay.decided {
-            tracing::info!(transactional_id = id, commit = decided.c, "finishing a transaction decided before the stop");
+            tracing::info!(
+                transactional_id = id,
+                commit = decided.c,
+                "finishing a transaction decided before the stop"
+            );
             self.complete(&id, decided);
         }
         self.journal.failure().map_err(|e| folder(std::io::Error::other(e.to_string())))?;

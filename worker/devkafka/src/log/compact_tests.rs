@@ -98,7 +98,11 @@ fn nothing_at_or_above_the_last_stable_offset_is_touched() {
     let dir = tempfile::tempdir().unwrap();
     for mut p in both(dir.path()) {
         keyed(&mut p, &[("a", Some("1")), ("a", Some("2"))], 0);
-        append(&mut p, &BatchSpec { records: vec![(Some("a"), Some("open"))], ..BatchSpec::transactional(1, 0, 0, 0) }, 0);
+        append(
+            &mut p,
+            &BatchSpec { records: vec![(Some("a"), Some("open"))], ..BatchSpec::transactional(1, 0, 0, 0) },
+            0,
+        );
         keyed(&mut p, &[("a", Some("3")), ("a", Some("4"))], 0);
         assert_eq!(p.compact(ALWAYS, 0).unwrap(), 1);
         let offsets: Vec<i64> = left(&p).into_iter().map(|r| r.0).collect();

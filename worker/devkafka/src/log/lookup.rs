@@ -9,9 +9,9 @@ impl Partition {
     /// The first record below `end` whose timestamp is at least `timestamp`.
     pub(crate) fn at_time(&self, timestamp: i64, end: i64) -> Option<Found> {
         let fits = |i: &usize| {
-            self.entries.get(*i).is_some_and(|e| {
-                e.max_timestamp >= timestamp && e.base < end && !e.control && e.last >= self.start()
-            })
+            self.entries
+                .get(*i)
+                .is_some_and(|e| e.max_timestamp >= timestamp && e.base < end && !e.control && e.last >= self.start())
         };
         (0..self.entries.len()).filter(fits).find_map(|i| self.first_record(i, timestamp))
     }

@@ -101,7 +101,10 @@ mod tests {
 
     #[test]
     fn records_carry_key_offset_and_tombstone() {
-        let spec = BatchSpec { records: vec![(Some("a"), Some("1")), (None, Some("2")), (Some("b"), None)], ..BatchSpec::plain(0) };
+        let spec = BatchSpec {
+            records: vec![(Some("a"), Some("1")), (None, Some("2")), (Some("b"), None)],
+            ..BatchSpec::plain(0)
+        };
         let batch = split(spec.bytes()).unwrap().remove(0).placed(10, None);
         let mut seen = vec![];
         visit(&batch, |r| {

@@ -93,9 +93,9 @@ fn split(shape: &str, frame: Frame) -> Result<Request, Closed> {
 /// In a version this broker does not know, the answer is in version 0 and says so: that is how clients find a common one.
 fn api_versions(version: i16, out: &mut BytesMut) -> Result<(), Closed> {
     let known = (0..=requests::API_VERSIONS_MAX).contains(&version);
-    let keys = requests::advertised().into_iter().map(|(key, min, max)| {
-        ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max)
-    });
+    let keys = requests::advertised()
+        .into_iter()
+        .map(|(key, min, max)| ApiVersion::default().with_api_key(key).with_min_version(min).with_max_version(max));
     let answer = ApiVersionsResponse::default()
         .with_error_code(if known { code::NONE } else { code::UNSUPPORTED_VERSION })
         .with_api_keys(keys.collect());

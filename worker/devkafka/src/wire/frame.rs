@@ -81,7 +81,11 @@ pub(crate) struct Frame {
 }
 
 /// Reads one frame.
-pub(crate) async fn read<R: AsyncRead + Unpin>(from: &mut R, limits: &Limits, room: &InFlight) -> Result<Frame, Closed> {
+pub(crate) async fn read<R: AsyncRead + Unpin>(
+    from: &mut R,
+    limits: &Limits,
+    room: &InFlight,
+) -> Result<Frame, Closed> {
     let mut start = [0u8; 4 + HEAD];
     match timeout(IDLE_MAX, from.read_exact(&mut start)).await {
         Err(_) => return Err(Closed::Silent),
@@ -142,7 +146,10 @@ mod tests {
     #[tokio::test]
     async fn lengths_outside_the_limits_are_refused_before_anything_is_reserved() {
         let large = i32::try_from(CONTROL_FRAME_BYTES_MAX).unwrap() + 1;
-        assert!(matches!(read_all(&frame(large, 12, 4, &[])).await, Err(Closed::TooLarge { limit: CONTROL_FRAME_BYTES_MAX, .. })));
+        assert!(matches!(
+            read_all(&frame(large, 12, 4, &[])).await,
+            Err(Closed::TooLarge { limit: CONTROL_FRAME_BYTES_MAX, .. })
+        ));
         let produce = i32::try_from(Limits::default().frame_bytes).unwrap() + 1;
         assert!(matches!(read_all(&frame(produce, 0, 9, &[])).await, Err(Closed::TooLarge { key: 0, .. })));
         for length in [-1, 0, 7, i32::MIN] {

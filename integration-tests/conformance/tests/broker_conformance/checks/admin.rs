@@ -1,7 +1,7 @@
 //! Metadata, topics, partitions, configurations.
 use crate::support::{
-    PATIENCE, READ_UNCOMMITTED, admin, admin_options, config, consumer, create, describe, new_topic, partitions, produce,
-    read_all, unique, until, wait,
+    PATIENCE, READ_UNCOMMITTED, admin, admin_options, config, consumer, create, describe, new_topic, partitions,
+    produce, read_all, unique, until, wait,
 };
 use crate::wire::{Wire, text};
 use anyhow::{Context, Result, bail, ensure};
@@ -117,7 +117,8 @@ pub(super) fn configurations_are_changed_one_by_one(bs: &str) -> Result<()> {
     until("the new value beside the old one", PATIENCE, || {
         let d = describe(bs, &t)?;
         let both = ("88888", "compact");
-        let found = (d.get("retention.ms").context("none")?.as_str(), d.get("cleanup.policy").context("none")?.as_str());
+        let found =
+            (d.get("retention.ms").context("none")?.as_str(), d.get("cleanup.policy").context("none")?.as_str());
         ensure!(found == both, "{found:?}");
         Ok(())
     })

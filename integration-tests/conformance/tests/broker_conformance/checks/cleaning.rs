@@ -46,7 +46,9 @@ pub(super) fn compaction_keeps_the_newest_record_of_each_key(bs: &str) -> Result
         ensure!(found == Some(&want), "key{k} is {found:?}");
     }
     ensure!(cleaned.windows(2).all(|w| w[0].offset < w[1].offset), "offsets keep their order");
-    ensure!(cleaned.iter().filter_map(|r| Some((r.offset, r.value.as_ref()?.parse::<i64>().ok()?))).all(|(o, v)| o == v));
+    ensure!(
+        cleaned.iter().filter_map(|r| Some((r.offset, r.value.as_ref()?.parse::<i64>().ok()?))).all(|(o, v)| o == v)
+    );
     Ok(())
 }
 

@@ -1,6 +1,7 @@
 //! Produce and fetch.
 use crate::support::{
-    PATIENCE, READ_COMMITTED, READ_UNCOMMITTED, create, new_topic, next, produce, producer, read_all, reader, send, unique,
+    PATIENCE, READ_COMMITTED, READ_UNCOMMITTED, create, new_topic, next, produce, producer, read_all, reader, send,
+    unique,
 };
 use crate::wire::{NOBODY, Producer, Wire, batch};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -57,8 +58,9 @@ pub(super) fn headers_keys_values_and_timestamps_come_back_as_they_were(bs: &str
     let p = producer(bs, &[])?;
     let sent: [(&str, Option<&[u8]>); 5] =
         [("a", Some(b"1")), ("a", Some(b"2")), ("null", None), ("binary", Some(&[0, 255, 7])), ("empty", Some(b""))];
-    let headers =
-        sent.iter().fold(OwnedHeaders::new(), |h, (key, value)| h.insert(Header { key, value: value.as_ref().copied() }));
+    let headers = sent
+        .iter()
+        .fold(OwnedHeaders::new(), |h, (key, value)| h.insert(Header { key, value: value.as_ref().copied() }));
     let to = || BaseRecord::<[u8], [u8]>::to(&t).partition(0);
     send_as_is(&p, to().key(b"key").payload(b"value").headers(headers).timestamp(TIME))?;
     send_as_is(&p, to().key(b"tombstone"))?;
@@ -124,7 +126,8 @@ pub(super) fn large_records_pass_and_too_large_ones_are_refused(bs: &str) -> Res
     }
     let small = unique("small");
     create(bs, &small, 1, &[("max.message.bytes", "1000")])?;
-    let refused = Wire::connect(bs)?.produce(&small, None, batch(NOBODY, -1, 100, false, "twenty-four characters..")?)?;
+    let refused =
+        Wire::connect(bs)?.produce(&small, None, batch(NOBODY, -1, 100, false, "twenty-four characters..")?)?;
     ensure!(refused.0 == 10, "{refused:?} is not MESSAGE_TOO_LARGE");
     Ok(())
 }

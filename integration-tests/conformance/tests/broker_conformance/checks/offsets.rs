@@ -1,13 +1,14 @@
 //! Groups and their offsets, as administrators see them.
 use crate::support::{
-    PATIENCE, READ_UNCOMMITTED, admin, admin_options, committed, config, consumer, create, new_topic, next, place, produce,
-    unique, until, wait, watermarks,
+    PATIENCE, READ_UNCOMMITTED, admin, admin_options, committed, config, consumer, create, new_topic, next, place,
+    produce, unique, until, wait, watermarks,
 };
 use crate::wire::{Wire, text, topic};
 use anyhow::{Context, Result, ensure};
 use kafka_protocol::messages as m;
 use kafka_protocol::messages::{ApiKey, GroupId};
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
+use rdkafka::message::Message;
 use rdkafka::topic_partition_list::Offset;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -42,7 +43,12 @@ pub(super) fn a_group_is_listed_and_described(bs: &str) -> Result<()> {
         let one = asker.fetch_group_list(Some(&g), PATIENCE)?;
         let one = one.groups().first().context("not described")?;
         let members: Vec<&str> = one.members().iter().map(|m| m.client_id()).collect();
-        ensure!((one.state(), one.protocol_type()) == ("Stable", "consumer"), "{} {}", one.state(), one.protocol_type());
+        ensure!(
+            (one.state(), one.protocol_type()) == ("Stable", "consumer"),
+            "{} {}",
+            one.state(),
+            one.protocol_type()
+        );
         ensure!(members == ["somebody"] && one.members()[0].assignment().is_some_and(|a| !a.is_empty()), "{members:?}");
         Ok(())
     })?;

@@ -1,7 +1,7 @@
 //! Where a partition begins and ends, and how a reader moves in it.
 use crate::support::{
-    PATIENCE, READ_UNCOMMITTED, admin, admin_options, consumer, new_topic, next, place, produce, producer, read_all, reader,
-    unique, wait, watermarks,
+    PATIENCE, READ_UNCOMMITTED, admin, admin_options, consumer, new_topic, next, place, produce, producer, read_all,
+    reader, unique, wait, watermarks,
 };
 use crate::wire::{NOBODY, Wire, batch, now_ms, topic};
 use anyhow::{Context, Result, ensure};

@@ -1,7 +1,7 @@
 //! Transactions: what readers see and when.
 use crate::support::{
-    PATIENCE, READ_COMMITTED, READ_UNCOMMITTED, committed, committed_values, consumer, create, new_topic, next, owner, place,
-    produce, read_all, reader, send, send_offset, unique, until, values, watermarks,
+    PATIENCE, READ_COMMITTED, READ_UNCOMMITTED, committed, committed_values, consumer, create, new_topic, next, owner,
+    place, produce, read_all, reader, send, send_offset, unique, until, values, watermarks,
 };
 use anyhow::{Context, Result, anyhow, ensure};
 use rdkafka::consumer::Consumer;
@@ -88,7 +88,11 @@ pub(super) fn group_offsets_move_with_their_transaction(bs: &str) -> Result<()> 
     for (offset, commit, want) in [(4, true, 4), (7, false, 4), (9, true, 9)] {
         p.begin_transaction()?;
         send_offset(&p, &c, &t, offset)?;
-        if commit { p.commit_transaction(PATIENCE)? } else { p.abort_transaction(PATIENCE)? }
+        if commit {
+            p.commit_transaction(PATIENCE)?
+        } else {
+            p.abort_transaction(PATIENCE)?
+        }
         let found = committed(bs, &group, &t, 0)?;
         ensure!(found == Offset::Offset(want), "after {offset}: {found:?}, not {want}");
     }

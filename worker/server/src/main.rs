@@ -1,3 +1,6 @@
 //! The elasticflow binary.
+use std::process::ExitCode;
 
-fn main() {}
+fn main() -> ExitCode {
+    elasticflow_server::main()
+}

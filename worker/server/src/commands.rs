@@ -1,0 +1,151 @@
+//! One function a command.
+use crate::cli::{Cli, Command, PluginsArgs, ValidateArgs, WorkerArgs};
+use crate::output::print;
+use crate::{logging, worker};
+use anyhow::{Context, Result};
+use elasticflow_api::registry::Registry;
+use elasticflow_config::worker::WorkerConfig;
+use elasticflow_config::{Properties, ValidationReport, option_table};
+use elasticflow_rest::Level;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Something failed.
+pub(crate) const FAILED: u8 = 1;
+/// The command line or a configuration is wrong.
+pub(crate) const WRONG_INPUT: u8 = 2;
+
+/// Runs a command.
+pub(crate) fn run(cli: Cli, registry: Registry) -> ExitCode {
+    let registry = Arc::new(registry);
+    match cli.command {
+        Command::Worker(args) => run_worker(&args, registry),
+        #[cfg(feature = "dev-broker")]
+        Command::Dev(args) => {
+            let loggers = logging::start(Level::Info);
+            done(block_on(crate::dev::run(&args, registry, loggers)))
+        }
+        #[cfg(feature = "dev-broker")]
+        Command::Broker(args) => {
+            logging::start(Level::Info);
+            done(block_on(crate::dev::run_broker(&args)))
+        }
+        #[cfg(feature = "dev-broker")]
+        Command::Demo(args) => {
+            let loggers = logging::start(Level::Warn);
+            done(block_on(crate::demo::run(&args, registry, loggers)))
+        }
+        Command::Plugins(args) => plugins(&args, &registry),
+        Command::Validate(args) => done_with(block_on(validate(&args, registry))),
+        Command::Version => {
+            print(&format!("elasticflow {}\n", env!("CARGO_PKG_VERSION")));
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// Says why on standard error.
+pub(crate) fn fail(text: &str, code: u8) -> ExitCode {
+    use std::io::Write;
+    drop(writeln!(std::io::stderr().lock(), "elasticflow: {text}"));
+    ExitCode::from(code)
+}
+
+fn done(outcome: Result<()>) -> ExitCode {
+    done_with(outcome.map(|()| ExitCode::SUCCESS))
+}
+
+fn done_with(outcome: Result<ExitCode>) -> ExitCode {
+    outcome.unwrap_or_else(|error| fail(&format!("{error:#}"), FAILED))
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start threads")?;
+    let outcome = runtime.block_on(future);
+    // Blocking calls of connectors may hang; they are abandoned, recovery does not need them.
+    runtime.shutdown_background();
+    outcome
+}
+
+fn run_worker(args: &WorkerArgs, registry: Arc<Registry>) -> ExitCode {
+    let loggers = logging::start(Level::Info);
+    let mut properties = match properties_file(&args.config) {
+        Ok(properties) => properties,
+        Err(error) => return fail(&format!("{error:#}"), WRONG_INPUT),
+    };
+    if args.insecure {
+        properties = properties.with("rest.insecure", "true");
+    }
+    let config = match WorkerConfig::read(&properties) {
+        Ok(config) => config,
+        Err(report) => return refused(&args.config, &report),
+    };
+    done(block_on(worker::run(worker::Parts { config, properties, registry, loggers })))
+}
+
+/// Every problem of a worker's configuration, a line each.
+fn refused(file: &Path, report: &ValidationReport) -> ExitCode {
+    let lines: Vec<String> = report.errors.values().flatten().map(|text| format!("  {text}")).collect();
+    fail(&format!("{} has {} problems:\n{}", file.display(), lines.len(), lines.join("\n")), WRONG_INPUT)
+}
+
+fn properties_file(file: &Path) -> Result<Properties> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    Properties::from_properties_text(&text).with_context(|| format!("cannot read {}", file.display()))
+}
+
+fn plugins(args: &PluginsArgs, registry: &Registry) -> ExitCode {
+    if let Some(class) = &args.options {
+        let Some(entry) = registry.entries().iter().find(|e| e.answers_to(class)) else {
+            return fail(&format!("no plug-in answers to {class}; `elasticflow plugins` lists them"), WRONG_INPUT);
+        };
+        print(&option_table(entry.keys));
+        return ExitCode::SUCCESS;
+    }
+    for entry in registry.entries() {
+        let line = if args.json {
+            let json = serde_json::json!({"class": entry.class, "type": entry.kind().name(), "version": entry.version});
+            format!("{json}\n")
+        } else {
+            let remarks = if entry.remarks.is_empty() { String::new() } else { format!("  ({})", entry.remarks) };
+            format!("{:<17} {}  [{}]{remarks}\n", entry.kind().name(), entry.class, entry.aliases.join(", "))
+        };
+        print(&line);
+    }
+    ExitCode::SUCCESS
+}
+
+/// Checks a connector's configuration as `PUT /connector-plugins/{class}/config/validate` does.
+async fn validate(args: &ValidateArgs, registry: Arc<Registry>) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
+    let properties = connector_properties(&text)?;
+    let infos = worker::validate(&properties, registry).await?;
+    for remark in &infos.elasticflow.warnings {
+        print(&format!("warning  {}: {}\n", remark.key, remark.message));
+    }
+    for (key, text) in infos.errors() {
+        print(&format!("error    {key}: {text}\n"));
+    }
+    print(&format!("{} errors\n", infos.error_count));
+    Ok(if infos.error_count == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG_INPUT) })
+}
+
+/// JSON as it would be posted (`{"name":…,"config":{…}}` or the configuration alone), or properties.
+fn connector_properties(text: &str) -> Result<Properties> {
+    if !text.trim_start().starts_with('{') {
+        return Ok(Properties::from_properties_text(text)?);
+    }
+    let json: serde_json::Value = serde_json::from_str(text).context("the file is no JSON")?;
+    let config = json.get("config").filter(|c| c.is_object()).unwrap_or(&json);
+    let object = config.as_object().context("the configuration is no JSON object")?;
+    let pairs = object.iter().map(|(key, value)| {
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        (key.clone(), value)
+    });
+    let mut properties: Properties = pairs.collect();
+    if let Some(name) = json.get("name").and_then(serde_json::Value::as_str) {
+        properties = properties.with("name", name);
+    }
+    Ok(properties)
+}

@@ -1,0 +1,8 @@
+//! What commands print.
+use std::io::Write;
+
+/// Prints to standard output; a closed output, such as `| head`, is no error of ours.
+pub(crate) fn print(text: &str) {
+    let mut out = std::io::stdout().lock();
+    drop(out.write_all(text.as_bytes()).and_then(|()| out.flush()));
+}

@@ -1,0 +1,36 @@
+//! Every plug-in of this distribution: a list that can be read.
+use elasticflow_api::error::Result;
+use elasticflow_api::registry::Registry;
+
+/// Builds the registry.
+///
+/// # Errors
+/// Two plug-ins of one kind answer to the same name.
+pub fn registry() -> Result<Registry> {
+    let mut registry = Registry::default();
+    let crates = [
+        #[cfg(feature = "mysql")]
+        elasticflow_mysql::plugins(),
+        #[cfg(feature = "file")]
+        elasticflow_file::plugins(),
+        #[cfg(feature = "datagen")]
+        elasticflow_datagen::plugins(),
+        #[cfg(feature = "sqlite")]
+        elasticflow_sqlite::plugins(),
+        #[cfg(feature = "elasticsearch")]
+        elasticflow_elasticsearch::plugins(),
+        elasticflow_formats::plugins(),
+    ];
+    for entry in crates.into_iter().flatten() {
+        registry.add(entry)?;
+    }
+    Ok(registry)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn no_two_plug_ins_answer_to_one_name() {
+        assert!(super::registry().unwrap().entries().len() > 5);
+    }
+}

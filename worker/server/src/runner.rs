@@ -1,0 +1,75 @@
+//! Joins the herder and the runtime, which do not know each other.
+use async_trait::async_trait;
+use elasticflow_api::position::TaskId;
+use elasticflow_herder::TaskNews;
+use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
+use elasticflow_runtime::{Happening, Runtime, TaskState};
+use std::sync::Arc;
+
+/// The callback through which the runtime leaves its news for the herder.
+pub(crate) fn reporter(news: &TaskNews) -> Arc<dyn Fn(elasticflow_runtime::TaskEvent) + Send + Sync> {
+    let news = news.clone();
+    Arc::new(move |event| {
+        if let Some(change) = change_of(event.what) {
+            news.push(TaskEvent { task: event.id, generation: event.generation, change });
+        }
+    })
+}
+
+/// What the herder must know of an event; stops that it asked for itself are left out.
+fn change_of(what: Happening) -> Option<TaskChange> {
+    match what {
+        Happening::State(TaskState::Running) => Some(TaskChange::Running),
+        Happening::State(TaskState::Paused) => Some(TaskChange::Paused),
+        Happening::State(TaskState::Restarting { trace }) => Some(TaskChange::Restarting { trace }),
+        Happening::State(TaskState::Failed { trace }) => Some(TaskChange::Failed { trace }),
+        Happening::State(TaskState::Fenced) => Some(TaskChange::Fenced),
+        Happening::Topic(topic) => Some(TaskChange::TopicsUsed(vec![topic.to_string()])),
+        Happening::State(TaskState::Stopped) | Happening::EndOfData => None,
+    }
+}
+
+/// The runtime as the herder sees it.
+pub(crate) struct RuntimeRunner {
+    pub(crate) runtime: Runtime,
+    pub(crate) news: TaskNews,
+}
+
+#[async_trait]
+impl TaskRunner for RuntimeRunner {
+    fn start(&self, spec: TaskSpec) {
+        let (task, generation) = (spec.id.clone(), spec.generation);
+        let spec = elasticflow_runtime::TaskSpec {
+            id: spec.id,
+            kind: match spec.kind {
+                TaskKind::Source => elasticflow_runtime::TaskKind::Source,
+                TaskKind::Sink => elasticflow_runtime::TaskKind::Sink,
+            },
+            properties: spec.properties,
+            task: spec.task,
+            paused: spec.paused,
+            generation: spec.generation,
+            version_epoch: 0,
+        };
+        if let Err(error) = self.runtime.start_task(spec) {
+            let change = TaskChange::Failed { trace: error.to_string() };
+            self.news.push(TaskEvent { task, generation, change });
+        }
+    }
+
+    async fn stop(&self, task: &TaskId) {
+        self.runtime.stop_task(task).await;
+    }
+
+    fn pause(&self, task: &TaskId) {
+        if let Err(error) = self.runtime.pause(task) {
+            tracing::debug!(%task, %error, "nothing to pause");
+        }
+    }
+
+    fn resume(&self, task: &TaskId) {
+        if let Err(error) = self.runtime.resume(task) {
+            tracing::debug!(%task, %error, "nothing to resume");
+        }
+    }
+}

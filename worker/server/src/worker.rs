@@ -1,0 +1,277 @@
+//! A worker put together: Kafka, runtime, herder, REST.
+use crate::clock::SystemClock;
+use crate::runner::{RuntimeRunner, reporter};
+use anyhow::{Context, Result};
+use elasticflow_api::clock::Clock;
+use elasticflow_api::registry::Registry;
+use elasticflow_config::worker::{ExactlyOnceSourceSupport, WorkerConfig};
+use elasticflow_config::{ConfigInfos, Properties};
+use elasticflow_herder::ports::SingleWorker;
+use elasticflow_herder::{
+    ExactlyOnce, HerderHandle, HerderOptions, HerderPorts, HerderService, InternalTopic, TaskNews, WorkerContext,
+};
+use elasticflow_kafka::RdKafka;
+use elasticflow_kafka::ports::{ClientProperties, Kafka};
+use elasticflow_rest::{Loggers, Rest, RestOptions, Surface};
+use elasticflow_runtime::{AlwaysAssigned, RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
+use futures_util::future::Either;
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// Version of Kafka Connect whose contract the REST endpoint keeps.
+const CONNECT_VERSION: &str = "4.3.1";
+/// Shown by `GET /` in place of Connect's commit.
+const COMMIT: &str = "0000000000000000";
+/// Suffix of the topic of claims and decisions of two-phase sinks, after `group.id`.
+const DECISIONS: &str = "-decisions";
+/// How long Kafka clients may take to leave their groups at the end.
+const CLIENTS_CLOSE_MAX: Duration = Duration::from_secs(3);
+
+/// A worker that runs.
+pub(crate) struct Worker {
+    /// Where REST listens.
+    pub(crate) address: SocketAddr,
+    herder: Option<HerderService>,
+    runtime: Runtime,
+    kafka: Arc<RdKafka>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What a worker is made of.
+pub(crate) struct Parts {
+    /// Its configuration.
+    pub(crate) config: WorkerConfig,
+    /// The same as posted, references unresolved.
+    pub(crate) properties: Properties,
+    /// Plug-ins.
+    pub(crate) registry: Arc<Registry>,
+    /// Log levels.
+    pub(crate) loggers: Loggers,
+}
+
+/// Runs a worker until the process is asked to end; an error is why it cannot go on without a person.
+pub(crate) async fn run(parts: Parts) -> Result<()> {
+    let mut worker = start(parts).await?;
+    let outcome = worker.until_asked_or_broken().await;
+    tracing::info!("draining: open transactions are finished");
+    worker.stop().await;
+    outcome
+}
+
+/// Starts a worker; REST listens when this returns, while the internal topics may still be read.
+pub(crate) async fn start(parts: Parts) -> Result<Worker> {
+    let Parts { config, properties, registry, loggers } = parts;
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let kafka = RdKafka::new(&client_properties(&config))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let news = TaskNews::default();
+    let runtime = Runtime::new(runtime_options(&config, &kafka, &registry, &clock, &news));
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let ports = HerderPorts {
+        kafka: Arc::clone(&kafka) as Arc<dyn Kafka>,
+        registry,
+        runner: Arc::new(RuntimeRunner { runtime: runtime.clone(), news: news.clone() }),
+        news,
+        membership: Arc::new(SingleWorker),
+        references: Arc::new(config.resolver.clone()),
+        clock,
+    };
+    let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
+    let address = serve(&config, handle, &runtime, loggers, (&stop, &tasks)).await?;
+    tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
+    Ok(Worker { address, herder: Some(herder), runtime, kafka, stop, tasks })
+}
+
+impl Worker {
+    async fn until_asked_or_broken(&mut self) -> Result<()> {
+        let Some(herder) = &mut self.herder else { return Ok(()) };
+        let broken = {
+            let asked = std::pin::pin!(ended());
+            let broken = std::pin::pin!(herder.ended());
+            match futures_util::future::select(asked, broken).await {
+                Either::Left((asked, _)) => return asked,
+                Either::Right((broken, _)) => broken,
+            }
+        };
+        // It has ended: nothing is left to wait for.
+        self.herder = None;
+        broken.map_err(|reason| anyhow::anyhow!(reason))
+    }
+
+    /// Finishes or aborts what the tasks have open, then ends everything.
+    pub(crate) async fn stop(mut self) {
+        if let Some(herder) = &mut self.herder {
+            herder.stop();
+            // An error of its own was told when it arose.
+            drop(herder.ended().await);
+        }
+        self.runtime.shut_down().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        drop(self.runtime);
+        if !self.kafka.close(CLIENTS_CLOSE_MAX).await {
+            tracing::warn!("some Kafka clients did not end in time; their group members expire by themselves");
+        }
+    }
+}
+
+/// Returns when SIGTERM or SIGINT arrives.
+pub(crate) async fn ended() -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    std::future::poll_fn(|cx| {
+        let is_due = term.poll_recv(cx).is_ready() || interrupt.poll_recv(cx).is_ready();
+        if is_due { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+    Ok(())
+}
+
+/// The worker's client properties, sections under their prefixes, as the adapter takes them.
+fn client_properties(config: &WorkerConfig) -> ClientProperties {
+    let mut all = config.client.clone();
+    all.insert("bootstrap.servers".to_owned(), config.settings.bootstrap_servers.join(","));
+    for (prefix, section) in [("producer.", &config.producer), ("consumer.", &config.consumer), ("admin.", &config.admin)] {
+        all.extend(section.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
+    }
+    all
+}
+
+fn runtime_options(
+    config: &WorkerConfig,
+    kafka: &Arc<RdKafka>,
+    registry: &Arc<Registry>,
+    clock: &Arc<dyn Clock>,
+    news: &TaskNews,
+) -> RuntimeOptions {
+    let settings = &config.settings;
+    RuntimeOptions {
+        group: Arc::from(settings.group_id.as_str()),
+        kafka: Arc::clone(kafka) as Arc<dyn Kafka>,
+        registry: Arc::clone(registry),
+        clock: Arc::clone(clock),
+        random: Arc::new(SeededRandom::new(u64::from(std::process::id()) ^ clock.wall_ms().unsigned_abs())),
+        assignment: Arc::new(AlwaysAssigned),
+        events: reporter(news),
+        worker: config.converters.clone(),
+        offsets_topic: settings.offset_topic.clone(),
+        decisions_topic: format!("{}{DECISIONS}", settings.group_id),
+        decisions_replication: replication(settings.config_replication),
+        exactly_once_sources: settings.exactly_once == ExactlyOnceSourceSupport::Enabled,
+        topic_creation: settings.topic_creation,
+        offset_flush_interval: settings.offset_flush_interval.duration(),
+        graceful_timeout: settings.graceful_timeout.duration(),
+        limits: TaskLimits::default(),
+        restart: RestartPolicy::default(),
+    }
+}
+
+fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptions {
+    let settings = &config.settings;
+    let topic = |name: &str, partitions: i32, factor: i16, kind: &'static str| InternalTopic {
+        name: name.to_owned(),
+        partitions,
+        replication: replication(factor),
+        configs: config.topic_settings.get(kind).cloned().unwrap_or_default(),
+    };
+    HerderOptions {
+        group_id: Arc::from(settings.group_id.as_str()),
+        worker_id: config.worker_id(),
+        connect_version: CONNECT_VERSION.to_owned(),
+        commit: COMMIT.to_owned(),
+        config_topic: topic(&settings.config_topic, 1, settings.config_replication, "config"),
+        offset_topic: topic(&settings.offset_topic, settings.offset_partitions, settings.offset_replication, "offset"),
+        status_topic: topic(&settings.status_topic, settings.status_partitions, settings.status_replication, "status"),
+        exactly_once: match settings.exactly_once {
+            ExactlyOnceSourceSupport::Disabled => ExactlyOnce::Disabled,
+            ExactlyOnceSourceSupport::Preparing => ExactlyOnce::Preparing,
+            ExactlyOnceSourceSupport::Enabled => ExactlyOnce::Enabled,
+        },
+        topic_tracking: settings.topic_tracking,
+        topic_tracking_reset: settings.topic_tracking_reset,
+        redact_secrets: settings.redact_secrets,
+        request_timeout: settings.request_timeout.duration(),
+        connector_timeout: settings.validation_timeout.duration(),
+        worker: properties.clone(),
+    }
+}
+
+/// -1 leaves it to the broker.
+fn replication(factor: i16) -> Option<i16> {
+    (factor > 0).then_some(factor)
+}
+
+/// Binds every listener and serves on it; the address of the first.
+async fn serve(
+    config: &WorkerConfig,
+    herder: HerderHandle,
+    runtime: &Runtime,
+    loggers: Loggers,
+    (stop, tasks): (&CancellationToken, &TaskTracker),
+) -> Result<SocketAddr> {
+    let options = Arc::new(RestOptions::from_worker(&config.settings)?);
+    let (authenticated, insecure) = (options.users.is_some(), config.settings.rest_insecure);
+    let metrics = runtime.clone();
+    let render = move || {
+        let mut text = String::new();
+        metrics.render_prometheus(&mut text);
+        text
+    };
+    let rest = Rest { herder, options, loggers, metrics: Arc::new(render) };
+    let mut first = None;
+    for (listener, surface) in surfaces(config)? {
+        let socket = elasticflow_rest::bind(&listener, authenticated, insecure).await?;
+        first = first.or(Some(socket.local_addr()?));
+        let router = elasticflow_rest::router(rest.clone(), surface);
+        let stopped = stop.clone().cancelled_owned();
+        tasks.spawn(async move {
+            if let Err(error) = elasticflow_rest::serve(socket, router, stopped).await {
+                tracing::error!(%error, "REST has ended");
+            }
+        });
+    }
+    first.context("listeners names no address; give one such as http://127.0.0.1:8083")
+}
+
+/// Which listener serves what: `admin.listeners` takes `/admin` elsewhere, empty it takes it away.
+fn surfaces(config: &WorkerConfig) -> Result<Vec<(elasticflow_config::worker::Listener, Surface)>> {
+    let own = if config.settings.admin_listeners.is_some() { Surface::WithoutAdmin } else { Surface::All };
+    let mut all: Vec<_> = config.listeners.iter().map(|listener| (listener.clone(), own)).collect();
+    for url in config.settings.admin_listeners.iter().flatten() {
+        all.push((elasticflow_config::worker::Listener::read(url)?, Surface::AdminOnly));
+    }
+    Ok(all)
+}
+
+/// Checks a connector's configuration as a worker with default settings does, without Kafka.
+pub(crate) async fn validate(connector: &Properties, registry: Arc<Registry>) -> Result<ConfigInfos> {
+    let worker: Properties = [
+        ("bootstrap.servers", "127.0.0.1:9092"),
+        ("group.id", "validate"),
+        ("config.storage.topic", "configs"),
+        ("offset.storage.topic", "offsets"),
+        ("status.storage.topic", "status"),
+        ("key.converter", "org.apache.kafka.connect.json.JsonConverter"),
+        ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+        ("exactly.once.source.support", "enabled"),
+    ]
+    .into_iter()
+    .collect();
+    let config = WorkerConfig::read(&worker).map_err(|report| anyhow::anyhow!("{report}"))?;
+    let context = WorkerContext {
+        options: herder_options(&config, &worker),
+        registry,
+        references: Arc::new(config.resolver.clone()),
+        clock: Arc::new(SystemClock::new()),
+    };
+    Ok(elasticflow_herder::validation::validate(connector, &BTreeSet::new(), &context).await?)
+}

@@ -15,6 +15,7 @@ mod event;
 pub mod failpoint;
 pub mod metrics;
 mod options;
+mod pipeline;
 mod policy;
 mod ports;
 mod runtime;
@@ -24,6 +25,8 @@ mod source;
 mod spec;
 mod supervise;
 mod table;
+#[cfg(test)]
+mod testing;
 
 pub use error::{RuntimeError, TaskError};
 pub use event::{Happening, TaskEvent, TaskState};

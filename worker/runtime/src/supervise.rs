@@ -39,18 +39,23 @@ pub(crate) struct Supervision {
 }
 
 /// A spawned task that ends with its owner.
-pub(crate) struct Owned<T>(JoinHandle<T>);
+pub(crate) struct Owned<T>(Option<JoinHandle<T>>);
 
 impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
-        self.0.abort();
+        if let Some(running) = &self.0 {
+            running.abort();
+        }
     }
 }
 
 impl<T> Owned<T> {
-    /// Waits for its end; a panic is its error.
+    /// Waits for its end; a panic is its error. Cancel-safe; answers once.
     pub(crate) async fn join(&mut self) -> Result<T, TaskError> {
-        (&mut self.0).await.map_err(|e| match e.try_into_panic() {
+        let Some(running) = self.0.as_mut() else { return Err(TaskError::Bug("the task had ended before".to_owned())) };
+        let ended = running.await;
+        self.0 = None;
+        ended.map_err(|e| match e.try_into_panic() {
             Ok(panic) => TaskError::Panic(panic_text(panic.as_ref())),
             Err(_) => TaskError::Bug("the task was cancelled".to_owned()),
         })
@@ -59,7 +64,7 @@ impl<T> Owned<T> {
 
 /// Spawns a part of a task.
 pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Owned<T> {
-    Owned(tokio::spawn(future))
+    Owned(Some(tokio::spawn(future)))
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
@@ -114,6 +119,21 @@ impl Supervised {
                 StopOutcome::Hard
             }
         }
+    }
+}
+
+/// A runtime that is dropped takes its tasks along, hard.
+impl Drop for Supervised {
+    fn drop(&mut self) {
+        self.task.stop.cancel();
+        self.join.abort();
+    }
+}
+
+/// Waits for a change of the target state; cancel-safe. The sender lives as long as the task does, but for its last moments.
+pub(crate) async fn target_changed(paused: &mut watch::Receiver<bool>) {
+    if paused.changed().await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Open {
     pub(super) positions: bool,
     /// The upstream transaction of the last batch goes on.
     pub(super) inside: bool,
-    /// The last record, or progress after it, has a position: a task can resume here.
+    /// The last record, or progress after it, has a position: a task can resume here. A transaction never ends elsewhere.
     pub(super) resumable: bool,
 }
 
@@ -63,13 +63,13 @@ impl Open {
 
 /// After a batch was sent, and whenever the deadline of [`due`] has passed. `waiting`: another batch is there already.
 pub(super) fn after(rule: Rule, caps: &Caps, open: &Open, age: Duration, waiting: bool) -> Next {
-    if open.empty() {
+    if open.empty() || !open.resumable {
         return Next::Wait;
     }
     let full = open.records >= caps.records || open.bytes >= caps.bytes;
     if open.inside {
         let late = age >= caps.age && rule != Rule::Connector;
-        return if (full || late) && open.resumable { Next::Cut } else { Next::Wait };
+        return if full || late { Next::Cut } else { Next::Wait };
     }
     let ends = match rule {
         Rule::Interval(every) => age >= every,
@@ -90,7 +90,7 @@ pub(super) fn before(caps: &Caps, open: &Open, batch_records: usize, boundary: B
 
 /// How long after the first record or position the rule must be asked again without a batch.
 pub(super) fn due(rule: Rule, caps: &Caps, open: &Open) -> Option<Duration> {
-    if open.empty() {
+    if open.empty() || !open.resumable {
         return None;
     }
     Some(match rule {
@@ -138,6 +138,19 @@ mod tests {
         assert!(before(&CAPS, &open(1), 1, Boundary::Inside));
         assert!(!before(&CAPS, &Open { inside: true, ..open(60) }, 100, Boundary::Inside));
         assert!(!before(&CAPS, &Open::default(), 1000, Boundary::Inside));
+    }
+
+    #[test]
+    fn the_deadline_never_leads_to_waiting_again() {
+        for rule in [Rule::Poll, Rule::Connector, Rule::Interval(Duration::from_secs(60))] {
+            for (records, inside, resumable) in
+                [0, 1, 1000].into_iter().flat_map(|n| [(n, false, true), (n, true, true), (n, true, false), (n, false, false)])
+            {
+                let open = Open { inside, resumable, ..open(records) };
+                let Some(wait) = due(rule, &CAPS, &open) else { continue };
+                assert_ne!(after(rule, &CAPS, &open, wait, true), Next::Wait, "{rule:?} {open:?}");
+            }
+        }
     }
 
     #[test]

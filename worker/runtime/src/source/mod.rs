@@ -1,8 +1,18 @@
-//! The source loop.
-use crate::error::TaskError;
-use crate::supervise::Supervision;
-use std::sync::Arc;
+//! The source loop: fence, read offsets, start, then poll, send and commit records with their offsets.
+//!
+//! Two single-owner loops with a bounded queue between them: the poller owns the connector, the writer owns the producer.
+//! Exactly once: records, offsets and nothing else are in one Kafka transaction. At least once: offsets are written
+//! after every record before them is acknowledged. Reading order: `run` -> `cycle` -> `transaction` -> `boundary`.
+mod boundary;
+mod cycle;
+pub(crate) mod offsets;
+mod poller;
+mod run;
+mod settings;
+mod topics;
+mod transaction;
 
-pub(crate) async fn run(_: Arc<Supervision>) -> Result<(), TaskError> {
-    Err(TaskError::Config("source tasks are not part of this build".to_owned()))
-}
+#[cfg(test)]
+mod tests;
+
+pub(crate) use run::run;

@@ -1,0 +1,94 @@
+//! Records to bytes, into buffers that are used again for the next record.
+use super::converters::{Converters, Stopped};
+use super::tolerance::Failed;
+use bytes::{Bytes, BytesMut};
+use elasticflow_api::convert::EncodeError;
+use elasticflow_api::data::Record;
+use elasticflow_api::error::Stage;
+use elasticflow_kafka::ports::OutRecord;
+use std::sync::Arc;
+
+/// Encodes the records of one task.
+pub(crate) struct Encoder {
+    converters: Converters,
+    key: BytesMut,
+    has_key: bool,
+    value: BytesMut,
+    has_value: bool,
+    header: BytesMut,
+    headers: Vec<(Arc<str>, Option<Bytes>)>,
+}
+
+impl Encoder {
+    /// The converters, to resolve what one of them lacks.
+    pub(crate) fn converters(&self) -> &Converters {
+        &self.converters
+    }
+
+    pub(crate) fn new(converters: Converters) -> Self {
+        Self {
+            converters,
+            key: BytesMut::new(),
+            has_key: false,
+            value: BytesMut::new(),
+            has_value: false,
+            header: BytesMut::new(),
+            headers: Vec::new(),
+        }
+    }
+
+    /// Encodes into the buffers; see [`Encoder::out`].
+    pub(crate) fn encode(&mut self, record: &mut Record) -> Result<(), Stopped> {
+        let Record { topic, key, value, headers, .. } = record;
+        self.key.clear();
+        self.value.clear();
+        self.headers.clear();
+        self.has_key = self.converters.key.encode(topic, key, headers, &mut self.key).map_err(|e| {
+            stopped(e, true, Stage::KeyConverter, self.converters.key_class)
+        })?;
+        self.has_value = self.converters.value.encode(topic, value, headers, &mut self.value).map_err(|e| {
+            stopped(e, false, Stage::ValueConverter, self.converters.value_class)
+        })?;
+        if headers.is_empty() { Ok(()) } else { self.encode_headers(record) }
+    }
+
+    fn encode_headers(&mut self, record: &Record) -> Result<(), Stopped> {
+        for (name, datum) in &record.headers {
+            let encoded = self.converters.header.encode(&record.topic, name, datum, &mut self.header);
+            let has_value = encoded.map_err(|mut error| {
+                error.stage = Stage::HeaderConverter;
+                Stopped::Failed(Failed { error, class: self.converters.header_class })
+            })?;
+            let bytes = self.header.split().freeze();
+            self.headers.push((Arc::clone(name), has_value.then_some(bytes)));
+        }
+        Ok(())
+    }
+
+    /// The record as it was encoded last.
+    pub(crate) fn out<'a>(&'a self, record: &'a Record) -> OutRecord<'a> {
+        OutRecord {
+            topic: &record.topic,
+            partition: record.partition,
+            key: self.has_key.then_some(&self.key[..]),
+            value: self.has_value.then_some(&self.value[..]),
+            headers: &self.headers,
+            timestamp_ms: record.timestamp_ms,
+        }
+    }
+
+    /// Bytes of key and value of the record that was encoded last.
+    pub(crate) fn size(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
+fn stopped(error: EncodeError, is_key: bool, stage: Stage, class: &'static str) -> Stopped {
+    match error {
+        EncodeError::Unresolved(need) => Stopped::Need { is_key, need },
+        EncodeError::Record(mut error) => {
+            error.stage = stage;
+            Stopped::Failed(Failed { error, class })
+        }
+    }
+}

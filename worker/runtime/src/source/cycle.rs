@@ -1,0 +1,239 @@
+//! The writer's loop: batches in, transactions out.
+use super::boundary::{Caps, Next, Open, Rule, after, before, due};
+use super::offsets::Pending;
+use super::poller::Poller;
+use super::topics::Topics;
+use super::transaction::{Refused, Transaction};
+use crate::error::TaskError;
+use crate::event::Happening;
+use crate::failpoint::failpoint;
+use crate::pipeline::{Encoder, Failed, Place, Retry, Stopped, Tolerance, Transforms};
+use crate::supervise::{Supervision, target_changed};
+use elasticflow_api::data::Record;
+use elasticflow_api::source::{Boundary, SourceBatch, SourceRecord};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Records between two points where other tasks of the process may run.
+const YIELD_EVERY: usize = 256;
+
+/// The writer of one instance.
+pub(super) struct Cycle {
+    pub(super) task: Arc<Supervision>,
+    pub(super) transaction: Transaction,
+    pub(super) encoder: Encoder,
+    pub(super) transforms: Transforms,
+    pub(super) tolerance: Tolerance,
+    pub(super) topics: Topics,
+    pub(super) rule: Rule,
+    pub(super) caps: Caps,
+    pub(super) open: Open,
+    pub(super) since: Duration,
+    pub(super) pending: Pending,
+    /// The connector promises exactly-once: its transactions end only where a position says how to go on.
+    pub(super) positioned: bool,
+    /// Everything was delivered; reported once it is committed.
+    pub(super) end_of_data: bool,
+}
+
+impl Cycle {
+    /// Runs until it is stopped or fails. A soft stop commits what is complete and throws away what is not.
+    pub(super) async fn run(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
+        let stop = self.task.stop.clone();
+        let mut paused = self.task.paused.clone();
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.finish(poller).await,
+                () = target_changed(&mut paused) => self.task.report_target(),
+                () = deadline => self.decide(poller).await?,
+                polled = poller.next() => self.on_batch(polled?.batch, poller).await?,
+            }
+        }
+    }
+
+    /// When the rule wants to be asked again although no batch has come.
+    fn deadline(&self) -> impl Future<Output = ()> + use<> {
+        let clock = Arc::clone(&self.task.services.options.clock);
+        let wait = due(self.rule, &self.caps, &self.open).map(|d| d.saturating_sub(self.age()));
+        async move {
+            match wait {
+                Some(wait) => clock.sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn age(&self) -> Duration {
+        self.task.services.options.clock.monotonic().saturating_sub(self.since)
+    }
+
+    async fn on_batch(&mut self, batch: SourceBatch, poller: &Poller) -> Result<(), TaskError> {
+        if batch.boundary == Boundary::Abort {
+            self.roll_back().await?;
+        } else if before(&self.caps, &self.open, batch.records.len(), batch.boundary) {
+            self.commit(poller).await?;
+        }
+        if self.open == Open::default() {
+            self.since = self.task.services.options.clock.monotonic();
+        }
+        self.end_of_data |= batch.end_of_data;
+        if batch.boundary != Boundary::Abort && !batch.records.is_empty() {
+            self.task.metrics.batch_size.add(batch.records.len() as u64);
+            self.send_all(batch.records).await?;
+        }
+        for position in batch.progress {
+            self.pending.note(position);
+            self.open.resumable = true;
+        }
+        self.open.positions = !self.pending.is_empty();
+        self.open.inside = batch.boundary == Boundary::Inside;
+        self.decide(poller).await?;
+        self.report_end();
+        Ok(())
+    }
+
+    /// Asks the rule and does what it says.
+    async fn decide(&mut self, poller: &Poller) -> Result<(), TaskError> {
+        match after(self.rule, &self.caps, &self.open, self.age(), poller.has_more()) {
+            Next::Wait => Ok(()),
+            Next::Commit => self.commit(poller).await,
+            Next::Cut => {
+                self.task.metrics.transactions_cut.add(1);
+                tracing::info!(task = %self.task.spec.id, records = self.open.records, "an upstream transaction above the limit was cut");
+                self.commit(poller).await
+            }
+        }
+    }
+
+    async fn send_all(&mut self, records: Vec<SourceRecord>) -> Result<(), TaskError> {
+        let half = records.len() / 2;
+        for (at, SourceRecord { record, position }) in records.into_iter().enumerate() {
+            if at % YIELD_EVERY == YIELD_EVERY - 1 {
+                tokio::task::yield_now().await;
+            }
+            if at == half {
+                failpoint!("source.send.some");
+            }
+            self.open.resumable = position.is_some() || !self.positioned;
+            self.send_one(record).await?;
+            if let Some(position) = position {
+                self.pending.note(position);
+            }
+        }
+        failpoint!("source.send.after");
+        Ok(())
+    }
+
+    async fn send_one(&mut self, record: Record) -> Result<(), TaskError> {
+        let place = (Arc::clone(&record.topic), record.timestamp_ms);
+        let transformed = if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
+        let mut record = match transformed {
+            Ok(Some(record)) => record,
+            Ok(None) => return Ok(()),
+            Err(failed) => return self.skip(failed, &place.0, place.1),
+        };
+        loop {
+            match self.encoder.encode(&mut record) {
+                Ok(()) => break,
+                Err(Stopped::Failed(failed)) => return self.skip(failed, &record.topic, record.timestamp_ms),
+                Err(Stopped::Need { is_key, need }) => {
+                    let retry = Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
+                    self.encoder.converters().resolve(&record.topic, is_key, &need, retry).await?;
+                }
+            }
+        }
+        if self.topics.is_new(&record.topic) {
+            self.first_seen(&record.topic).await?;
+        }
+        match self.transaction.send(self.encoder.out(&record)).await {
+            Ok(()) => {
+                let bytes = self.encoder.size();
+                self.open.records += 1;
+                self.open.bytes += bytes;
+                Ok(())
+            }
+            Err(Refused::Task(error)) => Err(error),
+            Err(Refused::Record(reason)) => self.refused(reason, &record),
+        }
+    }
+
+    async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
+        if self.transaction.can_abort() && self.transaction.holds_offsets(topic) {
+            return Err(TaskError::Config(
+                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled".to_owned(),
+            ));
+        }
+        self.topics.first_seen(topic).await?;
+        self.task.happened(Happening::Topic(Arc::clone(topic)));
+        Ok(())
+    }
+
+    /// A record that Kafka will not take is bad like any other; its position moves all the same.
+    fn refused(&mut self, reason: String, record: &Record) -> Result<(), TaskError> {
+        let error = elasticflow_api::RecordError {
+            stage: elasticflow_api::error::Stage::ValueConverter,
+            reason: format!("Kafka does not take the record: {reason}"),
+            source: None,
+        };
+        self.skip(Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" }, &record.topic, record.timestamp_ms)
+    }
+
+    fn skip(&mut self, failed: Failed, topic: &str, timestamp_ms: Option<i64>) -> Result<(), TaskError> {
+        self.tolerance.judge(failed, Place { topic, timestamp_ms, ..Place::default() }).map(drop)
+    }
+
+    /// The commit point of everything that was sent.
+    async fn commit(&mut self, poller: &Poller) -> Result<(), TaskError> {
+        let (metrics, clock) = (&self.task.metrics, &self.task.services.options.clock);
+        let records = self.open.records as u64;
+        metrics.active.set(i64::try_from(records).unwrap_or(i64::MAX));
+        let began = clock.monotonic();
+        if let Err(error) = self.transaction.commit(&self.pending).await {
+            metrics.commit_failures.add(1);
+            return Err(error);
+        }
+        metrics.commit_time.time(clock.monotonic().saturating_sub(began));
+        metrics.transactions.add(1);
+        metrics.transaction_size.add(records);
+        metrics.written.add(records);
+        metrics.committed.add(records);
+        metrics.bytes.add(self.open.bytes as u64);
+        metrics.active.set(0);
+        self.since = clock.monotonic();
+        self.open = Open { inside: self.open.inside, ..Open::default() };
+        poller.committed(self.pending.take());
+        Ok(())
+    }
+
+    /// The upstream transaction was rolled back. What is open holds nothing else, see [`before`].
+    async fn roll_back(&mut self) -> Result<(), TaskError> {
+        if !self.open.inside {
+            return Ok(());
+        }
+        if !self.transaction.can_abort() && self.open.records > 0 {
+            tracing::warn!(task = %self.task.spec.id, records = self.open.records, "records of a rolled back upstream transaction were written already: this task is at-least-once");
+            return Ok(());
+        }
+        self.transaction.abort().await?;
+        self.pending.take();
+        self.open = Open::default();
+        Ok(())
+    }
+
+    /// A soft stop.
+    async fn finish(&mut self, poller: &Poller) -> Result<(), TaskError> {
+        if self.open.inside && self.transaction.can_abort() {
+            return self.transaction.abort().await;
+        }
+        if self.open == Open::default() { Ok(()) } else { self.commit(poller).await }
+    }
+
+    fn report_end(&mut self) {
+        if self.end_of_data && self.open == Open::default() {
+            self.end_of_data = false;
+            self.task.happened(Happening::EndOfData);
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Owns the connector's task: polls it, tells it what is committed, stops it. Runs beside the writer, so that reading and
+//! writing overlap; what waits between them is bounded in records.
+use crate::error::TaskError;
+use crate::failpoint::failpoint;
+use crate::supervise::{Owned, Supervision, spawn, target_changed};
+use elasticflow_api::context::SourceContext;
+use elasticflow_api::position::SourcePosition;
+use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+/// Batches between poller and writer. Their records are bounded by a semaphore; this bounds empty ones.
+const BATCHES_MAX: usize = 16;
+
+/// An empty poll that took less than this did not wait for anything.
+const TOO_QUICK: Duration = Duration::from_millis(1);
+
+/// The pause after such a poll: the connector breaks its contract and must not cost a whole core.
+const QUICK_PAUSE: Duration = Duration::from_millis(20);
+
+/// A batch on its way to the writer; its room is given back when it is dropped.
+pub(super) struct Polled {
+    pub(super) batch: SourceBatch,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// The writer's end.
+pub(super) struct Poller {
+    batches: mpsc::Receiver<Result<Polled, TaskError>>,
+    committed: Arc<Committed>,
+    stop: CancellationToken,
+    actor: Owned<()>,
+}
+
+/// Positions that the connector has not been told yet, the latest of each partition.
+#[derive(Default)]
+struct Committed {
+    positions: Mutex<Vec<SourcePosition>>,
+    news: Notify,
+}
+
+impl Poller {
+    /// Starts polling a task that has started.
+    pub(super) fn new(connector: Box<dyn SourceTask>, cx: SourceContext, task: Arc<Supervision>) -> Self {
+        let (sender, batches) = mpsc::channel(BATCHES_MAX);
+        let committed = Arc::new(Committed::default());
+        let stop = CancellationToken::new();
+        let actor = Actor {
+            room: Arc::new(Semaphore::new(cx.batch_max.records.max(1))),
+            paused: task.paused.clone(),
+            connector,
+            cx,
+            task,
+            batches: sender,
+            committed: Arc::clone(&committed),
+            stop: stop.clone(),
+            boundary: Boundary::Complete,
+        };
+        Self { batches, committed, stop, actor: spawn(actor.run()) }
+    }
+
+    /// The next batch; cancel-safe.
+    pub(super) async fn next(&mut self) -> Result<Polled, TaskError> {
+        match self.batches.recv().await {
+            Some(polled) => polled,
+            None => Err(self.actor.join().await.err().unwrap_or_else(ended)),
+        }
+    }
+
+    /// Whether a batch waits.
+    pub(super) fn has_more(&self) -> bool {
+        !self.batches.is_empty()
+    }
+
+    /// Positions that are durable.
+    pub(super) fn committed(&self, positions: Vec<SourcePosition>) {
+        let mut waiting = self.committed.positions.lock();
+        for position in positions {
+            match waiting.iter_mut().find(|p| p.partition == position.partition) {
+                Some(older) => older.offset = position.offset,
+                None => waiting.push(position),
+            }
+        }
+        drop(waiting);
+        self.committed.news.notify_one();
+    }
+
+    /// Ends polling and releases the connector; one that does not end in time is abandoned.
+    pub(super) async fn stop(mut self, task: &Supervision) {
+        self.stop.cancel();
+        self.batches.close();
+        while self.batches.try_recv().is_ok() {}
+        let options = &task.services.options;
+        let too_late = options.clock.sleep(options.graceful_timeout);
+        tokio::select! {
+            biased;
+            _ = self.actor.join() => {}
+            () = too_late => tracing::warn!(task = %task.spec.id, "the source did not stop in time and is abandoned"),
+        }
+    }
+}
+
+fn ended() -> TaskError {
+    TaskError::Bug("polling ended without an error".to_owned())
+}
+
+struct Actor {
+    connector: Box<dyn SourceTask>,
+    cx: SourceContext,
+    task: Arc<Supervision>,
+    paused: watch::Receiver<bool>,
+    batches: mpsc::Sender<Result<Polled, TaskError>>,
+    room: Arc<Semaphore>,
+    committed: Arc<Committed>,
+    stop: CancellationToken,
+    boundary: Boundary,
+}
+
+impl Actor {
+    /// Polls until it is stopped or fails. Whatever happens, the connector is stopped last.
+    async fn run(mut self) {
+        let stop = self.stop.clone();
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Ok(()),
+            ended = self.poll_on() => ended,
+        };
+        if let Err(error) = ended {
+            let _ = self.batches.send(Err(error)).await;
+        } else if self.stop.is_cancelled() {
+            // Positions of the last commit: the connector may release them.
+            self.tell_committed().await;
+        }
+        self.connector.stop().await;
+    }
+
+    async fn poll_on(&mut self) -> Result<(), TaskError> {
+        loop {
+            self.tell_committed().await;
+            self.wait_while_paused().await;
+            failpoint!("source.poll.before");
+            let clock = &self.cx.clock;
+            let began = clock.monotonic();
+            let batch = self.connector.poll(&self.cx).await?;
+            let took = clock.monotonic().saturating_sub(began);
+            if batch.records.is_empty() && took < TOO_QUICK && !batch.end_of_data {
+                clock.sleep(QUICK_PAUSE).await;
+            }
+            if !batch.records.is_empty() {
+                failpoint!("source.poll.after");
+                self.task.metrics.poll_time.time(took);
+                self.task.metrics.polled.add(batch.records.len() as u64);
+            }
+            let end = batch.end_of_data;
+            self.hand_over(batch).await;
+            if end {
+                self.only_tell_committed().await;
+            }
+        }
+    }
+
+    /// Gives a batch to the writer once there is room for its records.
+    async fn hand_over(&mut self, batch: SourceBatch) {
+        let says_nothing = batch.records.is_empty() && batch.progress.is_empty() && !batch.end_of_data;
+        if says_nothing && batch.boundary == self.boundary {
+            return;
+        }
+        self.boundary = batch.boundary;
+        // A batch larger than the bound takes all of it, or it would wait for ever.
+        let most = self.cx.batch_max.records.max(1);
+        let wanted = u32::try_from(batch.records.len().min(most)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
+        // The writer has gone only when this actor is about to be stopped.
+        let _ = self.batches.send(Ok(Polled { batch, _room: room })).await;
+    }
+
+    async fn tell_committed(&mut self) {
+        let positions = std::mem::take(&mut *self.committed.positions.lock());
+        if positions.is_empty() {
+            return;
+        }
+        if let Err(error) = self.connector.committed(&positions).await {
+            let task = &self.task.spec.id;
+            tracing::warn!(%task, %error, "the source could not take note of a commit; the next one covers it");
+        }
+        failpoint!("source.committed.after");
+    }
+
+    /// A pause takes effect between upstream transactions, so that none stays open in Kafka.
+    async fn wait_while_paused(&mut self) {
+        while *self.paused.borrow_and_update() && self.boundary != Boundary::Inside {
+            let committed = Arc::clone(&self.committed);
+            tokio::select! {
+                biased;
+                () = target_changed(&mut self.paused) => {}
+                () = committed.news.notified() => self.tell_committed().await,
+            }
+        }
+    }
+
+    /// A bounded source has ended: nothing is polled any more.
+    async fn only_tell_committed(&mut self) {
+        let committed = Arc::clone(&self.committed);
+        loop {
+            self.tell_committed().await;
+            committed.news.notified().await;
+        }
+    }
+}

@@ -1,1 +1,34 @@
-//! MySQL and MariaDB change capture.
+//! MySQL and MariaDB change capture: Debezium's configuration, records and offsets, with a decoder of its own.
+//!
+//! Reading order: [`connector`] -> [`task`] -> [`start`] -> [`capture`] and `events` -> [`log`] -> [`binlog`] ->
+//! [`table`] -> [`assemble`]; beside them [`snapshot`] with [`window`].
+//!
+//! The decoder below [`binlog`] does no I/O. Nothing here names Kafka.
+pub mod assemble;
+pub mod batch;
+pub mod binlog;
+pub mod capture;
+pub mod chunk;
+pub mod column;
+pub mod config;
+pub mod connector;
+pub mod convert;
+pub mod error;
+mod events;
+pub mod filters;
+pub mod gtid;
+pub mod information;
+pub mod log;
+pub mod plan;
+pub mod position;
+pub mod preflight;
+pub mod snapshot;
+pub mod start;
+pub mod statement;
+pub mod table;
+pub mod tables;
+pub mod task;
+pub mod window;
+pub mod wire;
+
+pub use connector::plugins;

@@ -1,0 +1,142 @@
+//! Packed DECIMAL: groups of nine digits in four big-endian bytes, rests in 1 to 4; the top bit is inverted, negative
+//! numbers are complemented.
+use num_bigint::BigInt;
+use std::fmt::Write as _;
+
+const DIGITS: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+
+/// Longest packed DECIMAL there is: DECIMAL(65,30) takes 30 bytes, any (p,s) less than this.
+const MOST: usize = 64;
+
+/// Bytes of a packed DECIMAL(precision, scale).
+pub fn packed_len(precision: u8, scale: u8) -> usize {
+    let (int, frac) = digits_of(precision, scale);
+    int / 9 * 4 + width(int % 9) + frac / 9 * 4 + width(frac % 9)
+}
+
+fn digits_of(precision: u8, scale: u8) -> (usize, usize) {
+    (usize::from(precision.saturating_sub(scale)), usize::from(scale))
+}
+
+fn width(digits: usize) -> usize {
+    DIGITS.get(digits).copied().unwrap_or(4)
+}
+
+/// A DECIMAL as it stands in a row.
+#[derive(Debug, Clone, Copy)]
+pub struct Packed<'a> {
+    /// Its bytes.
+    pub raw: &'a [u8],
+    /// Digits in all.
+    pub precision: u8,
+    /// Digits after the point.
+    pub scale: u8,
+}
+
+impl Packed<'_> {
+    fn negative(&self) -> bool {
+        self.raw.first().is_some_and(|b| b & 0x80 == 0)
+    }
+
+    /// The unscaled number, if it fits 38 digits.
+    pub fn unscaled(&self) -> Option<i128> {
+        if self.precision > 38 {
+            return None;
+        }
+        let (int, frac) = digits_of(self.precision, self.scale);
+        let negative = self.negative();
+        let mask = if negative { 0xff } else { 0 };
+        let mut rest = self.raw.iter().enumerate().map(|(i, b)| b ^ mask ^ if i == 0 { 0x80 } else { 0 });
+        let mut take = |width: usize| rest.by_ref().take(width).fold(0u32, |v, b| v << 8 | u32::from(b));
+        let mut v = i128::from(take(width(int % 9)));
+        for _ in 0..int / 9 + frac / 9 {
+            v = v.wrapping_mul(1_000_000_000).wrapping_add(i128::from(take(4)));
+        }
+        let tail = u32::try_from(frac % 9).unwrap_or(0);
+        v = v.wrapping_mul(10i128.pow(tail)).wrapping_add(i128::from(take(width(frac % 9))));
+        Some(if negative { v.wrapping_neg() } else { v })
+    }
+
+    /// The number as text with its full scale.
+    pub fn text(&self) -> String {
+        let mut plain = [0u8; MOST];
+        let negative = self.negative();
+        let mask = if negative { 0xff } else { 0 };
+        for (i, (to, from)) in plain.iter_mut().zip(self.raw).enumerate() {
+            *to = from ^ mask ^ if i == 0 { 0x80 } else { 0 };
+        }
+        let (int, frac) = digits_of(self.precision, self.scale);
+        let mut rest: &[u8] = &plain;
+        let mut take = |width: usize| {
+            let (head, tail) = rest.split_at(width.min(rest.len()));
+            rest = tail;
+            head.iter().fold(0u32, |v, b| v << 8 | u32::from(*b))
+        };
+        let mut digits = String::with_capacity(MOST + 10);
+        let _ = write!(digits, "{}", take(width(int % 9)));
+        (0..int / 9).for_each(|_| { let _ = write!(digits, "{:09}", take(4)); });
+        let mut out = String::with_capacity(digits.len() + frac + 2);
+        if negative {
+            out.push('-');
+        }
+        let digits = digits.trim_start_matches('0');
+        out.push_str(if digits.is_empty() { "0" } else { digits });
+        if frac > 0 {
+            out.push('.');
+            (0..frac / 9).for_each(|_| { let _ = write!(out, "{:09}", take(4)); });
+            let tail = frac % 9;
+            if tail > 0 {
+                let _ = write!(out, "{:0tail$}", take(width(tail)));
+            }
+        }
+        out
+    }
+}
+
+/// The unscaled number of a decimal text at a scale: digits beyond it are cut, missing ones are zeros.
+pub fn unscaled_of_text(text: &str, scale: u8) -> Option<BigInt> {
+    let (int, frac) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let scale = usize::from(scale);
+    let mut digits = int.to_owned();
+    digits.extend(frac.chars().chain(std::iter::repeat('0')).take(scale));
+    digits.parse().ok()
+}
+
+/// Shortest big-endian two's complement form: Connect's Decimal.
+pub fn connect_bytes(v: i128) -> Vec<u8> {
+    let raw = v.to_be_bytes();
+    let sign = if v < 0 { 0xff } else { 0 };
+    let skip = raw.windows(2).take_while(|w| matches!(w, [a, b] if *a == sign && (b ^ sign) & 0x80 == 0)).count();
+    raw.get(skip..).unwrap_or(&raw).to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packed_numbers_read_as_numbers_and_as_text() {
+        // DECIMAL(14,4): 1234567890.1234 as the manual packs it
+        let raw = [0x81, 0x0d, 0xfb, 0x38, 0xd2, 0x04, 0xd2];
+        let packed = Packed { raw: &raw, precision: 14, scale: 4 };
+        assert_eq!(packed.unscaled(), Some(12_345_678_901_234));
+        assert_eq!(packed.text(), "1234567890.1234");
+        let negative: Vec<u8> = raw.iter().map(|b| b ^ 0xff).collect();
+        let packed = Packed { raw: &negative, precision: 14, scale: 4 };
+        assert_eq!((packed.unscaled(), packed.text().as_str()), (Some(-12_345_678_901_234), "-1234567890.1234"));
+    }
+
+    #[test]
+    fn connect_bytes_are_the_shortest_form() {
+        assert_eq!(connect_bytes(0), [0]);
+        assert_eq!(connect_bytes(128), [0, 128]);
+        assert_eq!(connect_bytes(-128), [128]);
+        assert_eq!(connect_bytes(-129), [0xff, 0x7f]);
+    }
+
+    #[test]
+    fn a_decimal_text_is_scaled() {
+        assert_eq!(unscaled_of_text("-1.5", 3), Some(BigInt::from(-1500)));
+        assert_eq!(unscaled_of_text("12", 2), Some(BigInt::from(1200)));
+    }
+}

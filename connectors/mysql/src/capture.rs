@@ -1,0 +1,367 @@
+//! From events of the log to records: transactions, rows, the position after each batch.
+use crate::assemble::{Assembler, Change, Origin};
+use crate::batch::Batch;
+use crate::binlog::rows::{RowsHead, RowsKind};
+use crate::binlog::{DecodeError, Reader};
+use crate::error::{Error, Place, Result};
+use crate::gtid::{Gtid, Gtids};
+use crate::log::{Event, Log};
+use crate::position::LogPosition;
+use crate::table::{RowError, Table};
+use crate::tables::{Control, Known, Tables};
+use crate::window::{Window, fingerprint};
+use bytes::Bytes;
+use elasticflow_api::clock::Clock;
+use elasticflow_api::data::{Text, Value};
+use elasticflow_cdc::envelope::Op;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// A transaction id that has been announced and whose transaction has not begun.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Announced {
+    pub(crate) gtid: Option<Gtid>,
+    pub(crate) committed_us: Option<i64>,
+}
+
+/// The transaction being read.
+#[derive(Debug)]
+pub(crate) struct Tx {
+    pub(crate) gtid: Option<Gtid>,
+    pub(crate) gtid_text: Option<Text>,
+    pub(crate) committed_us: Option<i64>,
+    pub(crate) thread: Option<i64>,
+    pub(crate) query: Option<Text>,
+    /// Where a dump must start to get it again.
+    pub(crate) begin: LogPosition,
+    /// Events of it that are done.
+    pub(crate) events: u64,
+    /// Whether records of it have been made.
+    pub(crate) emitted: bool,
+}
+
+/// A rows event being read.
+struct Rows {
+    table: Arc<Table>,
+    head: RowsHead,
+    body: Bytes,
+    at: usize,
+    row: u64,
+    skip: u64,
+    origin: Origin,
+}
+
+/// What a snapshot wants of the stream.
+#[derive(Default)]
+pub struct Watch {
+    /// Tables whose rows are still to be read: their changes are part of what will be read.
+    pub gated: HashSet<Arc<str>>,
+    /// The chunk being read.
+    pub window: Option<Window>,
+}
+
+/// Why a call of [`Capture::fill`] came back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Filled {
+    /// The batch is full, or ends well.
+    Full,
+    /// Nothing more is there.
+    Idle,
+    /// The place that was asked for is reached.
+    Reached,
+}
+
+/// How long a call may take, and what may end it sooner.
+pub struct Until<'a> {
+    /// Longest time to wait for the first event.
+    pub wait: Duration,
+    /// A place to stop at, between transactions.
+    pub place: Option<&'a LogPosition>,
+    /// Wakes a waiting call.
+    pub wake: &'a Notify,
+}
+
+/// Reads the log into records.
+pub struct Capture {
+    pub(crate) log: Log,
+    pub(crate) tables: Tables,
+    pub(crate) control: Control,
+    pub(crate) assembler: Assembler,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Transactions executed before the one being read.
+    pub(crate) gtids: Gtids,
+    /// End of the last complete transaction.
+    pub(crate) boundary: LogPosition,
+    pub(crate) announced: Option<Announced>,
+    pub(crate) tx: Option<Tx>,
+    rows: Option<Rows>,
+    /// Events and rows of the first transaction that are done already.
+    pub(crate) skip: Option<(u64, u64)>,
+    pub(crate) watch: Watch,
+    pub(crate) include_query: bool,
+    /// Seconds and server of the last event.
+    pub(crate) last: (u32, u32),
+    file_text: Text,
+}
+
+/// What a capture starts with.
+pub struct Start {
+    /// Stream of the log.
+    pub log: Log,
+    /// Versions of tables.
+    pub tables: Tables,
+    /// Connection for questions.
+    pub control: Control,
+    /// Maker of records.
+    pub assembler: Assembler,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Transactions executed before.
+    pub gtids: Gtids,
+    /// Events and rows to pass over.
+    pub skip: (u64, u64),
+    /// Whether records carry statements.
+    pub include_query: bool,
+}
+
+impl Capture {
+    /// Starts between transactions.
+    pub fn new(start: Start) -> Self {
+        Self {
+            boundary: start.log.at().clone(),
+            file_text: Text::from(start.log.at().file.as_ref()),
+            log: start.log,
+            tables: start.tables,
+            control: start.control,
+            assembler: start.assembler,
+            clock: start.clock,
+            gtids: start.gtids,
+            announced: None,
+            tx: None,
+            rows: None,
+            skip: (start.skip.0 > 0).then_some(start.skip),
+            watch: Watch::default(),
+            include_query: start.include_query,
+            last: (0, 0),
+        }
+    }
+
+    /// Whether no transaction is open.
+    pub fn is_between(&self) -> bool {
+        self.tx.is_none() && self.announced.is_none()
+    }
+
+    /// Whether records of the open transaction have been made.
+    pub fn is_inside(&self) -> bool {
+        self.tx.as_ref().is_some_and(|tx| tx.emitted)
+    }
+
+    /// Rows of the current event that are done.
+    pub(crate) fn rows_done(&self) -> u64 {
+        self.rows.as_ref().map_or(0, |rows| rows.row)
+    }
+
+    /// Reads events until the batch is full, nothing more is there, or a place is reached.
+    pub async fn fill(&mut self, out: &mut Batch, until: Until<'_>) -> Result<Filled> {
+        let deadline = self.clock.monotonic() + until.wait;
+        loop {
+            if let Some(rows) = self.rows.take() {
+                self.rows = self.emit(rows, out)?;
+                if self.rows.is_some() {
+                    return Ok(Filled::Full);
+                }
+                continue;
+            }
+            let between = self.is_between();
+            if between && until.place.is_some_and(|p| self.log.known() && self.log.at() >= p) {
+                return Ok(Filled::Reached);
+            }
+            let event = match self.log.buffered()? {
+                Some(event) => event,
+                None if between && !out.records.is_empty() => return Ok(Filled::Idle),
+                None => {
+                    let left = deadline.saturating_sub(self.clock.monotonic());
+                    match self.log.next_or_woken(left, until.wake).await? {
+                        Some(event) => event,
+                        None => return Ok(Filled::Idle),
+                    }
+                }
+            };
+            self.event(event, out).await?;
+            if self.is_between() {
+                out.transaction_ended();
+            }
+            if self.is_between() && out.ends_at_commit() && !out.records.is_empty() {
+                return Ok(Filled::Full);
+            }
+        }
+    }
+
+    /// The open transaction has ended well.
+    pub(crate) fn commit(&mut self) {
+        if let Some(tx) = self.tx.take() {
+            if let Some(window) = &mut self.watch.window {
+                window.commit(tx.gtid.as_ref(), self.log.at());
+            }
+            if let Some(gtid) = &tx.gtid {
+                self.gtids.add(gtid);
+            }
+        }
+        self.skip = None;
+        self.passed();
+    }
+
+    /// A statement that is a transaction of its own has ended.
+    pub(crate) fn commit_statement(&mut self) {
+        if let Some(Announced { gtid: Some(gtid), .. }) = self.announced.take() {
+            self.gtids.add(&gtid);
+        }
+        self.passed();
+    }
+
+    /// Between transactions: the end of the last event is a place to go on from.
+    pub(crate) fn passed(&mut self) {
+        let at = self.log.at();
+        self.boundary.pos = at.pos;
+        if !Arc::ptr_eq(&self.boundary.file, &at.file) {
+            self.boundary.file = Arc::clone(&at.file);
+        }
+    }
+
+    /// Where an event is, for messages.
+    pub(crate) fn place(&self, event: &Event) -> Place {
+        self.log.place(event.start)
+    }
+
+    pub(crate) fn origin(&mut self, event: &Event) -> Origin {
+        if self.file_text.as_bytes() != self.log.at().file.as_bytes() {
+            self.file_text = Text::from(self.log.at().file.as_ref());
+        }
+        let tx = self.tx.as_ref();
+        let committed = tx.and_then(|tx| tx.committed_us).or(self.announced.as_ref().and_then(|a| a.committed_us));
+        Origin {
+            ts_us: committed.unwrap_or_else(|| i64::from(event.header.timestamp) * 1_000_000),
+            snapshot: Value::Null,
+            server_id: i64::from(event.header.server_id),
+            gtid: tx.and_then(|tx| tx.gtid_text.clone()),
+            file: self.file_text.clone(),
+            pos: event.start.cast_signed(),
+            thread: tx.and_then(|tx| tx.thread),
+            query: tx.and_then(|tx| tx.query.clone()),
+        }
+    }
+
+    /// Begins to read a rows event.
+    pub(crate) fn begin_rows(&mut self, (kind, v2): (RowsKind, bool), event: &Event) -> Result<()> {
+        let place = || self.log.place(event.start);
+        let broken = |cause| Error::Decode { place: place(), cause };
+        let Some(tx) = &self.tx else {
+            return Err(Error::LogOrder { place: place(), what: "rows outside a transaction" });
+        };
+        let id = crate::binlog::table_map::table_id(&event.body).map_err(broken)?;
+        let done = tx.events;
+        let table = match self.tables.by_id(id) {
+            Some(Known::Captured(table)) => Arc::clone(table),
+            Some(Known::Ignored) => return self.count_event(),
+            None => return Err(Error::LogOrder { place: place(), what: "rows without a table map" }),
+        };
+        let skip = match self.skip {
+            Some((events, _)) if done < events => return self.count_event(),
+            Some((events, rows)) if done == events => rows,
+            _ => 0,
+        };
+        if self.watch.gated.contains(&table.id) {
+            return self.count_event();
+        }
+        let head = RowsHead::parse(kind, v2, &event.body, table.slots.len()).map_err(broken)?;
+        let origin = self.origin(event);
+        let at = head.rows_at;
+        self.rows = Some(Rows { table, head, body: event.body.clone(), at, row: 0, skip, origin });
+        Ok(())
+    }
+
+    /// An event of the open transaction is done.
+    #[expect(clippy::unnecessary_wraps, reason = "ends the arms of functions that return results")]
+    pub(crate) fn count_event(&mut self) -> Result<()> {
+        if let Some(tx) = &mut self.tx {
+            tx.events += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes the records of a rows event; gives it back if the batch is full before its end.
+    fn emit(&mut self, mut rows: Rows, out: &mut Batch) -> Result<Option<Rows>> {
+        let body = rows.body.clone();
+        let mut r = Reader::new(body.get(rows.at..).unwrap_or_default());
+        loop {
+            if out.is_full() {
+                rows.at = body.len().saturating_sub(r.len());
+                return Ok(Some(rows));
+            }
+            if r.is_empty() {
+                break;
+            }
+            self.row(&mut rows, &mut r, &body, out)?;
+        }
+        self.count_event()?;
+        Ok(None)
+    }
+
+    fn row(&mut self, rows: &mut Rows, r: &mut Reader<'_>, body: &Bytes, out: &mut Batch) -> Result<()> {
+        let start = *r;
+        let table = &rows.table;
+        let read = |r: &mut Reader<'_>| -> Result<_, RowError> {
+            let before = rows.head.before.as_ref().map(|p| table.image(r, p, body)).transpose()?;
+            let after = rows.head.after.as_ref().map(|p| table.image(r, p, body)).transpose()?;
+            Ok((before, after))
+        };
+        let (before, after) = read(r).map_err(|e| self.row_error(e, rows))?;
+        let size = start.len().saturating_sub(r.len());
+        if size == 0 {
+            return Err(self.row_error(RowError::Decode(DecodeError::NoProgress), rows));
+        }
+        let row = rows.row;
+        rows.row += 1;
+        if row < rows.skip {
+            return Ok(());
+        }
+        if self.watch.window.as_ref().is_some_and(|w| w.table == rows.table.id) {
+            self.note(rows, start, body)?;
+        }
+        let op = match rows.head.kind {
+            RowsKind::Write => Op::Create,
+            RowsKind::Update => Op::Update,
+            RowsKind::Delete => Op::Delete,
+        };
+        let change = Change { op, before, after, row: i32::try_from(row).unwrap_or(i32::MAX) };
+        let made = self.assembler.change(&rows.table, change, &rows.origin, &mut out.records);
+        out.count(made, size);
+        if made > 0 && let Some(tx) = &mut self.tx {
+            tx.emitted = true;
+        }
+        Ok(())
+    }
+
+    /// Notes the keys of both images for the chunk that is being read.
+    fn note(&mut self, rows: &Rows, mut r: Reader<'_>, body: &Bytes) -> Result<()> {
+        for present in [&rows.head.before, &rows.head.after].into_iter().flatten() {
+            let key = rows.table.identity_of(&mut r, present, body).map_err(|e| self.row_error(e, rows))?;
+            if let Some(window) = &mut self.watch.window {
+                window.note(fingerprint(&key));
+            }
+        }
+        Ok(())
+    }
+
+    fn row_error(&self, error: RowError, rows: &Rows) -> Error {
+        let place = Place { file: self.log.at().file.to_string(), pos: rows.origin.pos.cast_unsigned() };
+        match error {
+            RowError::Decode(cause) => Error::Decode { place, cause },
+            RowError::Absent(column) => {
+                Error::PartialImage { table: rows.table.id.to_string(), column: column.to_string(), place }
+            }
+        }
+    }
+}

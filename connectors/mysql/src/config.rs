@@ -1,0 +1,310 @@
+//! Settings: Debezium's keys with Debezium's meaning and defaults.
+use elasticflow_cdc::filter;
+use elasticflow_cdc::naming::Adjustment;
+use elasticflow_config::{Millis, Prefixed, Secret, choice, settings};
+
+choice! {
+    /// When existing rows are read.
+    pub enum SnapshotMode {
+        /// Once, then the log.
+        Initial = "initial",
+        /// Once, then nothing.
+        InitialOnly = "initial_only",
+        /// At every start.
+        Always = "always",
+        /// If there is no stored position, or the server no longer has it.
+        WhenNeeded = "when_needed",
+        /// Never: the log from its present end.
+        NoData = "no_data",
+        /// As `no_data`.
+        SchemaOnly = "schema_only",
+        /// As `no_data` with the stored position kept: there is no schema history to recover.
+        Recovery = "recovery",
+        /// As `recovery`.
+        SchemaOnlyRecovery = "schema_only_recovery",
+        /// Never: the log from its oldest file.
+        Never = "never",
+    }
+}
+
+choice! {
+    /// Whether the snapshot may lock.
+    pub enum LockingMode {
+        /// Short locks where the server offers no other exact mark.
+        Minimal = "minimal",
+        /// As `minimal`.
+        MinimalPercona = "minimal_percona",
+        /// As `minimal`.
+        Extended = "extended",
+        /// No lock at all.
+        None = "none",
+    }
+}
+
+choice! {
+    /// Form of DECIMAL.
+    pub enum DecimalMode {
+        /// Connect's Decimal.
+        Precise = "precise",
+        /// A text with the full scale.
+        String = "string",
+        /// A double.
+        Double = "double",
+    }
+}
+
+choice! {
+    /// Form of temporal types.
+    pub enum TimeMode {
+        /// By the column's precision; TIME in microseconds.
+        Adaptive = "adaptive_time_microseconds",
+        /// Connect's own logical types, in milliseconds.
+        Connect = "connect",
+        /// ISO 8601 text.
+        IsoString = "isostring",
+        /// Microseconds.
+        Microseconds = "microseconds",
+        /// Nanoseconds.
+        Nanoseconds = "nanoseconds",
+    }
+}
+
+choice! {
+    /// Form of BIGINT UNSIGNED.
+    pub enum BigintMode {
+        /// 64 bits; values above 2^63-1 wrap to negative ones.
+        Long = "long",
+        /// Connect's Decimal.
+        Precise = "precise",
+    }
+}
+
+choice! {
+    /// Form of binary columns.
+    pub enum BinaryMode {
+        /// Bytes.
+        Bytes = "bytes",
+        /// Base64 text.
+        Base64 = "base64",
+        /// Base64 text with the alphabet for URLs.
+        Base64Url = "base64-url-safe",
+        /// Lower-case hexadecimal text.
+        Hex = "hex",
+    }
+}
+
+choice! {
+    /// Whether the connection is encrypted; the words of MySQL and of MariaDB.
+    pub enum SslMode {
+        /// Not.
+        Disabled = "disabled",
+        /// Not.
+        Disable = "disable",
+        /// If the server offers it; the certificate is not checked.
+        Preferred = "preferred",
+        /// Always; the certificate is not checked.
+        Required = "required",
+        /// Always; the certificate is not checked.
+        Trust = "trust",
+        /// Always; the certificate must come from a known authority.
+        VerifyCa = "verify_ca",
+        /// As `verify_ca`.
+        VerifyCaMaria = "verify-ca",
+        /// As `verify_ca`, and must name the host.
+        VerifyIdentity = "verify_identity",
+        /// As `verify_identity`.
+        VerifyFull = "verify-full",
+    }
+}
+
+settings! {
+    /// Settings of the `mysql` and `mariadb` source connectors.
+    pub struct CdcConfig {
+        /// Host name or address of the server.
+        "database.hostname" => hostname: String { importance: High, group: "Connection" },
+        /// Port of the server.
+        "database.port" => port: u16 { default: "3306", importance: High, group: "Connection" },
+        /// User; needs SELECT, REPLICATION SLAVE, REPLICATION CLIENT, and for some snapshots RELOAD.
+        "database.user" => user: String { importance: High, group: "Connection" },
+        /// Password of the user.
+        "database.password" => password: Option<Secret> { importance: High, group: "Connection" },
+        /// Number of this client among the replicas of the server; must be unique. Without it, a number derived from the connector's name.
+        "database.server.id" => server_id: Option<u32> { importance: High, group: "Connection", valid: Validity::Range(1.0, 4_294_967_295.0) },
+        /// Whether the connection is encrypted.
+        "database.ssl.mode" => ssl_mode: SslMode { default: "preferred", group: "Connection" },
+        /// File with certificates (PEM) of authorities, for the modes that check the server's certificate.
+        "database.ssl.ca" => ssl_ca: Option<String> { group: "Connection" },
+        /// File with this client's certificate (PEM).
+        "database.ssl.cert" => ssl_cert: Option<String> { group: "Connection" },
+        /// File with the key (PEM) of this client's certificate.
+        "database.ssl.key" => ssl_key: Option<String> { group: "Connection" },
+        /// Longest time to connect, in milliseconds.
+        "connect.timeout.ms" => connect_timeout: Millis { default: "30000", group: "Connection" },
+        /// How often an idle server says that it is alive, in milliseconds; after three times that without a word the connection is given up.
+        "binlog.heartbeat.ms" => server_heartbeat: Millis { default: "10000", group: "Connection", valid: Validity::Range(100.0, 600_000.0) },
+        /// Whether the checksums of events are compared.
+        "binlog.verify.checksum" => verify_checksum: bool { default: "true", group: "Connection", importance: Low },
+        /// First part of every topic name and name of the source partition. Changing it begins anew.
+        "topic.prefix" => topic_prefix: String { importance: High, group: "Topics", valid: Validity::Check(check_prefix) },
+        /// Separator of the parts of a topic name.
+        "topic.delimiter" => topic_delimiter: String { default: ".", group: "Topics" },
+        /// Databases to capture: regular expressions, separated by commas, that match whole names.
+        "database.include.list" => database_include: Option<String> { importance: High, group: "Filters", valid: Validity::Check(filter::check) },
+        /// Databases to leave out.
+        "database.exclude.list" => database_exclude: Option<String> { group: "Filters", valid: Validity::Check(filter::check) },
+        /// Tables to capture, as `database.table`.
+        "table.include.list" => table_include: Option<String> { importance: High, group: "Filters", valid: Validity::Check(filter::check) },
+        /// Tables to leave out.
+        "table.exclude.list" => table_exclude: Option<String> { group: "Filters", valid: Validity::Check(filter::check) },
+        /// Columns to capture, as `database.table.column`.
+        "column.include.list" => column_include: Option<String> { group: "Filters", valid: Validity::Check(filter::check) },
+        /// Columns to leave out.
+        "column.exclude.list" => column_exclude: Option<String> { group: "Filters", valid: Validity::Check(filter::check) },
+        /// `column.mask.with.N.chars` and `column.mask.hash.ALGORITHM.with.salt.SALT`: text columns to replace.
+        "column.mask.*" => column_mask: Prefixed { group: "Filters" },
+        /// `column.truncate.to.N.chars`: text columns to cut.
+        "column.truncate.*" => column_truncate: Prefixed { group: "Filters" },
+        /// Columns whose schema gets the source type as parameters.
+        "column.propagate.source.type" => propagate_columns: Option<String> { group: "Records", valid: Validity::Check(filter::check) },
+        /// Types (`database.TYPE`) whose columns get the source type as parameters.
+        "datatype.propagate.source.type" => propagate_types: Option<String> { group: "Records", valid: Validity::Check(filter::check) },
+        /// When existing rows are read.
+        "snapshot.mode" => snapshot_mode: SnapshotMode { default: "initial", importance: High, group: "Snapshot" },
+        /// Whether the snapshot may lock; `none` needs GTIDs, BACKUP_ADMIN or MariaDB.
+        "snapshot.locking.mode" => locking_mode: LockingMode { default: "minimal", group: "Snapshot" },
+        /// Tables to snapshot, as `database.table`; all captured ones without it.
+        "snapshot.include.collection.list" => snapshot_include: Option<String> { group: "Snapshot", valid: Validity::Check(filter::check) },
+        /// Most rows of one chunk of the snapshot.
+        "snapshot.chunk.rows" => chunk_rows: usize { default: "20000", group: "Snapshot", valid: Validity::Range(1.0, 1_000_000.0) },
+        /// Bytes of rows that one chunk of the snapshot aims at.
+        "snapshot.chunk.bytes" => chunk_bytes: usize { default: "4194304", group: "Snapshot", valid: Validity::Range(1024.0, 1_073_741_824.0) },
+        /// Wait before the snapshot, in milliseconds.
+        "snapshot.delay.ms" => snapshot_delay: Millis { default: "0", group: "Snapshot" },
+        /// Form of DECIMAL and NUMERIC.
+        "decimal.handling.mode" => decimal_mode: DecimalMode { default: "precise", group: "Records" },
+        /// Form of temporal types.
+        "time.precision.mode" => time_mode: TimeMode { default: "adaptive_time_microseconds", group: "Records" },
+        /// Form of BIGINT UNSIGNED.
+        "bigint.unsigned.handling.mode" => bigint_mode: BigintMode { default: "long", group: "Records" },
+        /// Form of binary columns.
+        "binary.handling.mode" => binary_mode: BinaryMode { default: "bytes", group: "Records" },
+        /// Whether years below 100 are taken as two-digit years.
+        "enable.time.adjuster" => time_adjuster: bool { default: "true", group: "Records", importance: Low },
+        /// Whether a delete is followed by a record with the key and no value.
+        "tombstones.on.delete" => tombstones: bool { default: "true", group: "Records" },
+        /// Whether changes carry the statement; MySQL needs binlog_rows_query_log_events=ON.
+        "include.query" => include_query: bool { default: "false", group: "Records" },
+        /// Operations that produce no record: `c`, `u`, `d`, `t`, or `none`.
+        "skipped.operations" => skipped: Vec<String> { default: "t", group: "Records" },
+        /// Whether updates that change no captured column are dropped.
+        "skip.messages.without.change" => skip_unchanged: bool { default: "false", group: "Records" },
+        /// Columns that make the key: `database.table:column,column;...`, names of tables as regular expressions.
+        "message.key.columns" => key_columns: Option<String> { group: "Records" },
+        /// How schema names are made legal for Avro.
+        "schema.name.adjustment.mode" => schema_adjustment: Adjustment { default: "none", group: "Records" },
+        /// How field names are made legal for Avro.
+        "field.name.adjustment.mode" => field_adjustment: Adjustment { default: "none", group: "Records" },
+        /// Whether records carry the headers `__debezium.context.*`.
+        "extended.headers.enabled" => extended_headers: bool { default: "true", group: "Records" },
+        /// Whether comments of columns become documentation of fields.
+        "include.schema.comments" => schema_comments: bool { default: "false", group: "Records" },
+        /// Must be `false` to be exact: schema change records are not written.
+        "include.schema.changes" => schema_changes: bool { default: "true", group: "Records" },
+        /// Whether BEGIN and END of transactions are written to a topic of their own, and changes carry their transaction.
+        "provide.transaction.metadata" => transaction_metadata: bool { default: "false", group: "Records" },
+        /// Name of the topic of transactions, without the prefix.
+        "topic.transaction" => transaction_topic: String { default: "transaction", group: "Topics" },
+        /// How often a heartbeat record is written, in milliseconds; 0 is never.
+        "heartbeat.interval.ms" => heartbeat: Millis { default: "0", group: "Heartbeat" },
+        /// First part of the name of the heartbeat topic.
+        "topic.heartbeat.prefix" => heartbeat_prefix: String { default: "__debezium-heartbeat", group: "Topics" },
+        /// Statement run with every heartbeat. Not supported: must be absent.
+        "heartbeat.action.query" => heartbeat_query: Option<String> { group: "Heartbeat", importance: Low },
+        /// Most records of a batch; the worker's own limit counts too.
+        "max.batch.size" => batch_size: usize { default: "2048", group: "Engine", valid: Validity::Range(1.0, 1_000_000.0) },
+        /// Statements run at the start of every connection other than the log's, separated by semicolons.
+        "database.initial.statements" => initial_statements: Option<String> { group: "Connection", importance: Low },
+        /// Reading the log needs no schema history; every key of this prefix is accepted and has no effect.
+        "schema.history.internal.*" => history: Prefixed { hidden: true },
+        /// Where Kafka listens for the schema history, which is not needed.
+        "schema.history.internal" => history_class: Option<String> { hidden: true },
+        /// Signals. Not supported: must be absent.
+        "signal.*" => signals: Prefixed { hidden: true },
+        /// Notifications. Not supported: must be absent.
+        "notification.*" => notifications: Prefixed { hidden: true },
+        /// Converters of single columns. Not supported: must be absent.
+        "converters" => converters: Option<String> { hidden: true },
+        /// Queries in place of reading whole tables. Not supported: must be absent.
+        "snapshot.select.*" => snapshot_selects: Prefixed { hidden: true },
+        /// Filters by server of GTIDs. Not supported: must be absent.
+        "gtid.source.*" => gtid_sources: Prefixed { hidden: true },
+    }
+}
+
+fn check_prefix(text: &str) -> Result<(), String> {
+    let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if text.is_empty() || !text.chars().all(legal) {
+        return Err("has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)".to_owned());
+    }
+    Ok(())
+}
+
+impl CdcConfig {
+    /// What is set and not supported: key and what to do.
+    pub fn unsupported(&self) -> Vec<(&'static str, &'static str)> {
+        let absent = "is not supported; remove it";
+        let mut found = Vec::new();
+        let mut refuse = |set: bool, key| {
+            if set {
+                found.push((key, absent));
+            }
+        };
+        refuse(self.heartbeat_query.is_some(), "heartbeat.action.query");
+        refuse(self.signals.0.contains_key("data.collection"), "signal.data.collection");
+        refuse(self.signals.0.contains_key("kafka.topic"), "signal.kafka.topic");
+        refuse(self.notifications.0.keys().any(|k| k != "enabled.channels"), "notification.sink.topic.name");
+        refuse(self.converters.is_some(), "converters");
+        refuse(!self.snapshot_selects.0.is_empty(), "snapshot.select.statement.overrides");
+        refuse(!self.gtid_sources.0.is_empty(), "gtid.source.includes");
+        found
+    }
+
+    /// Address for messages.
+    pub fn address(&self) -> String {
+        format!("{}:{}", self.hostname, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elasticflow_config::{Properties, parse};
+
+    #[test]
+    fn a_minimal_configuration_of_debezium_is_read_with_its_defaults() {
+        let config: CdcConfig = parse(&Properties::from_iter([
+            ("database.hostname", "db"),
+            ("database.user", "u"),
+            ("database.password", "p"),
+            ("database.server.id", "184054"),
+            ("topic.prefix", "srv"),
+            ("schema.history.internal.kafka.topic", "h"),
+        ]))
+        .unwrap();
+        assert_eq!((config.port, config.snapshot_mode, config.tombstones), (3306, SnapshotMode::Initial, true));
+        assert!(config.unsupported().is_empty());
+    }
+
+    #[test]
+    fn every_wrong_key_is_reported_at_once() {
+        let report = parse::<CdcConfig>(&Properties::from_iter([
+            ("topic.prefix", "a b"),
+            ("table.include.list", "("),
+            ("snapshot.mode", "custom"),
+        ]))
+        .unwrap_err();
+        let keys: Vec<&str> = report.errors.keys().map(String::as_str).collect();
+        let expected = ["database.hostname", "database.user", "snapshot.mode", "table.include.list", "topic.prefix"];
+        assert_eq!(keys, expected);
+    }
+}

@@ -1,0 +1,123 @@
+//! The connectors `mysql` and `mariadb`.
+use crate::config::CdcConfig;
+use crate::error::Error;
+use crate::filters::Filters;
+use crate::preflight;
+use crate::task::CdcTask;
+use crate::wire;
+use elasticflow_api::Result;
+use elasticflow_api::context::ConnectorContext;
+use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
+use elasticflow_api::source::SourceConnector;
+use elasticflow_config::{Settings, ValidationReport};
+use std::sync::Arc;
+
+/// Change capture from MySQL.
+pub struct MySqlConnector;
+
+/// Change capture from MariaDB.
+pub struct MariaDbConnector;
+
+/// Checks a configuration against the server; everything is reported at once.
+async fn validate(config: &CdcConfig) -> ValidationReport {
+    let mut report = ValidationReport::default();
+    for (key, what) in config.unsupported() {
+        report.error(key, format!("{key} {what}"));
+    }
+    if config.schema_changes {
+        report.warning(
+            "include.schema.changes",
+            "schema change records are not written to the topic of the prefix; set include.schema.changes=false",
+        );
+    }
+    if config.transaction_metadata {
+        report.error("provide.transaction.metadata", "provide.transaction.metadata is not supported; set it to false");
+    }
+    if config.heartbeat.0 > 0 {
+        report.warning("heartbeat.interval.ms", "heartbeat records are not written: positions are stored every 10 s without them");
+    }
+    let filters = match Filters::parse(config) {
+        Ok(filters) => filters,
+        Err(problems) => {
+            report.merge(problems);
+            Filters::default()
+        }
+    };
+    let connected = wire::connect(config).await;
+    let mut session = match connected {
+        Ok(session) => session,
+        Err(error) => {
+            let key = if matches!(error, Error::Credentials { .. }) { "database.user" } else { "database.hostname" };
+            report.error(key, elasticflow_api::ConnectorError::from(error).message);
+            return report;
+        }
+    };
+    match preflight::check(&mut session, config, &filters).await {
+        Ok(found) => {
+            for finding in found {
+                match finding.fatal {
+                    true => report.error(finding.key, finding.text),
+                    false => report.warning(finding.key, finding.text),
+                }
+            }
+        }
+        Err(error) => report.error("database.hostname", elasticflow_api::ConnectorError::from(error).message),
+    }
+    // The answer does not depend on how the connection ends.
+    let _ = session.conn.disconnect().await;
+    report
+}
+
+macro_rules! connector {
+    ($type:ident, $name:literal) => {
+        impl SourceConnector for $type {
+            const NAME: &'static str = $name;
+            type Config = CdcConfig;
+            type Task = CdcTask;
+
+            fn guarantee(&self, _: &CdcConfig) -> Guarantee {
+                Guarantee::ExactlyOnce
+            }
+
+            async fn validate(&self, config: &CdcConfig, _: &ConnectorContext) -> ValidationReport {
+                validate(config).await
+            }
+
+            async fn plan(&self, _: &CdcConfig, _: usize, _: &ConnectorContext) -> Result<Vec<TaskConfig>> {
+                Ok(vec![TaskConfig::default()])
+            }
+
+            fn task(&self, config: &CdcConfig, _: TaskConfig) -> Result<CdcTask> {
+                Ok(CdcTask::new(config.clone()))
+            }
+        }
+    };
+}
+
+connector!(MySqlConnector, "mysql");
+connector!(MariaDbConnector, "mariadb");
+
+/// The plug-ins of this crate.
+pub fn plugins() -> Vec<PluginEntry> {
+    let version = env!("CARGO_PKG_VERSION");
+    let keys = CdcConfig::keys();
+    let remarks = "XA transactions are sent when they are prepared";
+    vec![
+        PluginEntry {
+            class: "io.debezium.connector.mysql.MySqlConnector",
+            aliases: &["mysql"],
+            version,
+            keys,
+            remarks,
+            plugin: Plugin::Source(Arc::new(MySqlConnector)),
+        },
+        PluginEntry {
+            class: "io.debezium.connector.mariadb.MariaDbConnector",
+            aliases: &["mariadb"],
+            version,
+            keys,
+            remarks,
+            plugin: Plugin::Source(Arc::new(MariaDbConnector)),
+        },
+    ]
+}

@@ -1,0 +1,227 @@
+//! What each event of the log means for the transaction being read.
+use crate::assemble::Change;
+use crate::batch::Batch;
+use crate::binlog::event::{self, FLAG_IGNORABLE, kind};
+use crate::binlog::rows::RowsKind;
+use crate::capture::{Announced, Capture, Tx};
+use crate::error::{Error, Result};
+use crate::gtid::Gtid;
+use crate::log::Event;
+use crate::position::LogPosition;
+use crate::statement::{Meaning, meaning};
+use elasticflow_api::data::Text;
+use elasticflow_cdc::envelope::Op;
+use std::sync::Arc;
+
+impl Capture {
+    /// Takes one event.
+    pub(crate) async fn event(&mut self, event: Event, out: &mut Batch) -> Result<()> {
+        self.last = (event.header.timestamp, event.header.server_id);
+        if let Some(rows) = RowsKind::of(event.header.kind) {
+            return self.begin_rows(rows, &event);
+        }
+        match event.header.kind {
+            kind::TABLE_MAP => self.table_map(&event).await,
+            kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED => self.announce(&event),
+            kind::MARIADB_GTID => self.maria_gtid(&event),
+            kind::QUERY => self.query(&event, out).await,
+            kind::XID => self.end_of_transaction(&event),
+            kind::XA_PREPARE => self.end_of_transaction(&event),
+            kind::ROWS_QUERY => self.statement(event.body.get(1..).unwrap_or_default()),
+            kind::ANNOTATE_ROWS => self.statement(&event.body),
+            kind::ROTATE | kind::FORMAT_DESCRIPTION => self.rotated(&event),
+            kind::HEARTBEAT => {
+                if self.is_between() {
+                    self.passed();
+                }
+                Ok(())
+            }
+            kind::STOP
+            | kind::PREVIOUS_GTIDS
+            | kind::IGNORABLE
+            | kind::TRANSACTION_CONTEXT
+            | kind::VIEW_CHANGE
+            | kind::TRANSACTION_PAYLOAD
+            | kind::BINLOG_CHECKPOINT
+            | kind::MARIADB_GTID_LIST
+            | kind::START_ENCRYPTION => {
+                if self.is_between() {
+                    self.passed();
+                }
+                Ok(())
+            }
+            // Variables of a statement: the statement itself follows as a QUERY.
+            5 | 13 | 14 => Ok(()),
+            other => self.refuse(other, &event),
+        }
+    }
+
+    fn refuse(&self, kind: u8, event: &Event) -> Result<()> {
+        let place = self.place(event);
+        let (name, action) = match kind {
+            kind::INCIDENT => return Err(Error::Incident { place }),
+            kind::PARTIAL_UPDATE_ROWS => (
+                "partial JSON updates",
+                "run SET GLOBAL binlog_row_value_options=''; reconnect the writers, and take a new snapshot",
+            ),
+            165..=171 => (
+                "compressed events of MariaDB",
+                "run SET GLOBAL log_bin_compress=OFF; reconnect the writers, and take a new snapshot",
+            ),
+            17 | 18 => return Err(Error::StatementLogged { db: "of a LOAD DATA statement".to_owned(), place }),
+            _ if event.header.flags & FLAG_IGNORABLE != 0 => return Ok(()),
+            kind => return Err(Error::UnknownEvent { kind, place }),
+        };
+        Err(Error::UnsupportedEvent { kind, name, place, action })
+    }
+
+    async fn table_map(&mut self, event: &Event) -> Result<()> {
+        let place = self.place(event);
+        if self.tx.is_none() {
+            return Err(Error::LogOrder { place, what: "a table map outside a transaction" });
+        }
+        let known = self.tables.take(&event.body);
+        if !known.map_err(|cause| Error::Decode { place: place.clone(), cause })? {
+            self.tables.learn(&mut self.control, &event.body, &place).await?;
+        }
+        self.count_event()
+    }
+
+    fn announce(&mut self, event: &Event) -> Result<()> {
+        let broken = |cause| Error::Decode { place: self.place(event), cause };
+        self.only_between(event)?;
+        let (gtid, committed_us) = match event.header.kind {
+            kind::GTID_TAGGED => event::gtid_tagged(&event.body).map_err(broken)?,
+            _ => event::gtid(&event.body).map_err(broken)?,
+        };
+        let gtid = (event.header.kind != kind::ANONYMOUS_GTID).then_some(Gtid::MySql(gtid));
+        self.announced = Some(Announced { gtid, committed_us: committed_us.filter(|us| *us > 0) });
+        Ok(())
+    }
+
+    fn maria_gtid(&mut self, event: &Event) -> Result<()> {
+        self.only_between(event)?;
+        let begin = event::maria_gtid(&event.body, event.header.server_id)
+            .map_err(|cause| Error::Decode { place: self.place(event), cause })?;
+        let announced = Announced { gtid: Some(Gtid::Maria(begin.gtid)), committed_us: None };
+        self.announced = Some(announced);
+        // A completed XA transaction has its rows in an earlier one; a QUERY follows.
+        if !begin.standalone && begin.xa != Some(event::MariaXa::Completed) {
+            self.begin(event, begin.thread.map(i64::from));
+        }
+        Ok(())
+    }
+
+    fn only_between(&self, event: &Event) -> Result<()> {
+        if self.tx.is_some() {
+            return Err(Error::LogOrder { place: self.place(event), what: "a transaction begins inside another" });
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self, event: &Event, thread: Option<i64>) {
+        let announced = self.announced.take().unwrap_or_default();
+        self.tx = Some(Tx {
+            gtid_text: announced.gtid.as_ref().map(|g| Text::from(g.to_string())),
+            gtid: announced.gtid,
+            committed_us: announced.committed_us,
+            thread,
+            query: None,
+            begin: LogPosition { file: Arc::clone(&self.log.at().file), pos: event.start },
+            events: 1,
+            emitted: false,
+        });
+    }
+
+    fn statement(&mut self, text: &[u8]) -> Result<()> {
+        if self.include_query
+            && let Some(tx) = &mut self.tx
+        {
+            let text = String::from_utf8_lossy(text);
+            tx.query = (!text.is_empty()).then(|| Text::from(text.into_owned()));
+        }
+        self.count_event()
+    }
+
+    fn end_of_transaction(&mut self, event: &Event) -> Result<()> {
+        if self.tx.is_none() {
+            return Err(Error::LogOrder { place: self.place(event), what: "a commit outside a transaction" });
+        }
+        self.commit();
+        Ok(())
+    }
+
+    fn rotated(&mut self, event: &Event) -> Result<()> {
+        if self.tx.is_some() {
+            return Err(Error::LogOrder { place: self.place(event), what: "a file ends inside a transaction" });
+        }
+        self.tables.forget_ids();
+        if self.announced.is_none() {
+            self.passed();
+        }
+        Ok(())
+    }
+
+    async fn query(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
+        let place = self.place(event);
+        let query = event::query(&event.body).map_err(|cause| Error::Decode { place: place.clone(), cause })?;
+        let meaning = meaning(&query.statement);
+        if meaning == Meaning::Begin {
+            self.only_between(event)?;
+            self.begin(event, Some(i64::from(query.thread)));
+            return Ok(());
+        }
+        if meaning == Meaning::Rows && self.tables.captures_database(&query.db) {
+            return Err(Error::StatementLogged { db: query.db, place });
+        }
+        if matches!(meaning, Meaning::Ddl | Meaning::Truncate(..)) {
+            self.tables.forget_all();
+            if let Some(window) = &mut self.watch.window {
+                window.broken = true;
+            }
+        }
+        if self.tx.is_some() {
+            return match meaning {
+                Meaning::Commit => self.end_of_transaction(event),
+                Meaning::Rollback => self.roll_back(event, out),
+                _ => self.count_event(),
+            };
+        }
+        match meaning {
+            Meaning::XaRollback => return Err(Error::RolledBack { place }),
+            Meaning::Truncate(db, name) => {
+                let db = db.unwrap_or(query.db);
+                self.truncated(&db, &name, event, out).await?;
+            }
+            _ => {}
+        }
+        self.commit_statement();
+        Ok(())
+    }
+
+    /// Drops the records of the open transaction; those of an earlier batch cannot be taken back.
+    fn roll_back(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
+        if self.is_inside() {
+            let made = out.transaction_records;
+            if out.began_inside && out.transaction_is_first {
+                return Err(Error::RolledBack { place: self.place(event) });
+            }
+            out.records.truncate(out.records.len().saturating_sub(made));
+        }
+        self.commit();
+        Ok(())
+    }
+
+    async fn truncated(&mut self, db: &str, name: &str, event: &Event, out: &mut Batch) -> Result<()> {
+        if !self.assembler.emits_truncate() || !self.tables.captures(db, name) {
+            return Ok(());
+        }
+        let Some(table) = self.tables.for_snapshot(&mut self.control, db, name).await? else { return Ok(()) };
+        let mut origin = self.origin(event);
+        origin.gtid = self.announced.as_ref().and_then(|a| a.gtid.as_ref()).map(|g| Text::from(g.to_string()));
+        let change = Change { op: Op::Truncate, before: None, after: None, row: 0 };
+        let made = self.assembler.change(&table, change, &origin, &mut out.records);
+        out.count(made, 0);
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! What `information_schema` says about tables.
+use crate::column::{Collations, Column, Described};
+use crate::error::{Result, of_client};
+use crate::wire::{Flavour, Session};
+use mysql_async::Row;
+use mysql_async::prelude::Queryable;
+
+const DOING: &str = "reading information_schema";
+
+/// Databases of the server itself: never captured.
+const SYSTEM: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
+
+/// Whether a database is one of the server's own.
+pub fn is_system(db: &str) -> bool {
+    SYSTEM.iter().any(|name| name.eq_ignore_ascii_case(db))
+}
+
+/// A table as it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TableFacts {
+    /// Database.
+    pub db: String,
+    /// Table.
+    pub name: String,
+    /// Columns in order.
+    pub columns: Vec<Column>,
+    /// Columns that identify a row, in key order: the primary key, else a unique index without nullable columns.
+    pub key: Vec<String>,
+    /// Whether the key is the primary key.
+    pub key_is_primary: bool,
+}
+
+/// Every table of the databases that are not the server's own: database and name, in order.
+pub async fn tables(session: &mut Session) -> Result<Vec<(String, String)>> {
+    let sql = "SELECT TABLE_SCHEMA, TABLE_NAME FROM information_schema.TABLES WHERE TABLE_TYPE = 'BASE TABLE' \
+               ORDER BY TABLE_SCHEMA, TABLE_NAME";
+    let all: Vec<(String, String)> = session.conn.query(sql).await.map_err(|e| of_client(e, DOING))?;
+    Ok(all.into_iter().filter(|(db, _)| !is_system(db)).collect())
+}
+
+/// Charset of each collation.
+pub async fn collations(session: &mut Session) -> Result<Collations> {
+    let sql = "SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS WHERE ID IS NOT NULL";
+    let all: Vec<(u32, Option<String>)> = session.conn.query(sql).await.map_err(|e| of_client(e, DOING))?;
+    Ok(all.into_iter().filter_map(|(id, name)| Some((id, name?))).collect())
+}
+
+/// A table, or none if it is not there.
+pub async fn table(session: &mut Session, db: &str, name: &str) -> Result<Option<TableFacts>> {
+    let sql = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT, \
+               CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION \
+               FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
+    let rows: Vec<Row> = session.conn.exec(sql, (db, name)).await.map_err(|e| of_client(e, DOING))?;
+    if rows.is_empty() {
+        return Ok(None);
+    }
+    let maria = session.flavour == Flavour::MariaDb;
+    let columns: Vec<Column> = rows.into_iter().map(|row| Column::described(&described(row, maria))).collect();
+    let (key, key_is_primary) = key(session, db, name).await?;
+    Ok(Some(TableFacts { db: db.to_owned(), name: name.to_owned(), columns, key, key_is_primary }))
+}
+
+fn described(mut row: Row, maria: bool) -> Described {
+    let mut text = |i: usize| row.take::<Option<String>, _>(i).flatten();
+    let name = text(0).unwrap_or_default();
+    let data_type = text(1).unwrap_or_default().to_ascii_lowercase();
+    let column_type = text(2).unwrap_or_default();
+    let nullable = text(3).is_some_and(|t| t == "YES");
+    let default = text(4);
+    let extra = text(5).unwrap_or_default();
+    let comment = text(6).unwrap_or_default();
+    let charset = text(7);
+    let mut number = |i: usize| row.take::<Option<u64>, _>(i).flatten();
+    Described {
+        name,
+        data_type,
+        column_type,
+        nullable,
+        default,
+        extra,
+        comment,
+        charset,
+        length: number(8),
+        precision: number(9),
+        scale: number(10),
+        fsp: number(11),
+        maria,
+    }
+}
+
+/// The primary key, else the first unique index whose columns are whole and not nullable.
+async fn key(session: &mut Session, db: &str, name: &str) -> Result<(Vec<String>, bool)> {
+    let sql = "SELECT INDEX_NAME, COLUMN_NAME, NULLABLE, SUB_PART FROM information_schema.STATISTICS \
+               WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
+    type Part = (String, Option<String>, Option<String>, Option<u64>);
+    let parts: Vec<Part> = session.conn.exec(sql, (db, name)).await.map_err(|e| of_client(e, DOING))?;
+    let of_index = |index: &str| -> Vec<&Part> { parts.iter().filter(|p| p.0 == index).collect() };
+    let names = |parts: &[&Part]| parts.iter().filter_map(|p| p.1.clone()).collect::<Vec<_>>();
+    let primary = of_index("PRIMARY");
+    if !primary.is_empty() {
+        return Ok((names(&primary), true));
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for (index, ..) in &parts {
+        if seen.contains(&index.as_str()) {
+            continue;
+        }
+        seen.push(index);
+        let index = of_index(index);
+        let whole = |p: &&Part| p.1.is_some() && p.3.is_none() && p.2.as_deref() != Some("YES");
+        if index.iter().all(whole) {
+            return Ok((names(&index), false));
+        }
+    }
+    Ok((Vec::new(), false))
+}

@@ -1,0 +1,234 @@
+//! The stream of the log: events with their places, checksums compared, silence noticed.
+use crate::binlog::event::{self, FLAG_ARTIFICIAL, Header, kind};
+use crate::binlog::DecodeError;
+use crate::error::{Error, Place, Result, of_stream};
+use crate::position::LogPosition;
+use bytes::Bytes;
+use elasticflow_api::clock::Clock;
+use futures_util::{FutureExt, StreamExt};
+use mysql_async::BinlogStream;
+use mysql_async::binlog::BinlogChecksumAlg;
+use mysql_async::binlog::events::Event as RawEvent;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// An event with its place.
+#[derive(Debug, Clone)]
+pub struct Event {
+    /// Its head.
+    pub header: Header,
+    /// Its body, without head and checksum.
+    pub body: Bytes,
+    /// Where it starts.
+    pub start: u64,
+    /// Whether it came out of a compressed transaction.
+    pub inner: bool,
+}
+
+/// Lets the body of an event be shared without a copy.
+struct Body(RawEvent);
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        self.0.data()
+    }
+}
+
+/// Events of a compressed transaction that are still to come.
+#[derive(Debug, Clone, Copy)]
+struct Payload {
+    left: u64,
+    start: u64,
+    first: bool,
+}
+
+/// Reads the log.
+pub struct Log {
+    stream: BinlogStream,
+    clock: Arc<dyn Clock>,
+    /// End of the last event.
+    at: LogPosition,
+    /// Whether `at` comes from the server and not from the request.
+    known: bool,
+    verify: bool,
+    silence: Duration,
+    heard: Duration,
+    payload: Option<Payload>,
+}
+
+impl Log {
+    /// Reads a stream that was requested from `at`; `known` says that the server will start exactly there.
+    pub fn new(stream: BinlogStream, clock: Arc<dyn Clock>, at: LogPosition, verify: bool, heartbeat: Duration) -> Self {
+        let heard = clock.monotonic();
+        let silence = heartbeat * 3 + Duration::from_secs(5);
+        Self { stream, clock, at, known: false, verify, silence, heard, payload: None }
+    }
+
+    /// End of the last event.
+    pub fn at(&self) -> &LogPosition {
+        &self.at
+    }
+
+    /// Whether [`Self::at`] has been confirmed by the server.
+    pub fn known(&self) -> bool {
+        self.known
+    }
+
+    /// Where an event is, for messages.
+    pub fn place(&self, start: u64) -> Place {
+        Place { file: self.at.file.to_string(), pos: start }
+    }
+
+    /// The next event that is there already; none if there is none.
+    pub fn buffered(&mut self) -> Result<Option<Event>> {
+        let next = tokio::task::coop::unconstrained(self.stream.next()).now_or_never();
+        next.map_or(Ok(None), |event| self.received(event).map(Some))
+    }
+
+    /// The next event, waiting for it at most so long.
+    pub async fn next(&mut self, wait: Duration) -> Result<Option<Event>> {
+        if let Some(event) = self.buffered()? {
+            return Ok(Some(event));
+        }
+        match tokio::time::timeout(wait, self.stream.next()).await {
+            Ok(event) => self.received(event).map(Some),
+            Err(_) => self.check_silence().map(|()| None),
+        }
+    }
+
+    /// As [`Self::next`]; a notification ends the wait.
+    pub async fn next_or_woken(&mut self, wait: Duration, wake: &tokio::sync::Notify) -> Result<Option<Event>> {
+        let woken = std::pin::pin!(wake.notified());
+        let next = std::pin::pin!(self.stream.next());
+        let first = futures_util::future::select(woken, next);
+        match tokio::time::timeout(wait, first).await {
+            Ok(futures_util::future::Either::Right((event, _))) => self.received(event).map(Some),
+            Ok(futures_util::future::Either::Left(_)) => Ok(None),
+            Err(_) => self.check_silence().map(|()| None),
+        }
+    }
+
+    fn check_silence(&self) -> Result<()> {
+        let quiet = self.clock.monotonic().saturating_sub(self.heard);
+        if quiet > self.silence { Err(Error::Silent { seconds: quiet.as_secs() }) } else { Ok(()) }
+    }
+
+    fn received(&mut self, event: Option<mysql_async::Result<RawEvent>>) -> Result<Event> {
+        let event = event.ok_or(Error::Closed)?.map_err(|e| of_stream(e, &self.at.to_string()))?;
+        self.heard = self.clock.monotonic();
+        let raw = event.header();
+        let header = Header {
+            timestamp: raw.timestamp(),
+            kind: raw.event_type_raw(),
+            server_id: raw.server_id(),
+            size: raw.event_size(),
+            end: raw.log_pos(),
+            flags: raw.flags_raw(),
+        };
+        if let Some(payload) = self.payload {
+            return self.inner(payload, header, event);
+        }
+        self.verify(&event, &header)?;
+        let body = Bytes::from_owner(Body(event));
+        let start = self.advance(&header, &body)?;
+        if header.kind == kind::TRANSACTION_PAYLOAD {
+            let left = event::payload_size(&body).map_err(|cause| self.broken(start, cause))?;
+            self.payload = (left > 0).then_some(Payload { left, start, first: true });
+        }
+        Ok(Event { header, body, start, inner: false })
+    }
+
+    /// The client unpacks compressed transactions and drops one that it cannot unpack: the sizes must add up.
+    fn inner(&mut self, payload: Payload, header: Header, event: RawEvent) -> Result<Event> {
+        let begins = !payload.first || header.kind == kind::QUERY;
+        let Some(left) = payload.left.checked_sub(u64::from(header.size)).filter(|_| begins) else {
+            return Err(self.broken(payload.start, DecodeError::Compression(0)));
+        };
+        self.payload = (left > 0).then_some(Payload { left, first: false, ..payload });
+        Ok(Event { header, body: Bytes::from_owner(Body(event)), start: payload.start, inner: true })
+    }
+
+    fn broken(&self, start: u64, cause: DecodeError) -> Error {
+        Error::Decode { place: self.place(start), cause }
+    }
+
+    fn verify(&self, event: &RawEvent, header: &Header) -> Result<()> {
+        if !self.verify || header.kind == kind::FORMAT_DESCRIPTION {
+            return Ok(());
+        }
+        match event.checksum() {
+            Some(sum) if u32::from_le_bytes(sum) != event.calc_checksum(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32) => {
+                Err(Error::Checksum { place: self.place(self.at.pos) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Moves the position over an event and says where the event starts.
+    fn advance(&mut self, header: &Header, body: &Bytes) -> Result<u64> {
+        let size = u64::from(header.size);
+        match header.kind {
+            kind::ROTATE => {
+                let name = without_checksum(header, body);
+                let (pos, file) = event::rotate(name).map_err(|cause| self.broken(self.at.pos, cause))?;
+                let start = self.at.pos;
+                if file != *self.at.file {
+                    self.at.file = Arc::from(file);
+                }
+                self.at.pos = pos;
+                self.known = true;
+                return Ok(start);
+            }
+            kind::HEARTBEAT => {
+                let end = carried(self.at.pos, header.end);
+                if header.end != 0 && body.as_ref() == self.at.file.as_bytes() {
+                    self.at.pos = self.at.pos.max(end);
+                }
+                return Ok(self.at.pos);
+            }
+            _ => {}
+        }
+        if header.flags & FLAG_ARTIFICIAL != 0 || (header.kind == kind::FORMAT_DESCRIPTION && header.end == 0) {
+            return Ok(self.at.pos);
+        }
+        if header.kind == kind::FORMAT_DESCRIPTION && u64::from(header.end) < self.at.pos {
+            return Ok(self.at.pos);
+        }
+        let end = if header.end == 0 { self.at.pos + size } else { carried(self.at.pos, header.end) };
+        self.at.pos = self.at.pos.max(end);
+        Ok(end.saturating_sub(size))
+    }
+}
+
+/// The field wraps at 4 GiB. A step back of less than half of that is no wrap: such an event stands before `at`.
+fn carried(at: u64, end: u32) -> u64 {
+    let same = (at & !0xffff_ffff) | u64::from(end);
+    if at.saturating_sub(same) > 0x8000_0000 { same + (1 << 32) } else { same }
+}
+
+/// The first ROTATE of a stream comes before the format is known: if its last four bytes are the checksum of the rest,
+/// they are no part of the name.
+fn without_checksum<'a>(header: &Header, body: &'a Bytes) -> &'a [u8] {
+    let Some((name, sum)) = body.split_last_chunk::<4>() else { return body };
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&header.timestamp.to_le_bytes());
+    hasher.update(&[header.kind]);
+    hasher.update(&header.server_id.to_le_bytes());
+    hasher.update(&header.size.to_le_bytes());
+    hasher.update(&header.end.to_le_bytes());
+    hasher.update(&header.flags.to_le_bytes());
+    hasher.update(name);
+    if hasher.finalize() == u32::from_le_bytes(*sum) { name } else { body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_carried_over_four_gibibytes() {
+        assert_eq!(carried(100, 200), 200);
+        assert_eq!(carried(0xffff_fff0, 16), 0x1_0000_0010);
+        assert_eq!(carried(0x1_0000_0010, 32), 0x1_0000_0020);
+    }
+}

@@ -1,0 +1,375 @@
+//! The snapshot beside the stream: which chunk is next, when its rows may go out, what is stored of its progress.
+use crate::assemble::{Change, Origin};
+use crate::batch::Batch;
+use crate::capture::{Capture, Filled, Until};
+use crate::chunk::{Ask, ChunkReader, ReadRow, Told, is_chunkable};
+use crate::config::{CdcConfig, SnapshotMode};
+use crate::error::{Error, Result};
+use crate::filters::Filters;
+use crate::information;
+use crate::position::LogPosition;
+use crate::table::Table;
+use crate::window::{Mark, Window};
+use crate::wire::Session;
+use elasticflow_api::data::{Text, Value};
+use elasticflow_cdc::envelope::Op;
+use serde::{Deserialize, Serialize};
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc};
+
+/// Most keys noted for one chunk; more changes than that, and the chunk is read again.
+const KEYS_MAX: usize = 1_000_000;
+
+/// What is stored: tables up to `done` in the order of their names, and the current one up to a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Progress {
+    v: u32,
+    /// Last table that is complete, as database and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    done: Option<(String, String)>,
+    /// Table whose first chunks are complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<(String, String)>,
+    /// Columns of the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    columns: Vec<String>,
+    /// Key of the last row sent, as SQL literals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<Vec<String>>,
+}
+
+/// What a step has put into the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Rows, and more of the same chunk follow.
+    InChunk,
+    /// The last rows of a chunk.
+    ChunkDone,
+    /// Events of the log, or nothing.
+    Streamed,
+    /// The last rows of the snapshot.
+    Finished,
+}
+
+/// What is being waited for.
+enum Phase {
+    /// Nothing has been asked.
+    Idle,
+    /// A chunk is being read.
+    Reading,
+    /// A chunk has been read; the log must reach a place.
+    Ready { rows: Vec<ReadRow>, seen: Mark, high: LogPosition, next: Option<Vec<String>>, more: bool },
+    /// Rows go out.
+    Sending { rows: std::vec::IntoIter<ReadRow>, next: Option<Vec<String>>, more: bool, outdated: HashSet<u128> },
+    /// A whole table has been opened; the log must reach a place.
+    Opening(LogPosition),
+    /// Rows of a whole table go out; one is held back, because it may be the last.
+    Flowing { rows: VecDeque<ReadRow>, ended: Option<bool> },
+}
+
+/// The snapshot.
+pub struct Snapshot {
+    tables: VecDeque<(String, String)>,
+    current: Option<Arc<Table>>,
+    phase: Phase,
+    progress: Progress,
+    first: bool,
+    first_of_table: bool,
+    only: bool,
+    asks: mpsc::Sender<Ask>,
+    told: mpsc::Receiver<Told>,
+    wake: Arc<Notify>,
+    reader: tokio::task::JoinHandle<()>,
+}
+
+impl Snapshot {
+    /// Plans the snapshot of every table that matches, or goes on with a stored one.
+    pub async fn plan(
+        config: &Arc<CdcConfig>,
+        filters: &Filters,
+        session: &mut Session,
+        stored: Option<&str>,
+        wake: Arc<Notify>,
+    ) -> Result<Self> {
+        let progress = match stored {
+            None => Progress { v: 1, ..Progress::default() },
+            Some(text) => serde_json::from_str::<Progress>(text)
+                .ok()
+                .filter(|p| p.v == 1)
+                .ok_or_else(|| Error::OffsetUndecodable { reason: "the progress of the snapshot".to_owned() })?,
+        };
+        let mut tables = information::tables(session).await?;
+        tables.sort();
+        tables.retain(|(db, name)| filters.table(db, name) && filters.snapshots(db, name));
+        if let Some(done) = &progress.done {
+            tables.retain(|table| table > done);
+        }
+        let (asks, asked) = mpsc::channel(1);
+        let (tell, told) = mpsc::channel(2);
+        let reader = tokio::spawn(ChunkReader::serve(Arc::clone(config), asked, tell, Arc::clone(&wake)));
+        let resumed = progress.done.is_some() || progress.table.is_some();
+        tracing::info!(tables = tables.len(), resumed, "taking a snapshot");
+        Ok(Self {
+            tables: tables.into(),
+            current: None,
+            phase: Phase::Idle,
+            first: !resumed,
+            first_of_table: progress.table.is_none(),
+            progress,
+            only: config.snapshot_mode == SnapshotMode::InitialOnly,
+            asks,
+            told,
+            wake,
+            reader,
+        })
+    }
+
+    /// Tables whose changes need not be sent, because their rows are still to be read.
+    pub fn waiting(&self) -> HashSet<Arc<str>> {
+        let begun = self.progress.table.as_ref();
+        let waiting = self.tables.iter().filter(|table| Some(*table) != begun);
+        waiting.map(|(db, name)| Arc::from(format!("{db}.{name}"))).collect()
+    }
+
+    /// Whether nothing follows the snapshot.
+    pub fn is_only(&self) -> bool {
+        self.only
+    }
+
+    /// What is stored of the progress.
+    pub fn progress(&self) -> String {
+        serde_json::to_string(&self.progress).unwrap_or_default()
+    }
+
+    /// Ends the reader.
+    pub async fn stop(self) {
+        self.reader.abort();
+        // An aborted task answers with that.
+        let _ = self.reader.await;
+    }
+
+    /// Puts rows of the snapshot or events of the log into the batch.
+    pub async fn step(&mut self, capture: &mut Capture, out: &mut Batch, wait: Duration) -> Result<Outcome> {
+        let deadline = capture.clock.monotonic() + wait;
+        loop {
+            if capture.is_between() {
+                self.advance(capture).await?;
+                match self.send(capture, out).await? {
+                    Some(Outcome::ChunkDone) if out.records.is_empty() => continue,
+                    Some(outcome) => return Ok(outcome),
+                    None => {}
+                }
+            }
+            let left = deadline.saturating_sub(capture.clock.monotonic());
+            let place = match &self.phase {
+                Phase::Ready { high, .. } => Some(high.clone()),
+                Phase::Opening(at) => Some(at.clone()),
+                Phase::Flowing { .. } => return self.await_rows(left).await,
+                _ => None,
+            };
+            let until = Until { wait: left, place: place.as_ref(), wake: &self.wake };
+            let filled = capture.fill(out, until).await?;
+            if filled == Filled::Full || !out.records.is_empty() || left.is_zero() {
+                return Ok(Outcome::Streamed);
+            }
+        }
+    }
+
+    async fn await_rows(&mut self, left: Duration) -> Result<Outcome> {
+        if let Ok(Some(told)) = tokio::time::timeout(left, self.told.recv()).await {
+            self.hear(told)?;
+        }
+        Ok(Outcome::InChunk)
+    }
+
+    /// Takes answers, asks for the next chunk, opens what is ready. Between transactions only.
+    async fn advance(&mut self, capture: &mut Capture) -> Result<()> {
+        while let Ok(told) = self.told.try_recv() {
+            self.hear(told)?;
+        }
+        if self.reader.is_finished() && matches!(self.phase, Phase::Reading) {
+            return Err(Error::Bug("the reader of chunks has ended"));
+        }
+        if matches!(self.phase, Phase::Idle) {
+            self.ask(capture, None).await?;
+        }
+        let reached = |at: &LogPosition| capture.log.known() && capture.log.at() >= at;
+        match std::mem::replace(&mut self.phase, Phase::Reading) {
+            Phase::Ready { rows, seen, high, next, more } if reached(&high) => {
+                let window = capture.watch.window.take();
+                let Some(window) = window.filter(|w| !w.broken) else {
+                    tracing::info!("a table changed while a chunk of it was read: reading the chunk again");
+                    self.phase = Phase::Idle;
+                    self.current = None;
+                    return Ok(());
+                };
+                let outdated = window.outdated(&seen);
+                self.phase = Phase::Sending { rows: rows.into_iter(), next, more, outdated };
+            }
+            Phase::Opening(at) if reached(&at) => {
+                self.phase = Phase::Flowing { rows: VecDeque::new(), ended: None };
+            }
+            other => self.phase = other,
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, told: Told) -> Result<()> {
+        match (told, &mut self.phase) {
+            (Told::Failed(error), _) => return Err(error),
+            (Told::Chunk { rows, seen, high, next, more }, phase) => {
+                *phase = Phase::Ready { rows, seen, high, next, more };
+            }
+            (Told::Opened(at), phase) => *phase = Phase::Opening(at),
+            (Told::Rows(new), Phase::Flowing { rows, .. }) => rows.extend(new),
+            (Told::End(more), Phase::Flowing { ended, .. }) => *ended = Some(more),
+            (Told::Rows(_) | Told::End(_), _) => return Err(Error::Bug("rows of a table that is not open")),
+        }
+        Ok(())
+    }
+
+    /// Asks for the next chunk; opens its window.
+    async fn ask(&mut self, capture: &mut Capture, after: Option<Vec<String>>) -> Result<()> {
+        let _ = after;
+        while let Some((db, name)) = self.tables.front().cloned() {
+            let table = match &self.current {
+                Some(table) => Some(Arc::clone(table)),
+                None => capture.tables.for_snapshot(&mut capture.control, &db, &name).await?,
+            };
+            let Some(table) = table else {
+                self.table_done(capture);
+                continue;
+            };
+            self.current = Some(Arc::clone(&table));
+            let whole = !is_chunkable(&table);
+            if !whole {
+                self.check_key(&table)?;
+                capture.watch.gated.remove(&table.id);
+                capture.watch.window = Some(Window::new(Arc::clone(&table.id), KEYS_MAX));
+            }
+            let following = self.tables.iter().skip(1).cloned().collect();
+            let covers = (capture.gtids.clone(), capture.log.at().clone());
+            let ask = Ask { table, after: self.progress.key.clone(), whole, covers, following };
+            self.asks.send(ask).await.map_err(|_| Error::Bug("the reader of chunks has ended"))?;
+            self.phase = Phase::Reading;
+            return Ok(());
+        }
+        // Nothing left: an empty chunk ends the snapshot.
+        let rows = Vec::new().into_iter();
+        self.phase = Phase::Sending { rows, next: None, more: false, outdated: HashSet::new() };
+        Ok(())
+    }
+
+    /// The key by which the table is read must stay the same from chunk to chunk.
+    fn check_key(&self, table: &Table) -> Result<()> {
+        let names = key_names(table);
+        if self.progress.key.is_some() && self.progress.columns != names {
+            return Err(Error::Snapshot {
+                table: table.id.to_string(),
+                reason: "its key changed while it was read; reset the connector's offsets to begin anew".to_owned(),
+            });
+        }
+        Ok(())
+    }
+
+    fn table_done(&mut self, capture: &mut Capture) {
+        if let Some(table) = self.tables.pop_front() {
+            capture.watch.gated.remove(format!("{}.{}", table.0, table.1).as_str());
+            self.progress.done = Some(table);
+        }
+        self.progress.table = None;
+        self.progress.key = None;
+        self.progress.columns = Vec::new();
+        self.current = None;
+        self.first_of_table = true;
+    }
+
+    /// Puts rows that may go out into the batch.
+    async fn send(&mut self, capture: &mut Capture, out: &mut Batch) -> Result<Option<Outcome>> {
+        match std::mem::replace(&mut self.phase, Phase::Idle) {
+            Phase::Sending { mut rows, next, more, outdated } => {
+                let ends_table = next.is_none();
+                while out.room() > 0 && !out.is_full() {
+                    let Some(row) = rows.next() else { break };
+                    let last = ends_table && rows.len() == 0;
+                    if !outdated.contains(&row.key) {
+                        self.read(capture, row, (last, last && !more), out);
+                    }
+                }
+                if rows.len() > 0 {
+                    self.phase = Phase::Sending { rows, next, more, outdated };
+                    return Ok(Some(Outcome::InChunk));
+                }
+                self.chunk_done(capture, next).await.map(Some)
+            }
+            Phase::Flowing { mut rows, ended } => {
+                while out.room() > 0 && !out.is_full() && (rows.len() > 1 || ended.is_some()) {
+                    let Some(row) = rows.pop_front() else { break };
+                    let last = rows.is_empty();
+                    self.read(capture, row, (last, last && ended == Some(false)), out);
+                }
+                if ended.is_some() && rows.is_empty() {
+                    return self.chunk_done(capture, None).await.map(Some);
+                }
+                self.phase = Phase::Flowing { rows, ended };
+                Ok((!out.records.is_empty()).then_some(Outcome::InChunk))
+            }
+            other => {
+                self.phase = other;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn chunk_done(&mut self, capture: &mut Capture, next: Option<Vec<String>>) -> Result<Outcome> {
+        match (next, &self.current) {
+            (Some(key), Some(table)) => {
+                self.progress.table = self.tables.front().cloned();
+                self.progress.columns = key_names(table);
+                self.progress.key = Some(key);
+            }
+            _ => self.table_done(capture),
+        }
+        if self.tables.is_empty() {
+            capture.watch.window = None;
+            capture.watch.gated.clear();
+            tracing::info!("the snapshot is complete");
+            return Ok(Outcome::Finished);
+        }
+        // The next chunk is read while this one is written.
+        self.ask(capture, None).await?;
+        Ok(Outcome::ChunkDone)
+    }
+
+    fn read(&mut self, capture: &mut Capture, row: ReadRow, (last, last_of_all): (bool, bool), out: &mut Batch) {
+        let Some(table) = self.current.as_ref().map(Arc::clone) else { return };
+        let marker = match (last_of_all, self.first, last, self.first_of_table) {
+            (true, ..) => "last",
+            (_, true, ..) => "first",
+            (_, _, true, _) => "last_in_data_collection",
+            (_, _, _, true) => "first_in_data_collection",
+            _ => "true",
+        };
+        self.first = false;
+        self.first_of_table = false;
+        let origin = Origin {
+            ts_us: capture.assembler.now_ms * 1000,
+            snapshot: Value::String(Text::from_static(marker)),
+            server_id: 0,
+            gtid: None,
+            file: Text::from(capture.boundary.file.as_ref()),
+            pos: capture.boundary.pos.cast_signed(),
+            thread: None,
+            query: None,
+        };
+        let change = Change { op: Op::Read, before: None, after: Some(row.values), row: 0 };
+        let made = capture.assembler.change(&table, change, &origin, &mut out.records);
+        out.count(made, row.size);
+    }
+}
+
+fn key_names(table: &Table) -> Vec<String> {
+    table.identity.iter().filter_map(|i| table.slots.get(*i)).map(|s| s.name.to_string()).collect()
+}

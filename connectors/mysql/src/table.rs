@@ -1,0 +1,296 @@
+//! A version of a table: how its rows are read and what its records look like.
+use crate::binlog::rows::{Cell, Cells, Present, cell, skip};
+use crate::binlog::table_map::{Op, TableMap};
+use crate::binlog::{DecodeError, Reader};
+use crate::column::{Column, op_for};
+use crate::config::CdcConfig;
+use crate::convert::Converter;
+use crate::error::Result;
+use crate::filters::Filters;
+use crate::plan;
+use bytes::Bytes;
+use elasticflow_api::data::{Field, Schema, SchemaRef, Struct, Text, Value};
+use elasticflow_cdc::envelope::envelope;
+use elasticflow_cdc::mask::Mask;
+use elasticflow_cdc::naming::topic;
+use elasticflow_cdc::schema::{Shape, structure};
+use std::sync::Arc;
+
+/// A column of a version.
+#[derive(Debug, Clone)]
+pub struct Slot {
+    /// Name in the database.
+    pub name: Arc<str>,
+    /// How it is read from the log; none in a version that only a snapshot reads.
+    pub op: Option<Op>,
+    /// Its type.
+    pub column: Column,
+    /// How it goes into records; none for a column that is left out.
+    pub converter: Option<Converter>,
+    /// Mask and length of the column.
+    pub mask: Option<(Mask, Option<usize>)>,
+    /// Lossless form, for columns of the key that identifies rows.
+    pub exact: Option<Converter>,
+}
+
+/// The key of records.
+#[derive(Debug, Clone)]
+pub struct Key {
+    /// Its schema.
+    pub schema: SchemaRef,
+    /// Places of its columns among the captured ones.
+    pub places: Vec<usize>,
+}
+
+/// A version of a table.
+#[derive(Debug)]
+pub struct Table {
+    /// Database.
+    pub db: Text,
+    /// Table.
+    pub name: Text,
+    /// `db.table`.
+    pub id: Arc<str>,
+    /// Topic of its records.
+    pub topic: Arc<str>,
+    /// Every column of the table.
+    pub slots: Vec<Slot>,
+    /// Captured columns.
+    pub captured: usize,
+    /// Key of records.
+    pub key: Option<Key>,
+    /// Columns that identify a row, in key order: places among all columns.
+    pub identity: Vec<usize>,
+    /// Schema of an image.
+    pub value: SchemaRef,
+    /// Schema of records.
+    pub envelope: SchemaRef,
+}
+
+/// What every version is made with.
+pub struct Maker {
+    /// Settings.
+    pub config: Arc<CdcConfig>,
+    /// Filters and masks.
+    pub filters: Arc<Filters>,
+    /// Schema of `source`.
+    pub source: SchemaRef,
+    /// Schema of the transaction block.
+    pub transaction: SchemaRef,
+}
+
+/// What is known of a table's columns and key.
+pub struct TableShape<'a> {
+    /// Database.
+    pub db: &'a str,
+    /// Table.
+    pub name: &'a str,
+    /// Columns.
+    pub columns: &'a [Column],
+    /// Columns that identify a row, by name.
+    pub key: &'a [String],
+    /// The map of the log, if the version is read from it.
+    pub map: Option<&'a TableMap>,
+}
+
+impl Maker {
+    /// Makes a version.
+    ///
+    /// # Errors
+    /// A captured column has a type or a charset that is not supported.
+    pub fn table(&self, shape: &TableShape<'_>) -> Result<Table> {
+        let id = format!("{}.{}", shape.db, shape.name);
+        let place_of = |name: &String| shape.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name));
+        let identity: Vec<usize> = shape.key.iter().filter_map(place_of).collect();
+        let mut fields = Vec::new();
+        let mut slots = Vec::with_capacity(shape.columns.len());
+        for (i, column) in shape.columns.iter().enumerate() {
+            let op = shape.map.and_then(|m| m.columns.get(i)).map(|c| op_for(column, c));
+            slots.push(self.slot(&id, column, op, identity.contains(&i), &mut fields)?);
+        }
+        let adjust = |suffix: &str| {
+            let name = topic(&[&self.config.topic_prefix, shape.db, shape.name, suffix], ".");
+            self.config.schema_adjustment.schema_name(&name)
+        };
+        let key = self.key(&id, &slots, &fields, &identity, &adjust("Key"));
+        let value: SchemaRef = Arc::new(structure(fields).called(&adjust("Value")).nullable(true));
+        let parts = [self.config.topic_prefix.as_str(), shape.db, shape.name];
+        Ok(Table {
+            db: Text::from(shape.db),
+            name: Text::from(shape.name),
+            topic: Arc::from(topic(&parts, &self.config.topic_delimiter)),
+            captured: slots.iter().filter(|s| s.converter.is_some()).count(),
+            slots,
+            key,
+            identity,
+            envelope: envelope(&adjust("Envelope"), &value, &self.source, &self.transaction),
+            value,
+            id: Arc::from(id),
+        })
+    }
+
+    fn slot(
+        &self,
+        table: &str,
+        column: &Column,
+        op: Option<Op>,
+        identifies: bool,
+        fields: &mut Vec<Field>,
+    ) -> Result<Slot> {
+        let name = format!("{table}.{}", column.name);
+        let mut slot = Slot {
+            name: Arc::from(column.name.as_str()),
+            op,
+            column: column.clone(),
+            converter: None,
+            mask: None,
+            exact: if identifies { Some(plan::exact(column, &name)?) } else { None },
+        };
+        if self.filters.column(&name) {
+            let (schema, converter) = plan::plan(column, &self.config, &name)?;
+            let schema = self.propagated(schema, table, column, &name);
+            fields.push(Field {
+                name: Arc::from(self.config.field_adjustment.field_name(&column.name)),
+                schema: Arc::new(schema),
+            });
+            slot.converter = Some(converter);
+            slot.mask = self.filters.mask(&name).map(|m| (m.clone(), length_of(column)));
+        }
+        Ok(slot)
+    }
+
+    fn propagated(&self, mut schema: Schema, table: &str, column: &Column, name: &str) -> Schema {
+        let comments = self.config.schema_comments && !column.comment.is_empty();
+        if comments {
+            schema.doc = Some(Arc::from(column.comment.as_str()));
+        }
+        let db = table.split('.').next().unwrap_or_default();
+        if !self.filters.propagates(name, &format!("{db}.{}", column.type_name())) {
+            return schema;
+        }
+        schema = schema
+            .with("__debezium.source.column.type", &column.type_name())
+            .with("__debezium.source.column.name", &column.name);
+        let (length, scale) = declared_length(&column.declared);
+        if let Some(length) = length {
+            schema = schema.with("__debezium.source.column.length", &length);
+        }
+        if let Some(scale) = scale {
+            schema = schema.with("__debezium.source.column.scale", &scale);
+        }
+        if comments {
+            schema = schema.with("__debezium.source.column.comment", &column.comment);
+        }
+        schema
+    }
+
+    fn key(&self, id: &str, slots: &[Slot], fields: &[Field], identity: &[usize], name: &str) -> Option<Key> {
+        let captured_place = |column: usize| {
+            slots.get(column)?.converter.as_ref()?;
+            Some(slots.iter().take(column).filter(|s| s.converter.is_some()).count())
+        };
+        let chosen: Vec<usize> = match self.filters.key_columns(id) {
+            Some(names) => names
+                .iter()
+                .filter_map(|n| slots.iter().position(|s| s.name.eq_ignore_ascii_case(n)))
+                .collect(),
+            None => identity.to_vec(),
+        };
+        let places: Vec<usize> = chosen.into_iter().filter_map(captured_place).collect();
+        if places.is_empty() {
+            return None;
+        }
+        let key_fields = places.iter().filter_map(|p| fields.get(*p)).cloned().collect();
+        Some(Key { schema: Arc::new(structure(key_fields).called(name)), places })
+    }
+}
+
+/// Characters a text column holds.
+fn length_of(column: &Column) -> Option<usize> {
+    match &column.ty {
+        crate::column::Ty::Text { length, .. } => length.and_then(|n| usize::try_from(n).ok()),
+        _ => None,
+    }
+}
+
+/// `20` of `varchar(20)`, `8` and `3` of `decimal(8,3)`; nothing for lists of members.
+fn declared_length(declared: &str) -> (Option<String>, Option<String>) {
+    let inner = declared.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner);
+    let Some(inner) = inner.filter(|i| !i.contains('\'')) else { return (None, None) };
+    match inner.split_once(',') {
+        Some((length, scale)) => (Some(length.to_owned()), Some(scale.to_owned())),
+        None => (Some(inner.to_owned()), None),
+    }
+}
+
+/// Why a row could not be read.
+#[derive(Debug)]
+pub enum RowError {
+    /// Its bytes are broken.
+    Decode(DecodeError),
+    /// A captured column is not in the image.
+    Absent(Arc<str>),
+}
+
+impl<E: Into<DecodeError>> From<E> for RowError {
+    fn from(error: E) -> Self {
+        Self::Decode(error.into())
+    }
+}
+
+impl Table {
+    /// Reads one image: the captured columns.
+    #[inline]
+    pub fn image(&self, r: &mut Reader<'_>, present: &Present, body: &Bytes) -> Result<Vec<Value>, RowError> {
+        let mut cells = Cells::begin(r, present)?;
+        let mut values = Vec::with_capacity(self.captured);
+        for slot in &self.slots {
+            let state = cells.step();
+            let Some(converter) = &slot.converter else {
+                if let (Cell::Value, Some(op)) = (state, slot.op) {
+                    skip(op, r)?;
+                }
+                continue;
+            };
+            let value = match (state, slot.op) {
+                (Cell::Value, Some(op)) => converter.convert(cell(op, r, body)?)?,
+                (Cell::Null, _) => Value::Null,
+                (Cell::Absent, _) | (_, None) => return Err(RowError::Absent(Arc::clone(&slot.name))),
+            };
+            values.push(match &slot.mask {
+                None => value,
+                Some((mask, length)) => mask.apply(value, *length),
+            });
+        }
+        Ok(values)
+    }
+
+    /// Reads one image: the columns that identify the row, without loss.
+    pub fn identity_of(&self, r: &mut Reader<'_>, present: &Present, body: &Bytes) -> Result<Vec<Value>, RowError> {
+        let mut cells = Cells::begin(r, present)?;
+        let mut found: Vec<(usize, Value)> = Vec::with_capacity(self.identity.len());
+        for (i, slot) in self.slots.iter().enumerate() {
+            match (cells.step(), slot.op, &slot.exact) {
+                (Cell::Value, Some(op), Some(exact)) => found.push((i, exact.convert(cell(op, r, body)?)?)),
+                (Cell::Value, Some(op), None) => skip(op, r)?,
+                (_, None, _) | (Cell::Absent, _, Some(_)) => return Err(RowError::Absent(Arc::clone(&slot.name))),
+                (Cell::Null, _, Some(_)) => found.push((i, Value::Null)),
+                (Cell::Null | Cell::Absent, _, None) => {}
+            }
+        }
+        let in_order = |i: &usize| found.iter().find(|(at, _)| at == i).map_or(Value::Null, |(_, v)| v.clone());
+        Ok(self.identity.iter().map(in_order).collect())
+    }
+
+    /// Key of a record from the captured columns of an image.
+    pub fn key_of(&self, image: &[Value]) -> Option<Struct> {
+        let key = self.key.as_ref()?;
+        let values = key.places.iter().map(|p| image.get(*p).cloned().unwrap_or(Value::Null)).collect();
+        Some(Struct { schema: Arc::clone(&key.schema), values })
+    }
+
+    /// Whether two images have the same key.
+    pub fn same_key(&self, a: &[Value], b: &[Value]) -> bool {
+        self.key.as_ref().is_none_or(|key| key.places.iter().all(|p| a.get(*p) == b.get(*p)))
+    }
+}

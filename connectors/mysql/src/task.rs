@@ -1,0 +1,207 @@
+//! The task: one reader of the log, and a snapshot beside it when there is one.
+use crate::assemble::Assembler;
+use crate::batch::Batch;
+use crate::capture::{Capture, Start, Until};
+use crate::config::CdcConfig;
+use crate::error::{Error, Result};
+use crate::filters::Filters;
+use crate::information;
+use crate::log::Log;
+use crate::position::{Parts, Resume, offset};
+use crate::preflight;
+use crate::snapshot::{Outcome, Snapshot};
+use crate::start::{Beginning, beginning};
+use crate::table::Maker;
+use crate::tables::{Control, Tables};
+use crate::wire::{self, Reader, Session};
+use async_trait::async_trait;
+use elasticflow_api::context::{Limits, SourceContext};
+use elasticflow_api::position::{SourcePartition, SourcePosition};
+use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// How often the position is stored while nothing captured happens.
+const IDLE_PROGRESS: Duration = Duration::from_secs(10);
+
+/// The task of a connector.
+pub struct CdcTask {
+    config: Arc<CdcConfig>,
+    partition: Arc<SourcePartition>,
+    running: Option<Running>,
+}
+
+struct Running {
+    capture: Capture,
+    snapshot: Option<Snapshot>,
+    wake: Arc<Notify>,
+    /// When a position was handed over last.
+    told: Duration,
+    finished: bool,
+}
+
+impl CdcTask {
+    /// Without I/O.
+    pub fn new(config: CdcConfig) -> Self {
+        let mut partition = serde_json::Map::new();
+        partition.insert("server".to_owned(), config.topic_prefix.clone().into());
+        Self { config: Arc::new(config), partition: Arc::new(SourcePartition(partition)), running: None }
+    }
+
+    async fn connect(&self, cx: &SourceContext) -> Result<Running> {
+        let config = &self.config;
+        let filters = Arc::new(Filters::of_task(config)?);
+        let mut session = wire::connect(config).await?;
+        preflight::require(&mut session).await?;
+        let stored = cx.offsets.get(&self.partition).map_err(|e| Error::OffsetUndecodable { reason: e.to_string() })?;
+        let stored = stored.as_ref().map(Resume::read).transpose()?;
+        let begin = beginning(&mut session, config, stored).await?;
+        let wake = Arc::new(Notify::new());
+        let snapshot = match &begin.snapshot {
+            Some(progress) => {
+                Some(Snapshot::plan(config, &filters, &mut session, progress.as_deref(), Arc::clone(&wake)).await?)
+            }
+            None => None,
+        };
+        let mut capture = self.capture(cx, session, &filters, &begin).await?;
+        if let Some(snapshot) = &snapshot {
+            capture.watch.gated = snapshot.waiting();
+        }
+        Ok(Running { capture, snapshot, wake, told: cx.clock.monotonic(), finished: begin.finished })
+    }
+
+    async fn capture(
+        &self,
+        cx: &SourceContext,
+        mut session: Session,
+        filters: &Arc<Filters>,
+        begin: &Beginning,
+    ) -> Result<Capture> {
+        let config = &self.config;
+        let flavour = session.flavour;
+        // While a snapshot runs, an idle server must say soon where its log ends.
+        let heartbeat = match begin.snapshot {
+            Some(_) => config.server_heartbeat.duration().min(Duration::from_secs(1)),
+            None => config.server_heartbeat.duration(),
+        };
+        let name = format!("{}/{}/{}", cx.task.group, cx.task.connector, cx.task.task.0);
+        let reader = Reader::new(config, &name, heartbeat);
+        let collations = information::collations(&mut session).await?;
+        let stream = wire::dump(config, flavour, &reader, &begin.from).await?;
+        let log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), config.verify_checksum, heartbeat);
+        let run = uuid::Uuid::new_v4().to_string();
+        let assembler = Assembler::new(config, flavour, cx.task.task.0, &run);
+        let maker = Maker {
+            config: Arc::clone(config),
+            filters: Arc::clone(filters),
+            source: Arc::clone(assembler.source_schema()),
+            transaction: Arc::clone(assembler.transaction_schema()),
+        };
+        tracing::info!(connector = %cx.task.connector, task = cx.task.task.0, position = %begin.at, "reading the binary log");
+        Ok(Capture::new(Start {
+            log,
+            tables: Tables::new(maker, Arc::clone(filters), collations),
+            control: Control::new(Arc::clone(config), Some(session)),
+            assembler,
+            clock: Arc::clone(&cx.clock),
+            gtids: begin.gtids.clone(),
+            skip: begin.skip,
+            include_query: config.include_query,
+        }))
+    }
+
+    fn limits(&self, cx: &SourceContext) -> Limits {
+        Limits { records: cx.batch_max.records.min(self.config.batch_size).max(1), bytes: cx.batch_max.bytes.max(1) }
+    }
+}
+
+#[async_trait]
+impl SourceTask for CdcTask {
+    async fn start(&mut self, cx: &SourceContext) -> elasticflow_api::Result<()> {
+        cx.clock.sleep(self.config.snapshot_delay.duration()).await;
+        self.running = Some(self.connect(cx).await?);
+        Ok(())
+    }
+
+    async fn poll(&mut self, cx: &SourceContext) -> elasticflow_api::Result<SourceBatch> {
+        let limits = self.limits(cx);
+        let partition = Arc::clone(&self.partition);
+        let running = self.running.as_mut().ok_or(Error::Bug("a poll before the start"))?;
+        if running.finished {
+            return Ok(SourceBatch { end_of_data: true, ..SourceBatch::default() });
+        }
+        let batch = running.poll(cx, limits, &partition).await?;
+        running.finished = batch.end_of_data;
+        Ok(batch)
+    }
+
+    async fn stop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            if let Some(snapshot) = running.snapshot.take() {
+                snapshot.stop().await;
+            }
+            running.capture.control.close().await;
+        }
+    }
+}
+
+impl Running {
+    async fn poll(&mut self, cx: &SourceContext, limits: Limits, partition: &Arc<SourcePartition>) -> Result<SourceBatch> {
+        self.capture.assembler.now_ms = cx.clock.wall_ms();
+        let began_inside = self.capture.is_inside();
+        let mut out = Batch::new(limits, began_inside);
+        if let Some(snapshot) = &mut self.snapshot {
+            match snapshot.step(&mut self.capture, &mut out, cx.poll_max).await? {
+                Outcome::InChunk => return Ok(out.finish(None, Boundary::Inside)),
+                Outcome::Streamed => {}
+                Outcome::ChunkDone => {
+                    return Ok(self.finish(cx, out, partition, true));
+                }
+                Outcome::Finished => {
+                    let only = snapshot.is_only();
+                    self.snapshot = None;
+                    let mut batch = self.finish(cx, out, partition, true);
+                    batch.end_of_data = only;
+                    return Ok(batch);
+                }
+            }
+        } else {
+            let until = Until { wait: cx.poll_max, place: None, wake: &self.wake };
+            self.capture.fill(&mut out, until).await?;
+        }
+        Ok(self.finish(cx, out, partition, began_inside))
+    }
+
+    /// Hands a batch over; `due` says that the position must be told even without a record.
+    fn finish(&mut self, cx: &SourceContext, out: Batch, partition: &Arc<SourcePartition>, due: bool) -> SourceBatch {
+        let inside = self.capture.is_inside();
+        let boundary = if inside { Boundary::Inside } else { Boundary::Complete };
+        let now = cx.clock.monotonic();
+        let idle = out.records.is_empty();
+        if idle && (inside || !due && now.saturating_sub(self.told) < IDLE_PROGRESS) {
+            return out.finish(None, boundary);
+        }
+        self.told = now;
+        let position = self.position(cx, partition);
+        out.finish(Some(position), boundary)
+    }
+
+    fn position(&self, cx: &SourceContext, partition: &Arc<SourcePartition>) -> SourcePosition {
+        let capture = &self.capture;
+        let gtids = capture.gtids.text();
+        let progress = self.snapshot.as_ref().map(Snapshot::progress);
+        let (seconds, server) = capture.last;
+        let inside = capture.tx.as_ref().filter(|tx| tx.emitted);
+        let parts = Parts {
+            ts_sec: if seconds == 0 { cx.clock.wall_ms() / 1000 } else { i64::from(seconds) },
+            at: inside.map_or(&capture.boundary, |tx| &tx.begin),
+            gtids: gtids.as_deref(),
+            events: inside.map_or(0, |tx| tx.events),
+            rows: inside.map_or(0, |_| capture.rows_done()),
+            server_id: (server != 0).then_some(server),
+            snapshot: progress.as_deref(),
+        };
+        SourcePosition { partition: Arc::clone(partition), offset: Arc::new(offset(parts)) }
+    }
+}

@@ -1,0 +1,4 @@
+//! Tests against real servers. Without `EF_MYSQL` (and `EF_MARIADB`) they say that they are skipped.
+mod render;
+mod streaming;
+mod support;

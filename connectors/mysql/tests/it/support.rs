@@ -1,0 +1,182 @@
+//! What tests run a task with: a clock, stored offsets, a server to talk to.
+use elasticflow_api::clock::{Boxed, Clock};
+use elasticflow_api::context::{Limits, SourceContext, StoredOffsets};
+use elasticflow_api::error::Result;
+use elasticflow_api::position::{SourceOffset, SourcePartition, SourcePosition, TaskId, TaskIndex};
+use elasticflow_api::source::{Boundary, SourceBatch, SourceRecord, SourceTask};
+use elasticflow_config::{Properties, parse};
+use elasticflow_mysql::config::CdcConfig;
+use elasticflow_mysql::task::CdcTask;
+use mysql_async::prelude::Queryable;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The system's time.
+pub(crate) struct SystemClock(Instant);
+
+impl Clock for SystemClock {
+    fn wall_ms(&self) -> i64 {
+        i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.elapsed()
+    }
+    fn sleep(&self, for_: Duration) -> Boxed<'static, ()> {
+        Box::pin(tokio::time::sleep(for_))
+    }
+}
+
+/// The offsets topic of a test.
+#[derive(Default)]
+pub(crate) struct Offsets(Mutex<Option<(SourcePartition, SourceOffset)>>);
+
+impl Offsets {
+    pub(crate) fn set(&self, position: &SourcePosition) {
+        *self.0.lock().unwrap() = Some(((*position.partition).clone(), (*position.offset).clone()));
+    }
+    pub(crate) fn offset(&self) -> Option<SourceOffset> {
+        self.0.lock().unwrap().as_ref().map(|(_, offset)| offset.clone())
+    }
+}
+
+impl StoredOffsets for Offsets {
+    fn get(&self, partition: &SourcePartition) -> Result<Option<SourceOffset>> {
+        let stored = self.0.lock().unwrap();
+        Ok(stored.as_ref().filter(|(p, _)| p == partition).map(|(_, offset)| offset.clone()))
+    }
+    fn all(&self) -> Result<Vec<(SourcePartition, SourceOffset)>> {
+        Ok(self.0.lock().unwrap().iter().cloned().collect())
+    }
+}
+
+/// A server that tests talk to.
+#[derive(Clone)]
+pub(crate) struct Server {
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) password: String,
+}
+
+impl Server {
+    /// The one of the environment; without it, the tests of the name are skipped and say so.
+    pub(crate) fn of(prefix: &str, test: &str) -> Option<Self> {
+        let Ok(address) = std::env::var(prefix) else {
+            println!("skipped {test}: {prefix} is not set (scripts/services up)");
+            return None;
+        };
+        let (host, port) = address.split_once(':').unwrap();
+        let variable = |name: &str| std::env::var(format!("{prefix}_{name}")).unwrap_or_else(|_| "elasticflow".to_owned());
+        let (user, password) = (variable("USER"), variable("PASSWORD"));
+        Some(Self { host: host.to_owned(), port: port.parse().unwrap(), user, password })
+    }
+
+    pub(crate) async fn connect(&self) -> mysql_async::Conn {
+        self.connect_as(&self.user, &self.password).await
+    }
+
+    pub(crate) async fn connect_as(&self, user: &str, password: &str) -> mysql_async::Conn {
+        let opts = mysql_async::OptsBuilder::default()
+            .ip_or_hostname(self.host.clone())
+            .tcp_port(self.port)
+            .user(Some(user))
+            .pass(Some(password))
+            .prefer_socket(false);
+        let mut conn = mysql_async::Conn::new(opts).await.unwrap();
+        conn.query_drop("SET NAMES utf8mb4").await.unwrap();
+        conn
+    }
+
+    /// An empty database of this name.
+    pub(crate) async fn database(&self, name: &str) -> mysql_async::Conn {
+        let mut conn = self.connect().await;
+        conn.query_drop(format!("DROP DATABASE IF EXISTS `{name}`")).await.unwrap();
+        conn.query_drop(format!("CREATE DATABASE `{name}`")).await.unwrap();
+        conn.query_drop(format!("USE `{name}`")).await.unwrap();
+        conn
+    }
+
+    pub(crate) fn config(&self, extra: &[(&str, &str)]) -> CdcConfig {
+        let mut properties = Properties::default()
+            .with("database.hostname", self.host.as_str())
+            .with("database.port", self.port.to_string())
+            .with("database.user", self.user.as_str())
+            .with("database.password", self.password.as_str())
+            .with("database.ssl.mode", "disabled")
+            .with("topic.prefix", "srv")
+            .with("include.schema.changes", "false");
+        for (key, value) in extra {
+            properties = properties.with(key, *value);
+        }
+        parse(&properties).unwrap()
+    }
+}
+
+/// A task with the worker's part played by the test: batches are committed at complete boundaries, with their offsets.
+pub(crate) struct Harness {
+    pub(crate) task: CdcTask,
+    pub(crate) cx: SourceContext,
+    pub(crate) offsets: Arc<Offsets>,
+    /// Committed records.
+    pub(crate) records: Vec<SourceRecord>,
+    open: Vec<SourceRecord>,
+    last: Option<SourcePosition>,
+}
+
+impl Harness {
+    pub(crate) fn new(config: CdcConfig, offsets: &Arc<Offsets>, batch_records: usize) -> Self {
+        let cx = SourceContext {
+            task: TaskId { group: "test".into(), connector: "c".into(), task: TaskIndex(0) },
+            clock: Arc::new(SystemClock(Instant::now())),
+            offsets: Arc::clone(offsets) as Arc<dyn StoredOffsets>,
+            batch_max: Limits { records: batch_records, bytes: 16 << 20 },
+            poll_max: Duration::from_millis(100),
+        };
+        let offsets = Arc::clone(offsets);
+        Self { task: CdcTask::new(config), cx, offsets, records: Vec::new(), open: Vec::new(), last: None }
+    }
+
+    pub(crate) async fn start(&mut self) -> Result<()> {
+        self.task.start(&self.cx).await
+    }
+
+    /// One poll; the batch is committed when it is complete.
+    pub(crate) async fn poll(&mut self) -> Result<bool> {
+        let SourceBatch { mut records, progress, boundary, end_of_data } = self.task.poll(&self.cx).await?;
+        for position in records.iter().filter_map(|r| r.position.clone()).chain(progress) {
+            self.last = Some(position);
+        }
+        self.open.append(&mut records);
+        if boundary == Boundary::Complete {
+            if let Some(last) = self.last.take() {
+                self.offsets.set(&last);
+            }
+            self.records.append(&mut self.open);
+        }
+        Ok(end_of_data)
+    }
+
+    /// Polls until so many records are committed, within a time.
+    pub(crate) async fn until(&mut self, records: usize) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while self.records.len() < records {
+            assert!(Instant::now() < deadline, "{} of {records} records after 30 s", self.records.len());
+            self.poll().await.unwrap();
+        }
+    }
+
+    /// Polls until nothing has come for a while.
+    pub(crate) async fn quiet(&mut self) {
+        let mut empty = 0;
+        while empty < 5 {
+            let before = self.records.len() + self.open.len();
+            self.poll().await.unwrap();
+            empty = if self.records.len() + self.open.len() == before { empty + 1 } else { 0 };
+        }
+    }
+
+    pub(crate) async fn stop(mut self) -> Vec<SourceRecord> {
+        self.task.stop().await;
+        self.records
+    }
+}

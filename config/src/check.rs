@@ -4,7 +4,7 @@ use crate::properties::Properties;
 use crate::secret::Secret;
 
 /// A declared key, its value in the form of its type, and what is wrong with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Checked {
     /// Value to show: `None` when absent or not of the type; a secret is hidden.
     pub value: Option<String>,

@@ -14,7 +14,6 @@ use elasticflow_api::registry::{Plugin, PluginEntry};
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::{Kafka, KafkaError};
 use elasticflow_plan::reconcile::{Actual, TaskName, WantedConnector};
-use elasticflow_plan::restart::Covered;
 use elasticflow_store::config::{ConfigRecord, ConfigState, ConfigTopic, Connector, WriteError, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -77,8 +76,8 @@ pub(crate) enum Then {
     Put { created: bool, answer: Answer<Put> },
     /// Answer.
     Answer(Answer<()>),
-    /// Answer with the status in which these parts are restarting.
-    Restart { covered: Covered, answer: Answer<ConnectorStatus> },
+    /// Answer with the status in which the parts to restart are restarting.
+    Restart { status: Box<ConnectorStatus>, answer: Answer<ConnectorStatus> },
     /// Alter positions.
     Alter { changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
     /// Answer with a text.

@@ -179,8 +179,14 @@ impl Herder {
             include_tasks: request.include_tasks,
             only_failed: request.only_failed,
         };
-        let covered = self.covered(name, request);
-        self.write(name, vec![row], Then::Restart { covered, answer })
+        // The status as it is when the request comes: old traces are still in it.
+        match self.status_with(name, &self.covered(name, request)) {
+            Ok(status) => self.write(name, vec![row], Then::Restart { status: Box::new(status), answer }),
+            Err(unknown) => {
+                reply(answer, Err(unknown));
+                Progress::Done
+            }
+        }
     }
 
     fn restart_task(&mut self, name: &str, task: u32) -> Result<(), HerderError> {
@@ -350,9 +356,7 @@ impl Herder {
                 });
                 reply(answer, put);
             }
-            Then::Restart { covered, answer } => {
-                reply(answer, outcome(failed).and_then(|()| self.status_with(name, &covered)));
-            }
+            Then::Restart { status, answer } => reply(answer, outcome(failed).map(|()| *status)),
             Then::Text { text, answer } => reply(answer, outcome(failed).map(|()| text)),
             Then::Alter { changes, answer } => match failed {
                 None => return self.alter_now(name, changes, answer),

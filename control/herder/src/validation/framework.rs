@@ -1,6 +1,6 @@
 //! The framework's keys and what must hold between them.
 use super::Input;
-use super::classes::{Named, classes, named};
+use super::classes::{Named, classes, find_plugin, named};
 use super::report::Report;
 use super::version::mismatch;
 use elasticflow_api::registry::{Guarantee, Plugin, PluginKind};
@@ -29,12 +29,18 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) -> bool {
         (None, false) => ConnectorSettings::sink_keys(),
     };
     for def in keys {
-        add(def, input, report);
+        match &misfit {
+            // Connect then knows nothing of the worker's converters either.
+            Some(_) if CONVERTERS.iter().any(|(chooser, _)| def.name.starts_with(chooser)) => {
+                report.add(KeyInfo::new(def.name, def), Checked::default(), Vec::new())
+            }
+            _ => add(def, input, report),
+        }
     }
     if let Some(message) = misfit {
         report.error("connector.class", message.clone());
         report.error("connector.plugin.version", message);
-        report.hide_converter_versions();
+        CONVERTERS.iter().for_each(|(chooser, _)| report.hide(&version_key(chooser)));
         return false;
     }
     if input.is_source() {
@@ -62,7 +68,17 @@ fn add(def: &KeyDef, input: &Input<'_>, report: &mut Report) {
         checked.value = checked.value.or_else(|| info.default_value.clone());
         recommended = vec![input.entry.version.to_owned()];
     }
+    let chooser = def.name.strip_suffix(".plugin.version").filter(|c| c.ends_with(".converter"));
+    let posted = chooser.and_then(|chooser| input.resolved.value(chooser));
+    let unknown_class = posted.is_some_and(|name| find_plugin(&input.cx.registry, name.trim()).is_none());
     report.add(info, checked, recommended);
+    if unknown_class {
+        report.hide(def.name);
+    }
+}
+
+fn version_key(chooser: &str) -> String {
+    format!("{chooser}.plugin.version")
 }
 
 type Shown = (Option<String>, Checked, Vec<String>);
@@ -86,9 +102,9 @@ fn converter_version(chooser: &str, kind: PluginKind, input: &Input<'_>) -> Show
     let class = input.resolved.value(chooser).or_else(|| worker_class(chooser, input));
     let entry = class.and_then(|name| input.cx.registry.find(kind, name.trim()));
     let default = entry.map(|e| e.version.to_owned());
-    let posted = input.resolved.value(&format!("{chooser}.plugin.version"));
+    let posted = input.resolved.value(&version_key(chooser));
     let misfit = entry.and_then(|e| mismatch(e.class, e.version, posted?));
-    let value = posted.map(|p| p.trim().to_owned()).or_else(|| default.clone());
+    let value = entry.and(posted.map(|p| p.trim().to_owned()).or_else(|| default.clone()));
     (default.clone(), Checked { value, errors: misfit.into_iter().collect() }, default.into_iter().collect())
 }
 

@@ -104,10 +104,9 @@ impl Report {
         }
     }
 
-    /// Hides the keys that only show when a version fits.
-    pub(super) fn hide_converter_versions(&mut self) {
-        for entry in self.entries.iter_mut().filter(|e| e.value.name.ends_with(".converter.plugin.version")) {
-            entry.value.value = None;
+    /// Marks a key as one that a form does not show.
+    pub(super) fn hide(&mut self, key: &str) {
+        if let Some(entry) = self.entry(key) {
             entry.value.visible = false;
         }
     }

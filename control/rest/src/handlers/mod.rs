@@ -45,7 +45,7 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         return internal::refuse(rest, &call);
     }
     match resource {
-        Resource::Root => worker::root(rest),
+        Resource::Root => worker::root(rest).await,
         Resource::Health => Ok(worker::health(rest)),
         Resource::Metrics => Ok(worker::metrics(rest)),
         Resource::Connectors if call.is(&Method::POST) => connectors::create(rest, &call).await,

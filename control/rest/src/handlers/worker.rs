@@ -7,7 +7,9 @@ use chrono::{DateTime, SecondsFormat};
 use elasticflow_herder::answer::{Health, HealthState};
 use serde_json::json;
 
-pub(super) fn root(rest: &Rest) -> Result<Answer, Problem> {
+pub(super) async fn root(rest: &Rest) -> Result<Answer, Problem> {
+    // The cluster's id is known once the worker has started.
+    rest.herder.connectors().await?;
     Ok(Answer::ok(&rest.herder.server_info()))
 }
 

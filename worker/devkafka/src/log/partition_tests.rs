@@ -90,7 +90,7 @@ fn a_batch_whose_checksum_is_wrong_ends_the_log() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.log");
     let mut p = open(&path);
-    (0..3).for_each(|_| drop(append(&mut p, &BatchSpec::plain(1))));
+    (0..3).for_each(|_| _ = append(&mut p, &BatchSpec::plain(1)));
     drop(p);
     let mut bytes = std::fs::read(&path).unwrap();
     let second = bytes.len() / 3;
@@ -118,7 +118,7 @@ fn a_cut_head_cannot_be_read_and_the_next_offset_survives_it() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.log");
     let mut p = open(&path);
-    (0..3).for_each(|_| drop(append(&mut p, &BatchSpec::plain(2))));
+    (0..3).for_each(|_| _ = append(&mut p, &BatchSpec::plain(2)));
     assert_eq!(p.cut_head(3, 0), 3);
     assert_eq!(bases(&p, 3, 6), [2, 4], "the batch that holds the new start stays whole");
     assert_eq!(p.cut_head(100, 0), 6, "no further than the end");
@@ -136,7 +136,7 @@ fn reclaiming_gives_the_space_of_a_cut_head_back_and_keeps_the_rest() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("p.log");
     let mut p = open(&path);
-    (0..10).for_each(|_| drop(append(&mut p, &BatchSpec::plain(1))));
+    (0..10).for_each(|_| _ = append(&mut p, &BatchSpec::plain(1)));
     let full = std::fs::metadata(&path).unwrap().len();
     p.cut_head(8, 0);
     p.reclaim_above(1).unwrap();
@@ -219,7 +219,7 @@ proptest! {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("p.log");
         let mut p = open(&path);
-        (0..3).for_each(|n| drop(append(&mut p, &BatchSpec::transactional(1, 0, n, 1))));
+        (0..3).for_each(|n| _ = append(&mut p, &BatchSpec::transactional(1, 0, n, 1)));
         drop(p);
         let mut bytes = std::fs::read(&path).unwrap();
         let at = at % bytes.len();

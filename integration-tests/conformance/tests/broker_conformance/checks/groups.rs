@@ -1,10 +1,10 @@
 //! Groups of several members, some of them killed.
 use crate::harness::NotOffered;
 use crate::members::{Group, Style, share};
-use crate::support::until;
-use crate::wire::Wire;
+use crate::support::{unique, until};
+use crate::wire::{Wire, text};
 use anyhow::{Result, ensure};
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse, GroupId};
 use std::time::{Duration, Instant};
 
 /// Joining, sharing, and taking over once a session of a few seconds is over.
@@ -37,11 +37,26 @@ pub(super) fn eager_members_share_and_a_killed_one_is_replaced(bs: &str) -> Resu
 }
 
 pub(super) fn a_modern_group_is_assigned_by_the_broker_and_survives_a_killed_member(bs: &str) -> Result<()> {
-    let offered = Wire::connect(bs)?.api_versions()?;
-    if !offered.iter().any(|o| o.0 == ApiKey::ConsumerGroupHeartbeat as i16) {
+    offers_modern_groups(bs)?;
+    share_and_replace(bs, "consumer", MODERN_SETTLED).map(drop)
+}
+
+/// A broker may know the request and have the protocol switched off: Kafka 3.9 does.
+fn offers_modern_groups(bs: &str) -> Result<()> {
+    const UNSUPPORTED_VERSION: i16 = 35;
+    let mut wire = Wire::connect(bs)?;
+    let known = wire.api_versions()?.iter().any(|o| o.0 == ApiKey::ConsumerGroupHeartbeat as i16);
+    let request = ConsumerGroupHeartbeatRequest::default()
+        .with_group_id(GroupId(text(&unique("probe"))))
+        .with_rebalance_timeout_ms(30_000)
+        .with_subscribed_topic_names(Some(vec![]))
+        .with_topic_partitions(Some(vec![]));
+    let answer =
+        |w: &mut Wire| w.call::<_, ConsumerGroupHeartbeatResponse>(ApiKey::ConsumerGroupHeartbeat, 0, &request);
+    if !known || answer(&mut wire)?.error_code == UNSUPPORTED_VERSION {
         return Err(NotOffered("this broker has no KIP-848 groups".into()).into());
     }
-    share_and_replace(bs, "consumer", MODERN_SETTLED).map(drop)
+    Ok(())
 }
 
 pub(super) fn a_static_member_that_comes_back_keeps_its_partitions_and_disturbs_nobody(bs: &str) -> Result<()> {

@@ -302,8 +302,8 @@ impl Herder {
         self.statuses.expect(name, None, &version);
         let question =
             Question { name: name.to_owned(), config, cx: Arc::clone(&self.cx), replan: self.replan_hook(name) };
-        let name = name.to_owned();
-        self.jobs.spawn(async move { Done::Planned { name, revision, outcome: plan(question).await } });
+        let (name, planners) = (name.to_owned(), Arc::clone(&self.planners));
+        self.jobs.spawn(async move { Done::Planned { name, revision, outcome: plan(question, planners).await } });
     }
 
     /// A request that finds the queue full is dropped: whoever asks because the outside world changes asks again.

@@ -17,7 +17,7 @@ use elasticflow_plan::reconcile::{Actual, TaskName, WantedConnector};
 use elasticflow_store::config::{ConfigRecord, ConfigState, ConfigTopic, Connector, WriteError, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 
 /// The one owner of everything that is known and wanted of connectors on this worker.
@@ -51,6 +51,8 @@ pub(crate) struct Herder {
     /// Connectors whose former tasks Kafka did not let us fence; they wait for a person.
     pub(crate) fence_failed: BTreeSet<String>,
     pub(crate) jobs: JoinSet<Done>,
+    /// Permits to ask connectors for their tasks.
+    pub(crate) planners: Arc<Semaphore>,
     pub(crate) start: Start,
     pub(crate) ready: watch::Sender<bool>,
 }

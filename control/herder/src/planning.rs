@@ -9,6 +9,14 @@ use elasticflow_api::{ConnectorError, ErrorClass};
 use elasticflow_config::Properties;
 use elasticflow_plan::tasks;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot};
+
+/// Connectors that are asked at the same time, a thread each.
+pub(crate) const PLANS_MAX: usize = 64;
+/// After the time of an answer that never comes: for one that comes just in time.
+const SLACK: Duration = Duration::from_millis(200);
 
 /// What a connector is asked with.
 pub(crate) struct Question {
@@ -36,6 +44,10 @@ impl NoPlan {
         Self { trace: trace(ErrorClass::Config, message), transient: false }
     }
 
+    fn transient(message: &str) -> Self {
+        Self { trace: trace(ErrorClass::Transient { retry_after: None }, message), transient: true }
+    }
+
     fn definite(message: &str) -> Self {
         Self { trace: trace(ErrorClass::Definite, message), transient: false }
     }
@@ -48,20 +60,34 @@ impl From<ConnectorError> for NoPlan {
 }
 
 /// Task configurations as they are to be stored.
-pub(crate) async fn plan(question: Question) -> Result<Vec<Properties>, NoPlan> {
+///
+/// A connector that blocks its thread must not hold one that others need, nor keep the process from ending: it gets a
+/// thread of its own, which is left behind if it does not come back.
+pub(crate) async fn plan(question: Question, threads: Arc<Semaphore>) -> Result<Vec<Properties>, NoPlan> {
     let limit = question.cx.options.connector_timeout;
-    let runtime = tokio::runtime::Handle::current();
-    // A connector that blocks its thread must not hold one that other tasks need.
-    let planned = tokio::task::spawn_blocking(move || runtime.block_on(ask(question)));
-    match tokio::time::timeout(limit, planned).await {
+    let Ok(permit) = threads.acquire_owned().await else { return Err(late(limit)) };
+    let (answer, answered) = oneshot::channel();
+    let runtime = Handle::current();
+    let asking = move || {
+        let outcome = runtime.block_on(async { tokio::time::timeout(limit, ask(question)).await });
+        drop(answer.send(outcome.unwrap_or_else(|_| Err(late(limit)))));
+    };
+    let thread = std::thread::Builder::new().name("connector-plan".to_owned()).spawn(asking);
+    let outcome = match thread {
+        Ok(_) => tokio::time::timeout(limit + SLACK, answered).await,
+        Err(error) => Ok(Ok(Err(NoPlan::transient(&format!("no thread to ask the connector on: {error}"))))),
+    };
+    drop(permit);
+    match outcome {
         Ok(Ok(outcome)) => outcome,
         Ok(Err(_)) => Err(NoPlan::definite("The connector panicked while it was asked for its tasks")),
-        Err(_) => {
-            let text =
-                format!("The connector did not answer within {} s when it was asked for its tasks", limit.as_secs());
-            Err(NoPlan { trace: trace(ErrorClass::Transient { retry_after: None }, &text), transient: true })
-        }
+        Err(_) => Err(late(limit)),
     }
+}
+
+fn late(limit: Duration) -> NoPlan {
+    let seconds = limit.as_secs_f32();
+    NoPlan::transient(&format!("The connector did not answer within {seconds} s when it was asked for its tasks"))
 }
 
 async fn ask(question: Question) -> Result<Vec<Properties>, NoPlan> {

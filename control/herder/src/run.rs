@@ -16,7 +16,7 @@ use elasticflow_store::config::{ConfigEvent, ConfigTopic, ConfigTopicOptions, Wr
 use elasticflow_store::status::{StatusEvent, StatusTopic};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::sync::CancellationToken;
 
@@ -93,6 +93,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         attempts: Default::default(),
         fence_failed: Default::default(),
         jobs: JoinSet::new(),
+        planners: Arc::new(Semaphore::new(crate::planning::PLANS_MAX)),
         start: Start::default(),
         ready,
         cx: Arc::clone(&cx),

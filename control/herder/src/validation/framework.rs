@@ -104,7 +104,7 @@ fn converter_version(chooser: &str, kind: PluginKind, input: &Input<'_>) -> Show
     let default = entry.map(|e| e.version.to_owned());
     let posted = input.resolved.value(&version_key(chooser));
     let misfit = entry.and_then(|e| mismatch(e.class, e.version, posted?));
-    let value = entry.and(posted.map(|p| p.trim().to_owned()).or_else(|| default.clone()));
+    let value = posted.map(|p| p.trim().to_owned()).or_else(|| default.clone()).filter(|_| entry.is_some());
     (default.clone(), Checked { value, errors: misfit.into_iter().collect() }, default.into_iter().collect())
 }
 

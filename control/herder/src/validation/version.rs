@@ -33,7 +33,8 @@ fn includes(range: &str, version: &str) -> bool {
 /// Numbers as numbers, missing parts as 0, a qualifier below its absence.
 fn compare(a: &str, b: &str) -> Ordering {
     let parts = |text: &str| -> (Vec<u64>, String) {
-        let (numbers, qualifier) = text.trim().split_once('-').unwrap_or((text.trim(), ""));
+        let text = text.trim();
+        let (numbers, qualifier) = text.split_once('-').unwrap_or((text, ""));
         (numbers.split('.').map(|n| n.parse().unwrap_or(0)).collect(), qualifier.to_owned())
     };
     let ((mut a, qa), (mut b, qb)) = (parts(a), parts(b));

@@ -1,0 +1,105 @@
+//! A task runner that runs nothing and reports what it is told to.
+use async_trait::async_trait;
+use elasticflow_api::position::TaskId;
+use elasticflow_herder::TaskNews;
+use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskRunner, TaskSpec};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use tokio::sync::Notify;
+
+/// What happened, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Call {
+    Start(String),
+    Stop(String),
+    Pause(String),
+    Resume(String),
+}
+
+#[derive(Default)]
+struct Inner {
+    running: BTreeMap<String, TaskSpec>,
+    calls: Vec<Call>,
+    hold_stops: bool,
+}
+
+/// Tasks that run as soon as they are started.
+#[derive(Clone, Default)]
+pub(crate) struct Runner {
+    inner: Arc<Mutex<Inner>>,
+    released: Arc<Notify>,
+    pub(crate) news: TaskNews,
+}
+
+impl Runner {
+    pub(crate) fn calls(&self) -> Vec<Call> {
+        self.inner.lock().unwrap().calls.clone()
+    }
+
+    pub(crate) fn forget_calls(&self) {
+        self.inner.lock().unwrap().calls.clear();
+    }
+
+    /// Names of the tasks that run.
+    pub(crate) fn running(&self) -> Vec<String> {
+        self.inner.lock().unwrap().running.keys().cloned().collect()
+    }
+
+    pub(crate) fn spec(&self, task: &str) -> TaskSpec {
+        self.inner.lock().unwrap().running.get(task).cloned().unwrap()
+    }
+
+    /// Lets a task report something.
+    pub(crate) fn report(&self, task: &str, change: TaskChange) {
+        let spec = self.spec(task);
+        self.news.push(TaskEvent { task: spec.id, generation: spec.generation, change });
+    }
+
+    /// Stops take until they are released.
+    pub(crate) fn hold_stops(&self) {
+        self.inner.lock().unwrap().hold_stops = true;
+    }
+
+    pub(crate) fn release_stops(&self) {
+        self.inner.lock().unwrap().hold_stops = false;
+        self.released.notify_waiters();
+    }
+
+    fn call(&self, call: Call) {
+        self.inner.lock().unwrap().calls.push(call);
+    }
+}
+
+#[async_trait]
+impl TaskRunner for Runner {
+    fn start(&self, spec: TaskSpec) {
+        self.call(Call::Start(spec.id.to_string()));
+        let change = if spec.paused { TaskChange::Paused } else { TaskChange::Running };
+        let event = TaskEvent { task: spec.id.clone(), generation: spec.generation, change };
+        let older = self.inner.lock().unwrap().running.insert(spec.id.to_string(), spec);
+        assert!(older.is_none(), "one instance of a task at a time");
+        self.news.push(event);
+    }
+
+    async fn stop(&self, task: &TaskId) {
+        self.call(Call::Stop(task.to_string()));
+        loop {
+            let released = self.released.notified();
+            if !self.inner.lock().unwrap().hold_stops {
+                break;
+            }
+            released.await;
+        }
+        self.inner.lock().unwrap().running.remove(&task.to_string());
+    }
+
+    fn pause(&self, task: &TaskId) {
+        self.call(Call::Pause(task.to_string()));
+        self.report(&task.to_string(), TaskChange::Paused);
+    }
+
+    fn resume(&self, task: &TaskId) {
+        self.call(Call::Resume(task.to_string()));
+        self.report(&task.to_string(), TaskChange::Running);
+    }
+}

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Topics of the brokers themselves.
-const BROKERS_OWN: [&str; 4] = ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+const BROKERS_OWN: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
 /// Ids that are fenced at the same time; each takes a client of four threads for a moment.
 const FENCED_AT_ONCE: usize = 8;
 /// How often a new topic is looked for: brokers answer its creation before they show it.
@@ -49,9 +50,8 @@ impl RdAdmin {
     }
 
     pub(crate) async fn cluster_id(&self) -> Result<String, KafkaError> {
-        let ask = |handle: &Arc<Handle>, limit| {
-            handle.cluster_id(limit).ok_or_else(|| Refusal::of(Code::OperationTimedOut))
-        };
+        let ask =
+            |handle: &Arc<Handle>, limit| handle.cluster_id(limit).ok_or_else(|| Refusal::of(Code::OperationTimedOut));
         self.ask("cannot learn the cluster's id".to_owned(), ask).await
     }
 
@@ -103,8 +103,11 @@ fn compare(topic: &TopicSpec, found: &BTreeMap<String, String>) -> Result<(), Ka
 
 /// Creates the topic with as many replicas as there are brokers, if fewer than asked for.
 fn create(handle: &Arc<Handle>, topic: &TopicSpec, limit: Duration) -> Result<(), Refusal> {
-    let request = |replication| {
-        CreateTopic { name: &topic.name, partitions: topic.partitions, replication, configs: &topic.configs }
+    let request = |replication| CreateTopic {
+        name: &topic.name,
+        partitions: topic.partitions,
+        replication,
+        configs: &topic.configs,
     };
     let wanted = topic.replication.map_or(-1, i32::from);
     let created = match handle.create_topic(&request(wanted), limit) {
@@ -212,7 +215,12 @@ impl Admin for RdAdmin {
     async fn topics(&self) -> Result<BTreeMap<String, i32>, KafkaError> {
         let known = self.ask("cannot list topics".to_owned(), |handle, limit| handle.metadata(None, limit)).await?;
         let own = |name: &String| BROKERS_OWN.contains(&name.as_str());
-        Ok(known.topics.into_iter().filter(|(name, _)| !own(name)).filter_map(|(name, n)| Some((name, n.ok()?))).collect())
+        Ok(known
+            .topics
+            .into_iter()
+            .filter(|(name, _)| !own(name))
+            .filter_map(|(name, n)| Some((name, n.ok()?)))
+            .collect())
     }
 
     async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
@@ -220,7 +228,9 @@ impl Admin for RdAdmin {
         self.ask(format!("cannot delete consumer group `{group}`"), move |handle, limit| {
             match handle.delete_group(&name, limit) {
                 Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(()),
-                Err(refusal) if refusal.code == Code::NonEmptyGroup => Err(Refusal { text: MEMBERS.to_owned(), ..refusal }),
+                Err(refusal) if refusal.code == Code::NonEmptyGroup => {
+                    Err(Refusal { text: MEMBERS.to_owned(), ..refusal })
+                }
                 done => done,
             }
         })

@@ -92,11 +92,7 @@ pub(crate) struct Client {
 
 impl Client {
     /// Takes a started client and the queue of its happenings.
-    pub(crate) fn run(
-        queue: Queue,
-        happenings: Arc<dyn Happenings>,
-        alive: &Arc<Alive>,
-    ) -> Result<Self, KafkaError> {
+    pub(crate) fn run(queue: Queue, happenings: Arc<dyn Happenings>, alive: &Arc<Alive>) -> Result<Self, KafkaError> {
         let (queue, stop) = (Arc::new(queue), Arc::new(AtomicBool::new(false)));
         let client = Self { handle: Arc::clone(queue.client()), queue: Arc::clone(&queue), stop: Arc::clone(&stop) };
         let living = alive.enter();

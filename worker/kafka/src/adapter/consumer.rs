@@ -144,8 +144,7 @@ impl RdConsumer {
         let mut records = handle.fresh_queue().ok_or_else(no_queue)?;
         let ready = Arc::new(Notify::new());
         records.notify(&ready);
-        let member =
-            Arc::new(Member { happenings: Mutex::default(), ready, complaint: Complaint::default() });
+        let member = Arc::new(Member { happenings: Mutex::default(), ready, complaint: Complaint::default() });
         let consumer = Self {
             records,
             client: Client::run(events, Arc::clone(&member) as _, alive)?,

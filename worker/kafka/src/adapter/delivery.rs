@@ -160,7 +160,7 @@ impl Deliveries {
         let refusal = client.fatal().unwrap_or_else(|| refusal.clone());
         let text = errors::sentence("the producer cannot go on", &refusal);
         tracing::warn!(code = %describe(refusal.code), "a Kafka producer cannot go on");
-        self.settled.lock().failure.get_or_insert((errors::class(&refusal), text));
+        self.settled.lock().failure.get_or_insert_with(|| (errors::class(&refusal), text));
         self.moved.notify_one();
     }
 }

@@ -261,7 +261,9 @@ fn advice(code: Code) -> &'static str {
         Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
             "raise producer.max.request.size and the topic's max.message.bytes, or make the record smaller"
         }
-        Code::UnknownTopicOrPartition | Code::UnknownTopic => "create the topic, or set topic.creation.default.partitions",
+        Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+            "create the topic, or set topic.creation.default.partitions"
+        }
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
             "check bootstrap.servers and that the brokers can be reached"
         }

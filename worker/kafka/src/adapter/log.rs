@@ -61,12 +61,12 @@ impl RdTopicLog {
         records.notify(&ready);
         let (name, limit) = (Arc::<str>::from(topic), settings.call_limit);
         let asked = Arc::clone(&name);
-        let partitions = call(&handle, move |handle| partitions_of(handle, &asked, limit))
-            .await?
-            .map_err(|refusal| match complaints.0.explain(&doing, &refusal) {
+        let partitions = call(&handle, move |handle| partitions_of(handle, &asked, limit)).await?.map_err(
+            |refusal| match complaints.0.explain(&doing, &refusal) {
                 KafkaError::Config(why) if refusal.code == Code::UnknownTopicOrPartition => KafkaError::Retriable(why),
                 error => error,
-            })?;
+            },
+        )?;
         let refused = |refusal: Refusal| errors::refused_plainly(&doing, &refusal);
         let topic = Topic::open(&handle, topic).map_err(refused)?;
         for partition in 0..partitions {
@@ -159,7 +159,6 @@ impl RdTopicLog {
         }
     }
 }
-
 
 fn partitions_of(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<i32, Refusal> {
     match handle.metadata(Some(topic), limit)?.topics.get(topic) {

@@ -50,7 +50,7 @@ pub(crate) enum How {
     /// librdkafka has another name for it.
     Named(&'static str),
     /// Value or name is rewritten; the error is the end of the sentence "`key` ...".
-    Rewritten(fn(&str) -> Result<Vec<(&'static str, String)>, String>),
+    Rewritten(fn(&str) -> Rewrite),
     /// Read by the adapter itself or together with others of its family.
     Read(&'static str),
     /// Set by the worker; another value is replaced with a warning.
@@ -131,7 +131,11 @@ pub(crate) const TABLE: &[Row] = {
         row("acks", Producer, Fixed("all")),
         row("enable.idempotence", Producer, Fixed("true")),
         row("transactional.id", Producer, Fixed("the task's own")),
-        row("transaction.timeout.ms", Producer, Read("at least 1000; request and delivery time-outs are kept below it")),
+        row(
+            "transaction.timeout.ms",
+            Producer,
+            Read("at least 1000; request and delivery time-outs are kept below it"),
+        ),
         row("delivery.timeout.ms", Producer, Read("becomes message.timeout.ms")),
         row("linger.ms", Producer, Same),
         row("batch.size", Producer, Same),
@@ -217,7 +221,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.name == name)
 }
 
-type Rewrite = Result<Vec<(&'static str, String)>, String>;
+/// Names and values for librdkafka, or the end of a sentence.
+pub(crate) type Rewrite = Result<Vec<(&'static str, String)>, String>;
 
 fn lower_recovery(value: &str) -> Rewrite {
     Ok(vec![("metadata.recovery.strategy", value.to_ascii_lowercase())])
@@ -272,9 +277,11 @@ fn in_flight(value: &str) -> Rewrite {
 fn partitioner(value: &str) -> Rewrite {
     match value.trim() {
         "" | "org.apache.kafka.clients.producer.internals.DefaultPartitioner" => Ok(Vec::new()),
-        _ => Err("is a Java class, which cannot run here; records go by their key as with Kafka's default partitioner; \
+        _ => {
+            Err("is a Java class, which cannot run here; records go by their key as with Kafka's default partitioner; \
                   remove it, or set partitions with a transform"
-            .to_owned()),
+                .to_owned())
+        }
     }
 }
 
@@ -295,8 +302,10 @@ fn two_phase(value: &str) -> Rewrite {
 fn group_protocol(value: &str) -> Rewrite {
     match value.trim().to_ascii_lowercase().as_str() {
         "" | "classic" => Ok(Vec::new()),
-        _ => Err("must be classic: revocations are confirmed by the member, which the consumer protocol has no room for"
-            .to_owned()),
+        _ => {
+            Err("must be classic: revocations are confirmed by the member, which the consumer protocol has no room for"
+                .to_owned())
+        }
     }
 }
 

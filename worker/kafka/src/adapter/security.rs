@@ -123,7 +123,9 @@ fn sasl(found: &ClientProperties, into: &mut Entries) -> Result<(), KafkaError> 
     let Some(jaas) = get(found, "sasl.jaas.config") else {
         return Err(refuse(
             "sasl.jaas.config",
-            &format!("is needed with sasl.mechanism={mechanism}: `{module} required username=\"...\" password=\"...\";`"),
+            &format!(
+                "is needed with sasl.mechanism={mechanism}: `{module} required username=\"...\" password=\"...\";`"
+            ),
         ));
     };
     let login = Login::parse(jaas).map_err(|problem| refuse("sasl.jaas.config", problem))?;
@@ -230,9 +232,12 @@ mod tests {
 
     #[test]
     fn plain_becomes_user_and_password_with_quotes_undone() {
-        let pairs =
-            translated(&[("security.protocol", "SASL_PLAINTEXT"), ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", PLAIN)])
-                .unwrap();
+        let pairs = translated(&[
+            ("security.protocol", "SASL_PLAINTEXT"),
+            ("sasl.mechanism", "PLAIN"),
+            ("sasl.jaas.config", PLAIN),
+        ])
+        .unwrap();
         assert!(pairs.contains(&("sasl.username".to_owned(), "alice".to_owned())));
         assert!(pairs.contains(&("sasl.password".to_owned(), "a\"=;b c".to_owned())));
         assert!(pairs.contains(&("sasl.mechanism".to_owned(), "PLAIN".to_owned())));
@@ -284,7 +289,14 @@ mod tests {
 
     #[test]
     fn a_broken_login_is_refused_without_repeating_any_of_it() {
-        for text in ["", "Module", "Module required username=\"canary", "M required canary", "M required canary=1", "M canary x=1;"] {
+        for text in [
+            "",
+            "Module",
+            "Module required username=\"canary",
+            "M required canary",
+            "M required canary=1",
+            "M canary x=1;",
+        ] {
             let error = translated(&[
                 ("security.protocol", "SASL_SSL"),
                 ("sasl.mechanism", "PLAIN"),

@@ -107,12 +107,7 @@ impl Worker {
         finish(kind, &merged, transactional, entries)
     }
 
-    fn translate(
-        &self,
-        kind: ClientKind,
-        merged: &ClientProperties,
-        entries: &mut Entries,
-    ) -> Result<(), KafkaError> {
+    fn translate(&self, kind: ClientKind, merged: &ClientProperties, entries: &mut Entries) -> Result<(), KafkaError> {
         for (key, value) in merged {
             let Some(row) = find(key) else {
                 self.say_once(key, || format!("`{key}` of a {kind} is not known and has no effect"));
@@ -242,9 +237,9 @@ fn finish(
 fn number(merged: &ClientProperties, key: &str, default: u64) -> Result<u64, KafkaError> {
     match merged.get(key).map(|value| value.trim()) {
         None | Some("") => Ok(default),
-        Some(value) => value
-            .parse()
-            .map_err(|_| KafkaError::Config(format!("`{key}` must be a whole number without a unit, such as {default}"))),
+        Some(value) => value.parse().map_err(|_| {
+            KafkaError::Config(format!("`{key}` must be a whole number without a unit, such as {default}"))
+        }),
     }
 }
 
@@ -267,7 +262,8 @@ impl Settings {
             })?;
         }
         conf.events(events);
-        Handle::start(kind, conf).map_err(|reason| KafkaError::Config(format!("the Kafka client does not start: {reason}")))
+        Handle::start(kind, conf)
+            .map_err(|reason| KafkaError::Config(format!("the Kafka client does not start: {reason}")))
     }
 }
 
@@ -328,7 +324,8 @@ mod tests {
 
     #[test]
     fn a_missing_bootstrap_is_explained() {
-        let error = Worker::new(&ClientProperties::new()).client(ClientKind::Admin, &ClientProperties::new(), None).err();
+        let error =
+            Worker::new(&ClientProperties::new()).client(ClientKind::Admin, &ClientProperties::new(), None).err();
         assert!(error.unwrap().to_string().contains("bootstrap.servers"));
     }
 

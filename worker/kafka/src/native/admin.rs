@@ -182,13 +182,7 @@ impl Handle {
         unsafe {
             Refusal::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(call.options(), 1))?;
             let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), null());
-            sys::rd_kafka_ListConsumerGroupOffsets(
-                self.raw(),
-                &raw mut request,
-                1,
-                call.options(),
-                call.queue.raw(),
-            );
+            sys::rd_kafka_ListConsumerGroupOffsets(self.raw(), &raw mut request, 1, call.options(), call.queue.raw());
             sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
         }
         let answer = call.answer()?;
@@ -320,10 +314,7 @@ fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, R
 
 /// # Safety
 /// `rows` has `count` live entries.
-unsafe fn group_rows(
-    rows: *mut *const sys::rd_kafka_group_result_t,
-    count: usize,
-) -> Result<Vec<Partition>, Refusal> {
+unsafe fn group_rows(rows: *mut *const sys::rd_kafka_group_result_t, count: usize) -> Result<Vec<Partition>, Refusal> {
     let mut found = Vec::new();
     for index in 0..count {
         // SAFETY: see the function; error and list belong to the row.

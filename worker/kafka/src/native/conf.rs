@@ -24,13 +24,7 @@ impl Conf {
         let mut reason = [0 as c_char; 512];
         // SAFETY: all pointers are live for the call, and the length given is the buffer's.
         let result = unsafe {
-            sys::rd_kafka_conf_set(
-                self.0.as_ptr(),
-                key.as_ptr(),
-                value.as_ptr(),
-                reason.as_mut_ptr(),
-                reason.len(),
-            )
+            sys::rd_kafka_conf_set(self.0.as_ptr(), key.as_ptr(), value.as_ptr(), reason.as_mut_ptr(), reason.len())
         };
         if result == sys::rd_kafka_conf_res_t::RD_KAFKA_CONF_OK { Ok(()) } else { Err(super::text(reason.as_ptr())) }
     }

@@ -110,8 +110,7 @@ impl Handle {
                 return None;
             }
             let (mut buffer, mut size) = (std::ptr::null_mut(), 0);
-            let written =
-                sys::rd_kafka_consumer_group_metadata_write(metadata, &raw mut buffer, &raw mut size);
+            let written = sys::rd_kafka_consumer_group_metadata_write(metadata, &raw mut buffer, &raw mut size);
             sys::rd_kafka_consumer_group_metadata_destroy(metadata);
             Refusal::take(written).ok()?;
             let copy = std::slice::from_raw_parts(buffer.cast::<u8>(), size).to_vec();

@@ -233,9 +233,8 @@ impl<'e> Message<'e> {
         for index in 0.. {
             let (mut name, mut value, mut size) = (std::ptr::null(), std::ptr::null(), 0);
             // SAFETY: the headers are live; an index past the end answers with a code and writes nothing.
-            let code = unsafe {
-                sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size)
-            };
+            let code =
+                unsafe { sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size) };
             if Code::from(code) != Code::NoError || name.is_null() {
                 return;
             }

@@ -33,9 +33,8 @@ impl Handle {
             sys::rd_kafka_consumer_group_metadata_read(&raw mut metadata, group.as_ptr().cast(), group.len())
         })?;
         // SAFETY: the client, the list and the metadata are live; the library copies what it keeps.
-        let sent = unsafe {
-            sys::rd_kafka_send_offsets_to_transaction(self.raw(), offsets.raw(), metadata, millis(limit))
-        };
+        let sent =
+            unsafe { sys::rd_kafka_send_offsets_to_transaction(self.raw(), offsets.raw(), metadata, millis(limit)) };
         // SAFETY: ours, not used afterwards.
         unsafe { sys::rd_kafka_consumer_group_metadata_destroy(metadata) };
         Refusal::take(sent)

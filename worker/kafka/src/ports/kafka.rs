@@ -1,7 +1,7 @@
 //! Producer, transactional producer, consumer, admin.
-use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! A compacted topic as a table: config, offsets, status, decisions.
 use super::KafkaError;
-use elasticflow_api::position::Offset;
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::position::Offset;
 
 /// One record of the log; `value: None` is a tombstone.
 #[derive(Debug, Clone)]

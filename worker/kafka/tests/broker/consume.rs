@@ -146,7 +146,8 @@ async fn paused_partitions_wait_and_go_on_without_loss() {
     let early = tokio::time::timeout(Duration::from_millis(300), consumer.next()).await;
     assert!(early.is_err(), "{early:?}");
     consumer.resume(&[at(&topic, 0)]).unwrap();
-    let seen: Vec<_> = read(&mut *consumer, 10).await.into_iter().map(|(partition, offset, _)| (partition, offset)).collect();
+    let seen: Vec<_> =
+        read(&mut *consumer, 10).await.into_iter().map(|(partition, offset, _)| (partition, offset)).collect();
     assert_eq!(seen, (0..10).map(|offset| (0, offset)).collect::<Vec<_>>());
 }
 
@@ -180,5 +181,9 @@ async fn a_long_topic_is_read_whole_and_in_order() {
     let mut consumer = cluster.consumer(&unique("g"), &topic);
     join(&mut *consumer).await;
     let seen = read(&mut *consumer, 20_000).await;
-    assert!(seen.iter().enumerate().all(|(index, (_, offset, value))| *offset == index as i64 && *value == format!("0-{index}")));
+    assert!(
+        seen.iter()
+            .enumerate()
+            .all(|(index, (_, offset, value))| *offset == index as i64 && *value == format!("0-{index}"))
+    );
 }

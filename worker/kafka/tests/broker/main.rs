@@ -1,4 +1,10 @@
 //! The adapter against a broker: the one named by `EF_KAFKA=host:port`, else the embedded development broker.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests fail by panicking, as tests do"
+)]
 mod support;
 
 mod admin;

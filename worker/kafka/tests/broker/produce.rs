@@ -44,7 +44,10 @@ async fn a_record_that_is_too_large_is_refused_as_that_record() {
     let mut producer = cluster.kafka.producer(&properties(&[("max.request.size", "10000")])).unwrap();
     let large = "x".repeat(20_000);
     let refused = producer.send(record(&topic, "k", &large)).unwrap_err();
-    assert!(matches!(&refused, SendError::Kafka(KafkaError::Record(why)) if why.contains("max.request.size")), "{refused}");
+    assert!(
+        matches!(&refused, SendError::Kafka(KafkaError::Record(why)) if why.contains("max.request.size")),
+        "{refused}"
+    );
     producer.send(record(&topic, "k", "small")).unwrap();
     producer.drain().await.unwrap();
     assert_eq!(cluster.values(&topic).await, ["small"]);
@@ -57,7 +60,10 @@ async fn a_record_larger_than_the_queue_is_refused_instead_of_waiting_for_ever()
     let overrides = properties(&[("max.request.size", "9000000"), ("buffer.memory", "1048576")]);
     let mut producer = cluster.kafka.producer(&overrides).unwrap();
     let refused = producer.send(record(&topic, "k", &"x".repeat(2_000_000))).unwrap_err();
-    assert!(matches!(&refused, SendError::Kafka(KafkaError::Record(why)) if why.contains("buffer.memory")), "{refused}");
+    assert!(
+        matches!(&refused, SendError::Kafka(KafkaError::Record(why)) if why.contains("buffer.memory")),
+        "{refused}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

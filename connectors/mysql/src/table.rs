@@ -102,7 +102,7 @@ impl Maker {
         let id = format!("{}.{}", shape.db, shape.name);
         let place_of = |name: &String| shape.columns.iter().position(|c| c.name.eq_ignore_ascii_case(name));
         let identity: Vec<usize> = shape.key.iter().filter_map(place_of).collect();
-        let mut fields = Vec::new();
+        let mut fields = Fields::default();
         let mut slots = Vec::with_capacity(shape.columns.len());
         for (i, column) in shape.columns.iter().enumerate() {
             let op = shape.map.and_then(|m| m.columns.get(i)).map(|c| op_for(column, c));
@@ -112,8 +112,8 @@ impl Maker {
             let name = topic(&[&self.config.topic_prefix, shape.db, shape.name, suffix], ".");
             self.config.schema_adjustment.schema_name(&name)
         };
-        let key = self.key(&id, &slots, &fields, &identity, &adjust("Key"));
-        let value: SchemaRef = Arc::new(structure(fields).called(&adjust("Value")).nullable(true));
+        let key = self.key(&id, &slots, &fields.of_key, &identity, &adjust("Key"));
+        let value: SchemaRef = Arc::new(structure(fields.of_image).called(&adjust("Value")).nullable(true));
         let parts = [self.config.topic_prefix.as_str(), shape.db, shape.name];
         Ok(Table {
             db: Text::from(shape.db),
@@ -135,7 +135,7 @@ impl Maker {
         column: &Column,
         op: Option<Op>,
         identifies: bool,
-        fields: &mut Vec<Field>,
+        fields: &mut Fields,
     ) -> Result<Slot> {
         let name = format!("{table}.{}", column.name);
         let mut slot = Slot {
@@ -148,22 +148,25 @@ impl Maker {
         };
         if self.filters.column(&name) {
             let (schema, converter) = plan::plan(column, &self.config, &name)?;
-            let schema = self.propagated(schema, table, column, &name);
-            fields.push(Field {
-                name: Arc::from(self.config.field_adjustment.field_name(&column.name)),
-                schema: Arc::new(schema),
-            });
             slot.converter = Some(converter);
             slot.mask = self.filters.mask(&name).map(|m| (m.clone(), length_of(column)));
+            let schema = self.documented(schema, column);
+            let field_name: Arc<str> = Arc::from(self.config.field_adjustment.field_name(&column.name));
+            fields.of_key.push(Field { name: Arc::clone(&field_name), schema: Arc::new(schema.clone()) });
+            let schema = masked(self.propagated(schema, table, column, &name), slot.mask.as_ref());
+            fields.of_image.push(Field { name: field_name, schema: Arc::new(schema) });
         }
         Ok(slot)
     }
 
-    fn propagated(&self, mut schema: Schema, table: &str, column: &Column, name: &str) -> Schema {
-        let comments = self.config.schema_comments && !column.comment.is_empty();
-        if comments {
+    fn documented(&self, mut schema: Schema, column: &Column) -> Schema {
+        if self.config.schema_comments && !column.comment.is_empty() {
             schema.doc = Some(Arc::from(column.comment.as_str()));
         }
+        schema
+    }
+
+    fn propagated(&self, mut schema: Schema, table: &str, column: &Column, name: &str) -> Schema {
         let db = table.split('.').next().unwrap_or_default();
         if !self.filters.propagates(name, &format!("{db}.{}", column.type_name())) {
             return schema;
@@ -171,14 +174,14 @@ impl Maker {
         schema = schema
             .with("__debezium.source.column.type", &column.type_name())
             .with("__debezium.source.column.name", &column.name);
-        let (length, scale) = declared_length(&column.declared);
+        let (length, scale) = declared_length(column);
         if let Some(length) = length {
             schema = schema.with("__debezium.source.column.length", &length);
         }
         if let Some(scale) = scale {
             schema = schema.with("__debezium.source.column.scale", &scale);
         }
-        if comments {
+        if self.config.schema_comments && !column.comment.is_empty() {
             schema = schema.with("__debezium.source.column.comment", &column.comment);
         }
         schema
@@ -205,6 +208,22 @@ impl Maker {
     }
 }
 
+/// Fields of images, and the same as keys have them: without the source type.
+#[derive(Default)]
+struct Fields {
+    of_image: Vec<Field>,
+    of_key: Vec<Field>,
+}
+
+/// A masked column says so in its schema.
+fn masked(schema: Schema, mask: Option<&(Mask, Option<usize>)>) -> Schema {
+    match mask {
+        None => schema,
+        Some((Mask::Truncate(length), _)) => schema.with("truncateLength", &length.to_string()),
+        Some((Mask::Stars(_) | Mask::Hash(..), _)) => schema.with("masked", "true"),
+    }
+}
+
 /// Characters a text column holds.
 fn length_of(column: &Column) -> Option<usize> {
     match &column.ty {
@@ -213,10 +232,15 @@ fn length_of(column: &Column) -> Option<usize> {
     }
 }
 
-/// `20` of `varchar(20)`, `8` and `3` of `decimal(8,3)`; nothing for lists of members.
-fn declared_length(declared: &str) -> (Option<String>, Option<String>) {
-    let inner = declared.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner);
-    let Some(inner) = inner.filter(|i| !i.contains('\'')) else { return (None, None) };
+/// `20` of `varchar(20)`, `8` and `3` of `decimal(8,3)`; for lists of members Debezium's own numbers.
+fn declared_length(column: &Column) -> (Option<String>, Option<String>) {
+    match &column.ty {
+        crate::column::Ty::Enum { .. } => return (Some("1".to_owned()), None),
+        crate::column::Ty::Set { members } => return (Some((members.len() * 2).saturating_sub(1).to_string()), None),
+        _ => {}
+    }
+    let inner = column.declared.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner);
+    let Some(inner) = inner else { return (None, None) };
     match inner.split_once(',') {
         Some((length, scale)) => (Some(length.to_owned()), Some(scale.to_owned())),
         None => (Some(inner.to_owned()), None),

@@ -156,11 +156,13 @@ impl Running {
                 Outcome::InChunk => return Ok(out.finish(None, Boundary::Inside)),
                 Outcome::Streamed => {}
                 Outcome::ChunkDone => {
+                    self.capture.last = (0, 0);
                     return Ok(self.finish(cx, out, partition, true));
                 }
                 Outcome::Finished => {
                     let only = snapshot.is_only();
                     self.snapshot = None;
+                    self.capture.last = (0, 0);
                     let mut batch = self.finish(cx, out, partition, true);
                     batch.end_of_data = only;
                     return Ok(batch);
@@ -203,5 +205,28 @@ impl Running {
             snapshot: progress.as_deref(),
         };
         SourcePosition { partition: Arc::clone(partition), offset: Arc::new(offset(parts)) }
+    }
+}
+
+/// Where a task stands, for people and tests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// End of what has been read of the log.
+    pub position: crate::position::LogPosition,
+    /// Whether a snapshot runs.
+    pub snapshot: bool,
+    /// Whether every record that was read has been handed over, up to the end of its transaction.
+    pub between: bool,
+}
+
+impl CdcTask {
+    /// Where the task stands; none before its start.
+    pub fn standing(&self) -> Option<Standing> {
+        let running = self.running.as_ref()?;
+        Some(Standing {
+            position: running.capture.log.at().clone(),
+            snapshot: running.snapshot.is_some(),
+            between: running.capture.is_between(),
+        })
     }
 }

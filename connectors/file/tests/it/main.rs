@@ -1,0 +1,4 @@
+//! The source and the sink against real files.
+mod fakes;
+mod sink;
+mod source;

@@ -30,7 +30,8 @@ pub enum OverridePolicy {
 impl OverridePolicy {
     /// By its name or the name of its Java class.
     pub fn named(text: &str) -> Option<Self> {
-        let simple = text.trim().strip_prefix("org.apache.kafka.connect.connector.policy.").unwrap_or_else(|| text.trim());
+        let simple =
+            text.trim().strip_prefix("org.apache.kafka.connect.connector.policy.").unwrap_or_else(|| text.trim());
         match simple.strip_suffix("ConnectorClientConfigOverridePolicy").unwrap_or(simple) {
             "All" => Some(Self::All),
             "None" => Some(Self::None),
@@ -65,14 +66,6 @@ settings! {
         "bootstrap.servers" => bootstrap_servers: Vec<String> { importance: High, group: "Cluster", valid: Validity::Check(some_server) },
         /// Name of the worker group; workers of one group share connectors.
         "group.id" => group_id: String { importance: High, group: "Cluster", valid: Validity::Check(filled) },
-        /// Time without a heartbeat after which a worker counts as gone.
-        "session.timeout.ms" => session_timeout: Millis { default: "10000", importance: High, group: "Cluster" },
-        /// Time between heartbeats.
-        "heartbeat.interval.ms" => heartbeat_interval: Millis { default: "3000", importance: High, group: "Cluster" },
-        /// Longest time a worker may take to join a changed group.
-        "rebalance.timeout.ms" => rebalance_timeout: Millis { default: "60000", importance: High, group: "Cluster" },
-        /// How long the tasks of a departed worker wait for its return. Connect waits 300000, in which they stand still.
-        "scheduled.rebalance.max.delay.ms" => rebalance_delay: Millis { default: "0", importance: Low, group: "Cluster" },
 
         /// Topic of connector configurations; compacted, one partition.
         "config.storage.topic" => config_topic: String { importance: High, group: "Internal topics", valid: Validity::Check(filled) },
@@ -105,8 +98,6 @@ settings! {
         "exactly.once.source.support" => exactly_once: ExactlyOnceSourceSupport { default: "disabled", importance: High, group: "Connectors" },
         /// Time between two commits of offsets of sources without exactly-once delivery, and of sinks.
         "offset.flush.interval.ms" => offset_flush_interval: Millis { default: "60000", importance: Low, group: "Connectors" },
-        /// Longest time to wait for records and offsets to be written at such a commit.
-        "offset.flush.timeout.ms" => offset_flush_timeout: Millis { default: "5000", importance: Low, group: "Connectors" },
         /// Longest time for all tasks together to stop before they are abandoned.
         "task.shutdown.graceful.timeout.ms" => graceful_timeout: Millis { default: "5000", importance: Low, group: "Connectors" },
         /// Whether sources may create topics as their topic.creation. keys say.

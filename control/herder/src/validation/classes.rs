@@ -17,7 +17,9 @@ pub fn connector_class<'a>(config: &Properties, cx: &'a WorkerContext) -> Result
     };
     cx.registry.connector(class.trim()).ok_or_else(|| {
         let connectors = || cx.registry.entries().iter().filter(|e| is_connector(e));
-        let names = || connectors().flat_map(|e| e.aliases.iter().copied().chain([e.class]));
+        // Connect's short names, such as FileStreamSource, are near where the whole class is not.
+        let short = |class: &'static str| class.rsplit('.').next().and_then(|simple| simple.strip_suffix("Connector"));
+        let names = || connectors().flat_map(move |e| e.aliases.iter().copied().chain([e.class]).chain(short(e.class)));
         let hint = nearest(class, names()).map(|near| format!(". Did you mean {near}?")).unwrap_or_default();
         let list: Vec<&str> = connectors().map(|e| e.class).collect();
         HerderError::BadRequest(format!(

@@ -116,7 +116,12 @@ fn warnings(input: &Input<'_>, report: &Report) -> Vec<Remark> {
         Remark { key: key.clone(), message }
     };
     let counts = |key: &&String| !(input.is_source() && key.starts_with("topic.creation."));
-    unknown.filter(counts).map(remark).collect()
+    let mut remarks: Vec<Remark> = unknown.filter(counts).map(remark).collect();
+    if input.posted.value("config.action.reload").is_some() {
+        let message = "without effect: no provider of references tells when a value expires".to_owned();
+        remarks.push(Remark { key: "config.action.reload".to_owned(), message });
+    }
+    remarks
 }
 
 /// Options of a converter that is not chosen.

@@ -38,8 +38,9 @@ impl Clock for SystemClock {
 /// A running worker. Dropping it ends it.
 pub(crate) struct World {
     router: Router,
+    rest: Rest,
     pub(crate) variables: Variables,
-    folder: tempfile::TempDir,
+    _folder: tempfile::TempDir,
     herder: HerderService,
 }
 
@@ -79,12 +80,12 @@ impl World {
         let run = format!("{:06x}", std::process::id() & 0xff_ffff);
         let variables =
             Variables { url: "http://127.0.0.1:8083".to_owned(), dir: folder.path().to_path_buf(), run, group };
-        Self { router: router(rest, surface), variables, folder, herder }
+        Self { router: router(rest.clone(), surface), rest, variables, _folder: folder, herder }
     }
 
-    /// Where files of the scenario lie.
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+    /// What the endpoint works with.
+    pub(crate) fn rest(&self) -> Rest {
+        self.rest.clone()
     }
 }
 

@@ -56,6 +56,9 @@ pub enum TaskError {
     /// Not the owner any more.
     #[error("another owner has taken over")]
     Fenced,
+    /// Partitions were lost while records of theirs were on their way; they are read again.
+    #[error("partitions were lost to another member of the group")]
+    Lost,
     /// The task panicked.
     #[error("the task panicked: {0}")]
     Panic(String),
@@ -72,7 +75,7 @@ impl TaskError {
             Self::Tolerance(_) => ErrorClass::Record,
             Self::Kafka { source, .. } => kafka_class(source),
             Self::Commit(CommitError::Fenced) | Self::Fenced => ErrorClass::Fenced,
-            Self::Commit(CommitError::NotCommitted(_) | CommitError::Unknown(_)) | Self::TooLong { .. } => {
+            Self::Commit(CommitError::NotCommitted(_) | CommitError::Unknown(_)) | Self::TooLong { .. } | Self::Lost => {
                 ErrorClass::Transient { retry_after: None }
             }
             Self::Config(_) => ErrorClass::Config,

@@ -13,6 +13,6 @@ pub(crate) use converters::{Converters, Stopped};
 pub(crate) use decode::Decoder;
 pub(crate) use encode::Encoder;
 pub(crate) use retry::Retry;
-pub(crate) use settings::{ErrorKeys, parsed};
+pub(crate) use settings::parsed;
 pub(crate) use tolerance::{Failed, Place, Tolerance};
 pub(crate) use transforms::Transforms;

@@ -1,8 +1,19 @@
-//! The sink loop.
-use crate::error::TaskError;
-use crate::supervise::Supervision;
-use std::sync::Arc;
+//! The sink loop: consume, convert, put, and move the offsets in the order that the kind of sink demands.
+//!
+//! One single-owner loop a task. Idempotent: the destination acknowledges, then the group's offsets move. Transactional:
+//! offsets are stored by the destination, the group's are for display. Two-phase: `two_phase` prepares, decides in Kafka,
+//! commits. Reading order: `run` -> `cycle` -> `rebalance` -> `commit` -> `two_phase`.
+mod commit;
+mod cycle;
+mod dead_letters;
+mod flow;
+mod intake;
+mod rebalance;
+mod run;
+mod settings;
+mod two_phase;
 
-pub(crate) async fn run(_: Arc<Supervision>) -> Result<(), TaskError> {
-    Err(TaskError::Config("sink tasks are not part of this build".to_owned()))
-}
+#[cfg(test)]
+mod tests;
+
+pub(crate) use run::run;

@@ -7,8 +7,10 @@ mod clients;
 mod connectors;
 mod consumer;
 mod fixture;
+mod sinks;
 mod state;
 
-pub(crate) use connectors::{SourceScript, scripted_batch, scripted_source};
+pub(crate) use connectors::{scripted_batch, scripted_source};
 pub(crate) use fixture::{Fixture, until};
+pub(crate) use sinks::{Hook, SinkScript, SinkType};
 pub(crate) use state::{Commits, FakeKafka};

@@ -99,6 +99,14 @@ impl FakeKafka {
         self.change(|s| s.create(topic, partitions));
     }
 
+    pub(crate) fn delete(&self, topic: &str) {
+        self.change(|s| s.topics.remove(topic));
+    }
+
+    pub(crate) fn forget_group(&self, group: &str) {
+        self.change(|s| s.offsets.remove(group));
+    }
+
     /// The next commit does this.
     pub(crate) fn fault(&self, fault: Commits) {
         self.lock().faults.push(fault);

@@ -1,0 +1,234 @@
+//! The loop of a sink task.
+use super::dead_letters::DeadLetters;
+use super::flow::{Flow, Wish};
+use super::intake::{Gathered, Intake};
+use super::settings::SinkSettings;
+use super::two_phase::TwoPhase;
+use crate::error::{Doing, TaskError};
+use crate::event::Happening;
+use crate::failpoint::failpoint;
+use crate::supervise::{Owned, Supervision, target_changed};
+use elasticflow_api::context::SinkContext;
+use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_api::sink::{IdempotentSink, SinkTask, TransactionalSink};
+use elasticflow_kafka::ports::{Consumed, Consumer, InRecord, Producer};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often offsets move at most where every put could move them: they are a round trip each.
+const OFFSETS_EVERY: Duration = Duration::from_millis(200);
+
+/// Time between units where nothing else is configured.
+const UNIT_EVERY: Duration = Duration::from_secs(60);
+
+/// The sink, by kind.
+pub(super) enum Kind {
+    Idempotent(Box<dyn IdempotentSink>),
+    Transactional(Box<dyn TransactionalSink>),
+    TwoPhase(Box<TwoPhase>),
+}
+
+impl Kind {
+    pub(super) fn task(&mut self) -> &mut dyn SinkTask {
+        match self {
+            Self::Idempotent(sink) => sink.as_mut(),
+            Self::Transactional(sink) => sink.as_mut(),
+            Self::TwoPhase(two_phase) => two_phase.sink.as_mut(),
+        }
+    }
+}
+
+/// One instance of a sink task.
+pub(super) struct Cycle {
+    pub(super) task: Arc<Supervision>,
+    pub(super) settings: SinkSettings,
+    pub(super) consumer: Box<dyn Consumer>,
+    pub(super) sink: Kind,
+    pub(super) cx: SinkContext,
+    pub(super) intake: Intake,
+    pub(super) flow: Arc<Flow>,
+    /// The dead letter topic and, for sinks without a transaction of their own, its producer.
+    pub(super) dead_letters: Option<DeadLetters>,
+    pub(super) letters_producer: Option<Box<dyn Producer>>,
+    pub(super) assigned: BTreeSet<TopicPartition>,
+    /// Paused by the sink.
+    pub(super) held: BTreeSet<TopicPartition>,
+    /// Put, not committed: what the next commit may move to.
+    pub(super) consumed: BTreeMap<TopicPartition, Offset>,
+    /// Idempotent: acknowledged by the destination, not committed to the group.
+    pub(super) durable: BTreeMap<TopicPartition, Offset>,
+    /// Records put and not known to be durable.
+    pub(super) unflushed: usize,
+    pub(super) unflushed_bytes: usize,
+    /// Since when something waits for a commit.
+    pub(super) since: Option<Duration>,
+    pub(super) lag_asked: Option<Duration>,
+    pub(super) lag_task: Option<Owned<()>>,
+    pub(super) topics: HashSet<Arc<str>>,
+}
+
+impl Cycle {
+    /// Runs until it is stopped or fails. A soft stop commits everything that was put.
+    pub(super) async fn run(&mut self) -> Result<(), TaskError> {
+        let stop = self.task.stop.clone();
+        let mut target = self.task.paused.clone();
+        let flow = Arc::clone(&self.flow);
+        loop {
+            let deadline = self.deadline();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return self.finish().await,
+                () = target_changed(&mut target) => self.on_target().await?,
+                () = flow.wished() => self.on_wishes().await?,
+                () = deadline => self.commit().await?,
+                event = self.consumer.next() => self.on_event(event.doing("consuming")?).await?,
+            }
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.task.services.options.clock.monotonic()
+    }
+
+    /// When what waits must be committed.
+    fn deadline(&self) -> impl Future<Output = ()> + use<> {
+        let clock = Arc::clone(&self.task.services.options.clock);
+        let every = self.settings.interval.unwrap_or(match self.sink {
+            Kind::TwoPhase(_) => UNIT_EVERY,
+            Kind::Idempotent(_) | Kind::Transactional(_) => OFFSETS_EVERY,
+        });
+        let wait = self.since.map(|since| (since + every).saturating_sub(clock.monotonic()));
+        async move {
+            match wait {
+                Some(wait) => clock.sleep(wait).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn on_event(&mut self, event: Consumed) -> Result<(), TaskError> {
+        let mut next = Some(event);
+        while let Some(event) = next.take() {
+            match event {
+                Consumed::Records(at, records) => next = self.on_records(at, records).await?,
+                Consumed::Assigned(new) => self.on_assigned(new).await?,
+                Consumed::Revoked(gone) => self.on_revoked(gone).await?,
+                Consumed::Lost(gone) => self.on_lost(gone).await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts records with what else arrives at once; gives back the event that ended the gathering.
+    async fn on_records(&mut self, at: TopicPartition, records: Vec<InRecord>) -> Result<Option<Consumed>, TaskError> {
+        let mut gathered = Gathered::default();
+        gathered.add(at, records);
+        let ended_by = self.gather(&mut gathered).await?;
+        self.put(gathered).await?;
+        Ok(ended_by)
+    }
+
+    async fn gather(&mut self, gathered: &mut Gathered) -> Result<Option<Consumed>, TaskError> {
+        let mut linger = self.task.services.options.clock.sleep(self.settings.linger);
+        while gathered.records < self.settings.batch_records && gathered.bytes < self.settings.batch_bytes {
+            tokio::select! {
+                biased;
+                event = self.consumer.next() => match event.doing("consuming")? {
+                    Consumed::Records(at, records) => gathered.add(at, records),
+                    other => return Ok(Some(other)),
+                },
+                () = &mut linger => break,
+            }
+        }
+        Ok(None)
+    }
+
+    async fn put(&mut self, gathered: Gathered) -> Result<(), TaskError> {
+        let (read, bytes) = (gathered.records as u64, gathered.bytes);
+        let metrics = Arc::clone(&self.task.metrics);
+        metrics.polled.add(read);
+        metrics.bytes.add(bytes as u64);
+        metrics.batch_size.add(read);
+        failpoint!("sink.poll.after");
+        let batch = self.intake.batch(gathered).await?;
+        for at in batch.consumed.0.keys() {
+            if !self.topics.contains(&at.topic) {
+                self.topics.insert(Arc::clone(&at.topic));
+                self.task.happened(Happening::Topic(Arc::clone(&at.topic)));
+            }
+        }
+        let (put, consumed) = (batch.records.len(), batch.consumed.clone());
+        let began = self.now();
+        failpoint!("sink.put.before");
+        self.sink.task().put(batch, &self.cx).await?;
+        failpoint!("sink.put.after");
+        metrics.put_time.time(self.now().saturating_sub(began));
+        metrics.written.add(put as u64);
+        self.unflushed += put;
+        self.unflushed_bytes += bytes;
+        self.consumed.extend(consumed.0);
+        self.since.get_or_insert(began);
+        metrics.active.set(i64::try_from(self.unflushed).unwrap_or(i64::MAX));
+        self.after_put().await
+    }
+
+    /// What the kind of sink does after every put; a full buffer is committed at once.
+    async fn after_put(&mut self) -> Result<(), TaskError> {
+        let most = self.cx.buffer_max;
+        let full = self.unflushed >= most.records || self.unflushed_bytes >= most.bytes;
+        match (&self.sink, self.settings.interval) {
+            (Kind::Transactional(_), _) => self.put_is_durable().await,
+            (Kind::Idempotent(_), None) => self.flush().await,
+            (Kind::Idempotent(_) | Kind::TwoPhase(_), _) if full => self.commit().await,
+            (Kind::Idempotent(_) | Kind::TwoPhase(_), _) => Ok(()),
+        }
+    }
+
+    async fn on_wishes(&mut self) -> Result<(), TaskError> {
+        for wish in self.flow.take() {
+            match wish {
+                Wish::Commit => self.commit().await?,
+                Wish::Pause(partitions) => {
+                    let of: Vec<_> = partitions.into_iter().filter(|at| self.assigned.contains(at)).collect();
+                    self.consumer.pause(&of).doing("pausing partitions")?;
+                    self.held.extend(of);
+                }
+                Wish::Resume(partitions) => {
+                    let of: Vec<_> = partitions.into_iter().filter(|at| self.held.remove(at)).collect();
+                    if !self.task.is_paused() {
+                        self.consumer.resume(&of).doing("resuming partitions")?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A paused sink stays in its group with every partition paused.
+    async fn on_target(&mut self) -> Result<(), TaskError> {
+        if self.task.is_paused() {
+            let all: Vec<_> = self.assigned.iter().cloned().collect();
+            self.consumer.pause(&all).doing("pausing partitions")?;
+            self.commit().await?;
+        } else {
+            let free: Vec<_> = self.assigned.difference(&self.held).cloned().collect();
+            self.consumer.resume(&free).doing("resuming partitions")?;
+        }
+        self.task.report_target();
+        Ok(())
+    }
+
+    /// A soft stop.
+    async fn finish(&mut self) -> Result<(), TaskError> {
+        self.commit().await?;
+        if let Kind::TwoPhase(two_phase) = &mut self.sink {
+            two_phase.forget_now().await?;
+        }
+        let all: Vec<_> = std::mem::take(&mut self.assigned).into_iter().collect();
+        if !all.is_empty() {
+            self.sink.task().close(&all, false).await?;
+        }
+        Ok(())
+    }
+}

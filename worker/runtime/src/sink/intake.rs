@@ -1,0 +1,92 @@
+//! From what was consumed to what is put: decoding, transforms, rejected records.
+use super::dead_letters::Rejects;
+use crate::error::TaskError;
+use crate::pipeline::{Decoder, Retry, Stopped, Tolerance, Transforms};
+use crate::supervise::Supervision;
+use elasticflow_api::data::{Origin, Record};
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
+use elasticflow_api::sink::{SinkBatch, SinkRecord};
+use elasticflow_kafka::ports::InRecord;
+use std::sync::Arc;
+
+/// Records between two points where other tasks of the process may run.
+const YIELD_EVERY: usize = 256;
+
+/// Records as they were consumed, in order per partition.
+#[derive(Default)]
+pub(super) struct Gathered {
+    parts: Vec<(TopicPartition, Vec<InRecord>)>,
+    pub(super) records: usize,
+    pub(super) bytes: usize,
+}
+
+impl Gathered {
+    pub(super) fn add(&mut self, at: TopicPartition, records: Vec<InRecord>) {
+        self.records += records.len();
+        self.bytes += records.iter().map(size).sum::<usize>();
+        self.parts.push((at, records));
+    }
+}
+
+fn size(record: &InRecord) -> usize {
+    record.key.as_ref().map_or(0, |k| k.len()) + record.value.as_ref().map_or(0, |v| v.len())
+}
+
+/// Turns consumed records into batches.
+pub(super) struct Intake {
+    pub(super) task: Arc<Supervision>,
+    pub(super) decoder: Decoder,
+    pub(super) transforms: Transforms,
+    pub(super) tolerance: Tolerance,
+    pub(super) rejects: Arc<Rejects>,
+}
+
+impl Intake {
+    /// Decodes and transforms. Rejected and filtered records are left out, their offsets are not.
+    pub(super) async fn batch(&self, gathered: Gathered) -> Result<SinkBatch, TaskError> {
+        let mut records = Vec::with_capacity(gathered.records);
+        let mut consumed = ConsumedOffsets::default();
+        for (at, part) in gathered.parts {
+            if let Some(last) = part.last() {
+                consumed.0.insert(at.clone(), Offset(last.offset.0 + 1));
+            }
+            for (n, record) in part.into_iter().enumerate() {
+                if n % YIELD_EVERY == YIELD_EVERY - 1 {
+                    tokio::task::yield_now().await;
+                }
+                records.extend(self.one(origin(&at, record)).await?);
+            }
+        }
+        Ok(SinkBatch { records, consumed })
+    }
+
+    async fn one(&self, origin: Origin) -> Result<Option<SinkRecord>, TaskError> {
+        let decoded = loop {
+            match self.decoder.decode(&origin) {
+                Ok(record) => break Ok(record),
+                Err(Stopped::Failed(failed)) => break Err(failed),
+                Err(Stopped::Need { is_key, need }) => {
+                    let retry = Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
+                    self.decoder.converters().resolve(&origin.at.topic, is_key, &need, retry).await?;
+                }
+            }
+        };
+        let transform = |record: Record| if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
+        match decoded.and_then(transform) {
+            Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
+            Ok(None) => Ok(None),
+            Err(failed) => self.rejects.take(&origin, failed).map(|()| None),
+        }
+    }
+}
+
+fn origin(at: &TopicPartition, record: InRecord) -> Origin {
+    Origin {
+        at: at.clone(),
+        offset: record.offset,
+        key: record.key,
+        value: record.value,
+        headers: record.headers,
+        timestamp_ms: record.timestamp_ms,
+    }
+}

@@ -1,0 +1,102 @@
+//! Partitions that come and go.
+use super::cycle::{Cycle, Kind};
+use crate::error::{Doing, TaskError};
+use crate::failpoint::failpoint;
+use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_api::sink::StartAt;
+use std::collections::BTreeMap;
+
+impl Cycle {
+    /// New partitions: taken over where that is needed, opened at the sink, read from where the sink says.
+    pub(super) async fn on_assigned(&mut self, new: Vec<TopicPartition>) -> Result<(), TaskError> {
+        let mut known = BTreeMap::new();
+        if let Kind::TwoPhase(two_phase) = &mut self.sink {
+            known = two_phase.take_over(&new, self.consumer.as_mut()).await?;
+        }
+        let stored = self.sink.task().open(&new, &self.cx).await?;
+        failpoint!("sink.open.after");
+        self.check_stored(&stored).await?;
+        let start: BTreeMap<TopicPartition, Option<Offset>> = new
+            .iter()
+            .map(|at| match stored.get(at) {
+                Some(StartAt::Stored(offset)) => (at.clone(), Some(*offset)),
+                Some(StartAt::Group) | None => (at.clone(), known.get(at).copied().flatten()),
+            })
+            .collect();
+        self.consumer.start_at(&start).await.doing("starting partitions")?;
+        if self.task.is_paused() {
+            self.consumer.pause(&new).doing("pausing partitions")?;
+        }
+        self.assigned.extend(new);
+        self.repair_group(&stored);
+        self.count_partitions();
+        Ok(())
+    }
+
+    /// The destination's offsets decide; the group's are brought up to them, so that lag is shown right.
+    fn repair_group(&mut self, stored: &BTreeMap<TopicPartition, StartAt>) {
+        if !matches!(self.sink, Kind::Transactional(_)) {
+            return;
+        }
+        for (at, start) in stored {
+            if let StartAt::Stored(offset) = start {
+                self.consumed.insert(at.clone(), *offset);
+                self.since.get_or_insert(self.task.services.options.clock.monotonic());
+            }
+        }
+    }
+
+    /// An offset that the destination has stored but the topic has never reached belongs to another topic of that name.
+    async fn check_stored(&mut self, stored: &BTreeMap<TopicPartition, StartAt>) -> Result<(), TaskError> {
+        let at: Vec<TopicPartition> =
+            stored.iter().filter(|(_, s)| matches!(s, StartAt::Stored(_))).map(|(at, _)| at.clone()).collect();
+        if at.is_empty() {
+            return Ok(());
+        }
+        let ends = self.task.services.options.kafka.admin().end_offsets(&at).await.doing("reading end offsets")?;
+        for (at, start) in stored {
+            if let (StartAt::Stored(offset), Some(end)) = (start, ends.get(at))
+                && offset > end
+            {
+                return Err(TaskError::Definite(format!(
+                    "the destination has stored offset {} of {}-{}, but the topic ends at {}: it was re-created; stop the connector and alter or delete its offsets",
+                    offset.0, at.topic, at.partition, end.0
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Partitions asked back: what was put for them is committed first.
+    pub(super) async fn on_revoked(&mut self, gone: Vec<TopicPartition>) -> Result<(), TaskError> {
+        failpoint!("sink.revoke.before");
+        self.commit().await?;
+        self.sink.task().close(&gone, false).await?;
+        self.forget_partitions(&gone);
+        failpoint!("sink.revoke.after");
+        self.consumer.confirm_revoked().await.doing("giving partitions up")
+    }
+
+    /// Partitions that somebody else may own already: nothing is written for them. A sink that holds records of theirs
+    /// together with others is dropped and reads the others again.
+    pub(super) async fn on_lost(&mut self, gone: Vec<TopicPartition>) -> Result<(), TaskError> {
+        let mixed = gone.iter().any(|at| self.consumed.contains_key(at)) && !matches!(self.sink, Kind::Transactional(_));
+        self.sink.task().close(&gone, true).await?;
+        self.forget_partitions(&gone);
+        if mixed { Err(TaskError::Lost) } else { Ok(()) }
+    }
+
+    fn forget_partitions(&mut self, gone: &[TopicPartition]) {
+        for at in gone {
+            self.assigned.remove(at);
+            self.held.remove(at);
+            self.consumed.remove(at);
+            self.durable.remove(at);
+        }
+        self.count_partitions();
+    }
+
+    fn count_partitions(&self) {
+        self.task.metrics.partitions.set(i64::try_from(self.assigned.len()).unwrap_or(i64::MAX));
+    }
+}

@@ -1,0 +1,144 @@
+//! One instance of a sink task, from connection to release.
+use super::cycle::{Cycle, Kind};
+use super::dead_letters::{DeadLetters, Rejects};
+use super::flow::{Flow, Held};
+use super::intake::Intake;
+use super::settings::SinkSettings;
+use super::two_phase::TwoPhase;
+use crate::error::{Doing, TaskError};
+use crate::failpoint::failpoint;
+use crate::pipeline::{Converters, Decoder, Tolerance, Transforms, parsed};
+use crate::supervise::Supervision;
+use elasticflow_api::context::{Errant, SinkContext, SinkFlow};
+use elasticflow_api::registry::{Plugin, PluginKind};
+use elasticflow_api::sink::SinkKind;
+use elasticflow_kafka::ports::{ClientProperties, Producer};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
+
+/// How soon the group notices that a worker was killed; the client's default would be 45 s.
+const SESSION_TIMEOUT_MS: &str = "10000";
+
+/// Runs an instance. Ok is a soft stop.
+pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
+    let options = &task.services.options;
+    let properties = &task.spec.properties;
+    let settings = SinkSettings::new(properties, &task.spec.id.connector)?;
+    let (sink, class) = connector(&task)?;
+    let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
+    let rejects = Arc::new(Rejects::new(tolerance.clone(), settings.dead_letters.is_some(), class));
+    let intake = Intake {
+        task: Arc::clone(&task),
+        decoder: Decoder::new(Converters::new(&options.registry, properties, &options.worker)?),
+        transforms: Transforms::new(&options.registry, properties)?,
+        tolerance,
+        rejects: Arc::clone(&rejects),
+    };
+    let dead_letters = DeadLetters::new(&task, &settings).await?;
+    let flow = Arc::new(Flow::default());
+    let shared: Arc<Flow> = Arc::clone(&flow);
+    let cx = context(&task, rejects, shared);
+    // Fencing comes before the group is joined: the first step of a take-over.
+    let sink = match sink {
+        SinkKind::Idempotent(sink) => Kind::Idempotent(sink),
+        SinkKind::Transactional(sink) => Kind::Transactional(sink),
+        SinkKind::TwoPhase(sink) => Kind::TwoPhase(Box::new(TwoPhase::fence(&task, sink).await?)),
+    };
+    let letters_producer = match (&dead_letters, &sink) {
+        (None, _) | (Some(_), Kind::TwoPhase(_)) => None,
+        (Some(_), _) => Some(letters_producer(&task)?),
+    };
+    let consumer = options.kafka.consumer(&settings.group, &settings.subscription, &consumer_properties(&task));
+    let consumer = consumer.doing("making a consumer")?;
+    let cycle = Cycle {
+        task: Arc::clone(&task),
+        settings,
+        consumer,
+        sink,
+        cx,
+        intake,
+        flow,
+        dead_letters,
+        letters_producer,
+        assigned: BTreeSet::new(),
+        held: BTreeSet::new(),
+        consumed: BTreeMap::new(),
+        durable: BTreeMap::new(),
+        unflushed: 0,
+        unflushed_bytes: 0,
+        since: None,
+        lag_asked: None,
+        lag_task: None,
+        topics: HashSet::new(),
+    };
+    start_and_cycle(&task, cycle).await
+}
+
+/// Starts the sink, runs the loop, stops the sink.
+async fn start_and_cycle(task: &Supervision, mut cycle: Cycle) -> Result<(), TaskError> {
+    let options = &task.services.options;
+    let limit = options.limits.start_max;
+    let ended = tokio::select! {
+        biased;
+        () = task.stop.cancelled() => Ok(false),
+        started = cycle.sink.task().start(&cycle.cx) => started.map(|()| true).map_err(TaskError::from),
+        () = options.clock.sleep(limit) => Err(TaskError::TooLong { doing: "start of the sink", limit_ms: limit.as_millis() }),
+    };
+    let ended = match ended {
+        Ok(true) => {
+            failpoint!("sink.start.after");
+            task.report_target();
+            cycle.run().await
+        }
+        Ok(false) => Ok(()),
+        Err(error) => Err(error),
+    };
+    tokio::select! {
+        biased;
+        () = cycle.sink.task().stop() => {}
+        () = options.clock.sleep(options.graceful_timeout) => {
+            tracing::warn!(task = %task.spec.id, "the sink did not stop in time and is abandoned");
+        }
+    }
+    ended
+}
+
+fn connector(task: &Supervision) -> Result<(SinkKind, &'static str), TaskError> {
+    let class = task.spec.properties.value("connector.class").unwrap_or_default();
+    let entry = task.services.options.registry.find(PluginKind::Sink, class.trim());
+    match entry.map(|e| (&e.plugin, e.class)) {
+        Some((Plugin::Sink(plugin), class)) => Ok((plugin.task(&task.spec.properties, task.spec.task.clone())?, class)),
+        _ => Err(TaskError::Config(format!("there is no sink connector {class:?} in this build"))),
+    }
+}
+
+fn context(task: &Supervision, errant: Arc<dyn Errant>, flow: Arc<dyn SinkFlow>) -> SinkContext {
+    let options = &task.services.options;
+    SinkContext {
+        task: task.spec.id.clone(),
+        version_epoch: task.spec.version_epoch,
+        clock: Arc::clone(&options.clock),
+        errant,
+        buffer_max: options.limits.sink_buffer,
+        flow,
+        lease: Arc::new(Held),
+    }
+}
+
+fn consumer_properties(task: &Supervision) -> ClientProperties {
+    let id = format!("connector-consumer-{}", task.spec.id);
+    let mut client: ClientProperties = BTreeMap::from([("client.id".to_owned(), id)]);
+    if task.services.options.worker.value("consumer.session.timeout.ms").is_none() {
+        client.insert("session.timeout.ms".to_owned(), SESSION_TIMEOUT_MS.to_owned());
+    }
+    client.extend(task.spec.properties.below("consumer.override.").0);
+    client.remove("group.id");
+    client
+}
+
+fn letters_producer(task: &Supervision) -> Result<Box<dyn Producer>, TaskError> {
+    let id = format!("connector-dlq-producer-{}", task.spec.id);
+    let mut client: ClientProperties = BTreeMap::from([("client.id".to_owned(), id)]);
+    client.extend(task.spec.properties.below("producer.override.").0);
+    task.services.options.kafka.producer(&client).doing("making a producer of dead letters")
+}

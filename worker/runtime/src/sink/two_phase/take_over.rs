@@ -1,0 +1,83 @@
+//! How an owner begins, and how partitions that come later are taken over.
+use super::TwoPhase;
+use super::records::{Decisions, claim_key, claim_value, connector_name};
+use crate::error::{Doing, TaskError};
+use crate::failpoint::failpoint;
+use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_kafka::ports::Consumer;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Longest that offsets of another owner's undecided transaction are waited for; its transaction time-out is shorter.
+const STABLE_MAX: Duration = Duration::from_secs(30);
+
+impl TwoPhase {
+    /// Takes partitions over and answers where their reading begins. The order is that of the delivery contract.
+    pub(in crate::sink) async fn take_over(
+        &mut self,
+        new: &[TopicPartition],
+        consumer: &mut dyn Consumer,
+    ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, TaskError> {
+        let stable = consumer.stable_offsets(new, STABLE_MAX).await.doing("reading stable offsets")?;
+        self.decisions.read_to_end().await?;
+        failpoint!("sink.take_over.read");
+        let decisions = self.read_decisions()?;
+        for (at, offset) in &stable {
+            if offset.is_none() && decisions.was_committed(at) {
+                return Err(TaskError::Definite(format!(
+                    "the group has no offset for {}-{} although one was committed: it has expired; stop the connector and set its offsets",
+                    at.topic, at.partition
+                )));
+            }
+        }
+        self.claim(&decisions, &stable).await?;
+        failpoint!("sink.take_over.claim");
+        for (key, handle) in decisions.covering(new) {
+            self.commit_until_done(&handle).await?;
+            self.task.metrics.recovered_units.add(1);
+            self.forget.push(key);
+        }
+        failpoint!("sink.take_over.adopt");
+        self.abort_older(&decisions).await?;
+        failpoint!("sink.take_over.abort");
+        Ok(stable)
+    }
+
+    fn read_decisions(&self) -> Result<Decisions, TaskError> {
+        let id = &self.task.spec.id;
+        Decisions::read(id, &self.decisions.rows(&id.connector))
+    }
+
+    /// Writes the claim: the first time with a new owner epoch, later with more partitions.
+    async fn claim(
+        &mut self,
+        decisions: &Decisions,
+        stable: &BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> Result<(), TaskError> {
+        let id = self.task.spec.id.clone();
+        let owner = self.owner.unwrap_or_else(|| decisions.next_owner(id.task));
+        self.claimed.extend(stable.iter().map(|(at, offset)| (at.clone(), *offset)));
+        let value = claim_value(owner, &self.claimed, self.task.services.options.clock.wall_ms());
+        self.producer.begin().doing("opening the claim's transaction")?;
+        self.write(&claim_key(&id), Some(&value)).await?;
+        self.producer.commit().await.map_err(TaskError::Commit)?;
+        self.owner = Some(owner);
+        Ok(())
+    }
+
+    /// Removes what older owners of this task prepared and never decided. Units of other tasks are theirs to remove.
+    async fn abort_older(&mut self, decisions: &Decisions) -> Result<(), TaskError> {
+        let id = &self.task.spec.id;
+        let (connector, index) = (connector_name(id), id.task);
+        let Some(mine) = self.owner else { return Ok(()) };
+        for handle in self.sink.in_doubt().await? {
+            let unit = &handle.unit;
+            let older = unit.connector == connector && unit.task == index && unit.owner < mine;
+            if older && !decisions.is_decided(unit) {
+                tracing::info!(task = %self.task.spec.id, owner = unit.owner.0, commit = unit.commit.0, "an undecided unit of an older owner is removed");
+                self.sink.abort(&handle).await?;
+            }
+        }
+        Ok(())
+    }
+}

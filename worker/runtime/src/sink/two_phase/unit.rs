@@ -1,0 +1,163 @@
+//! One unit: prepare, decide, commit, forget.
+use super::TwoPhase;
+use super::records::{connector_name, unit_key, unit_value};
+use crate::error::{Doing, TaskError};
+use crate::failpoint::failpoint;
+use crate::policy::backoff;
+use crate::sink::dead_letters::{DeadLetters, Letter};
+use elasticflow_api::ErrorClass;
+use elasticflow_api::context::SinkContext;
+use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};
+use elasticflow_api::sink::{Committed, Handle};
+use elasticflow_kafka::ports::{CommitError, GroupMetadata, KafkaError};
+
+/// Dead letters of a unit with their topic.
+pub(in crate::sink) type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
+
+impl TwoPhase {
+    /// Runs one unit. After Ok its records are visible and its offsets are committed.
+    pub(in crate::sink) async fn run_unit(
+        &mut self,
+        cx: &SinkContext,
+        offsets: &ConsumedOffsets,
+        group: &GroupMetadata,
+        dead: Dead<'_>,
+    ) -> Result<(), TaskError> {
+        let unit = self.next_unit()?;
+        failpoint!("sink.prepare.before");
+        let handle = self.sink.prepare(&unit, cx).await?;
+        failpoint!("sink.prepare.after");
+        if let Some(handle) = &handle
+            && handle.token.len() > Handle::TOKEN_MAX
+        {
+            return Err(TaskError::Bug(format!("a handle's token is longer than {} bytes", Handle::TOKEN_MAX)));
+        }
+        failpoint!("sink.decide.before");
+        let forgotten = self.forget.len();
+        self.decide(handle.as_ref(), offsets, group, dead).await?;
+        failpoint!("sink.decide.after");
+        self.forget.drain(..forgotten);
+        if let Some(handle) = handle {
+            self.commit_until_done(&handle).await?;
+            failpoint!("sink.commit.after");
+            self.forget.push(unit_key(&self.task.spec.id, &handle.unit));
+        }
+        Ok(())
+    }
+
+    fn next_unit(&mut self) -> Result<UnitId, TaskError> {
+        let owner = self.owner.ok_or_else(|| TaskError::Bug("a unit before the claim".to_owned()))?;
+        self.commits += 1;
+        let id = &self.task.spec.id;
+        Ok(UnitId { connector: connector_name(id), task: id.task, owner, commit: CommitEpoch(self.commits) })
+    }
+
+    /// The commit point. An error other than a certain "not committed" leaves everything as it is for the successor.
+    async fn decide(
+        &mut self,
+        handle: Option<&Handle>,
+        offsets: &ConsumedOffsets,
+        group: &GroupMetadata,
+        dead: Dead<'_>,
+    ) -> Result<(), TaskError> {
+        self.producer.begin().doing("opening the decide transaction")?;
+        if let Err(error) = self.fill(handle, offsets, group, dead).await {
+            return Err(self.not_decided(handle, error).await);
+        }
+        failpoint!("sink.decide.sent");
+        match self.producer.commit().await {
+            Ok(()) => Ok(()),
+            Err(refused @ CommitError::NotCommitted(_)) => {
+                self.abort_own(handle).await;
+                Err(TaskError::Commit(refused))
+            }
+            Err(silent @ (CommitError::Fenced | CommitError::Unknown(_))) => Err(TaskError::Commit(silent)),
+        }
+    }
+
+    async fn fill(
+        &mut self,
+        handle: Option<&Handle>,
+        offsets: &ConsumedOffsets,
+        group: &GroupMetadata,
+        dead: Dead<'_>,
+    ) -> Result<(), TaskError> {
+        if let Some(handle) = handle {
+            let value = unit_value(handle, &offsets.0, self.task.services.options.clock.wall_ms());
+            self.write(&unit_key(&self.task.spec.id, &handle.unit), Some(&value)).await?;
+        }
+        self.send_tombstones().await?;
+        if let Some((topic, letters)) = dead {
+            topic.send(letters, self.writer()).await?;
+        }
+        self.producer.send_offsets(offsets, group).await.doing("sending consumed offsets")
+    }
+
+    async fn send_tombstones(&mut self) -> Result<(), TaskError> {
+        for key in self.forget.clone() {
+            self.write(&key, None).await?;
+        }
+        Ok(())
+    }
+
+    /// The end of the transaction was never asked for. Unless a successor exists, it is aborted, and then the unit is
+    /// certainly undecided and ours to remove.
+    async fn not_decided(&mut self, handle: Option<&Handle>, error: TaskError) -> TaskError {
+        let fenced = matches!(error, TaskError::Kafka { source: KafkaError::Fenced | KafkaError::Fatal(_), .. });
+        if !fenced && self.producer.abort().await.is_ok() {
+            self.task.metrics.transactions_aborted.add(1);
+            self.abort_own(handle).await;
+        }
+        error
+    }
+
+    /// What cannot be removed here is removed by the next owner.
+    async fn abort_own(&mut self, handle: Option<&Handle>) {
+        if let Some(handle) = handle
+            && let Err(error) = self.sink.abort(handle).await
+        {
+            tracing::warn!(task = %self.task.spec.id, %error, "an undecided unit could not be removed; the next owner does it");
+        }
+    }
+
+    /// Commits a decided unit, for as long as it takes: order and completeness come before availability.
+    pub(super) async fn commit_until_done(&mut self, handle: &Handle) -> Result<(), TaskError> {
+        let task = std::sync::Arc::clone(&self.task);
+        let options = &task.services.options;
+        let mut tried = 0;
+        loop {
+            match self.sink.commit(handle).await {
+                Ok(Committed::Now) => return Ok(()),
+                Ok(Committed::Before) => {
+                    tracing::info!(task = %task.spec.id, owner = handle.unit.owner.0, commit = handle.unit.commit.0, "a unit had been committed before");
+                    return Ok(());
+                }
+                Err(error) if matches!(error.class, ErrorClass::Transient { .. }) => {
+                    tried += 1;
+                    task.metrics.retries.add(1);
+                    tracing::warn!(task = %task.spec.id, %error, tried, "a decided unit could not be committed; it is tried until it is");
+                    tokio::select! {
+                        biased;
+                        // A successor adopts it.
+                        () = task.stop.cancelled() => return Err(error.into()),
+                        () = options.clock.sleep(backoff(tried, &options.restart, options.random.unit())) => {}
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Writes the outstanding tombstones, so that a soft stop leaves nothing to adopt.
+    pub(in crate::sink) async fn forget_now(&mut self) -> Result<(), TaskError> {
+        if self.forget.is_empty() {
+            return Ok(());
+        }
+        self.producer.begin().doing("opening a transaction")?;
+        self.send_tombstones().await?;
+        self.producer.commit().await.map_err(TaskError::Commit)?;
+        self.forget.clear();
+        failpoint!("sink.forget.after");
+        Ok(())
+    }
+}

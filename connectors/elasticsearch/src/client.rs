@@ -223,6 +223,11 @@ impl Client {
 
     /// Asks until there is an answer that is none of overload, within the patience.
     pub(crate) async fn ask_patiently(&self, call: &Call) -> Result<Reply, Error> {
+        self.ask_for(call, self.patience.silence_max).await
+    }
+
+    /// As [`Client::ask_patiently`], with a limit of its own on silence.
+    pub(crate) async fn ask_for(&self, call: &Call, silence_max: Duration) -> Result<Reply, Error> {
         let mut overloads = 0;
         for attempt in 0.. {
             match self.ask(call).await {
@@ -233,7 +238,7 @@ impl Client {
                     }
                 }
                 Ok(reply) => return Ok(reply),
-                Err(silence) if silence.for_ >= self.patience.silence_max => return Err(silence.into_error()),
+                Err(silence) if silence.for_ >= silence_max => return Err(silence.into_error()),
                 Err(_) => {}
             }
             self.pause(attempt).await;

@@ -209,12 +209,12 @@ impl ElasticsearchConfig {
 
     /// Longest wait for a connection.
     pub(crate) fn connect_timeout(&self) -> Millis {
-        self.connect_timeout.unwrap_or(Millis(if self.is_confluent() { 1000 } else { 10_000 }))
+        self.connect_timeout.unwrap_or_else(|| Millis(if self.is_confluent() { 1000 } else { 10_000 }))
     }
 
     /// Longest wait for an answer.
     pub(crate) fn read_timeout(&self) -> Millis {
-        self.read_timeout.unwrap_or(Millis(if self.is_confluent() { 3000 } else { 30_000 }))
+        self.read_timeout.unwrap_or_else(|| Millis(if self.is_confluent() { 3000 } else { 30_000 }))
     }
 
     /// Most bytes of a request.

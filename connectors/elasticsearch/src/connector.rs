@@ -13,6 +13,10 @@ use elasticflow_config::{Settings, ValidationReport};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the start of a task waits for a server that does not answer; then the task is started anew, which can be seen.
+const START_SILENCE_MAX: Duration = Duration::from_secs(30);
 
 /// The Elasticsearch sink.
 pub struct ElasticsearchSink;
@@ -132,7 +136,8 @@ async fn check_server(client: &Client, config: &ElasticsearchConfig, report: &mu
 
 /// The major version of a supported server.
 pub(crate) async fn check_version(client: &Client) -> Result<u32, Error> {
-    version_of(&client.ask_patiently(&Call::get("/")).await?)
+    let silence_max = client.patience().silence_max.min(START_SILENCE_MAX);
+    version_of(&client.ask_for(&Call::get("/"), silence_max).await?)
 }
 
 fn version_of(reply: &Reply) -> Result<u32, Error> {

@@ -105,7 +105,7 @@ impl EsTask {
         if !self.is_ready(&index, schema) {
             self.prepare(&index, schema).await?;
         }
-        self.push(record, &index, action, document, cx)
+        self.push(record, &Write { index, action, document }, cx)
     }
 
     /// Where a record goes and what is done there; sets `self.id`. `None`: a delete that has nothing to delete.
@@ -185,17 +185,11 @@ impl EsTask {
         Ok(())
     }
 
-    fn push(
-        &mut self,
-        record: SinkRecord,
-        index: &Arc<str>,
-        action: Action,
-        document: Option<&Document<'_>>,
-        cx: &SinkContext,
-    ) -> Result<()> {
+    fn push(&mut self, record: SinkRecord, write: &Write<'_>, cx: &SinkContext) -> Result<()> {
         let start = self.bulk.body.len();
-        self.bulk.write_action(action, &Target { index, id: &self.id, typed: self.typed });
-        if let Err(error) = self.write_document(action, document) {
+        let target = Target { index: &write.index, id: &self.id, typed: self.typed };
+        self.bulk.write_action(write.action, &target);
+        if let Err(error) = self.write_document(write.action, write.document) {
             self.bulk.body.truncate(start);
             return self.refuse(&record, error, cx);
         }
@@ -203,8 +197,8 @@ impl EsTask {
             self.bulk_since = cx.clock.monotonic();
         }
         let owned = self.partitions.entry(record.origin.at.clone()).or_insert_with(|| Arc::new(AtomicBool::new(true)));
-        let (owned, index) = (Arc::clone(owned), Arc::clone(index));
-        self.bulk.items.push(Item { lines: start..self.bulk.body.len(), index, action, owned, record });
+        let (owned, index) = (Arc::clone(owned), Arc::clone(&write.index));
+        self.bulk.items.push(Item { lines: start..self.bulk.body.len(), index, action: write.action, owned, record });
         self.held += 1;
         Ok(())
     }
@@ -309,6 +303,13 @@ impl EsTask {
     fn records_max(&self, limits: Limits) -> usize {
         self.config.buffered_records.min(limits.records).max(1)
     }
+}
+
+/// What a record does, and where.
+struct Write<'a> {
+    index: Arc<str>,
+    action: Action,
+    document: Option<&'a Document<'a>>,
 }
 
 /// Trouble with one record, or with the sink.

@@ -1,4 +1,11 @@
 //! The generator as the runtime sees it: started, polled, started again from a stored position.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::too_many_lines,
+    reason = "tests stop at the first surprise, and say what they skip"
+)]
 use async_trait::async_trait;
 use bytes::BytesMut;
 use elasticflow_api::clock::{Boxed, Clock};

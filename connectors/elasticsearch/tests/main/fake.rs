@@ -120,21 +120,19 @@ async fn bulk(State(server): State<Shared>, body: Bytes) -> Response<Body> {
     }
     let actions = actions(&body);
     server.requests.push(actions.iter().map(|action| action.id.clone()).collect());
-    let too_large = |fault: &Fault| matches!(fault, Fault::TooLarge(bytes) if body.len() >= *bytes);
-    match server.faults.front().cloned() {
-        Some(Fault::TooLarge(_)) => {
-            if too_large(server.faults.front().unwrap()) {
-                return Response::builder().status(413).body(Body::empty()).unwrap();
-            }
+    match server.faults.front() {
+        Some(Fault::TooLarge(bytes)) if body.len() >= *bytes => {
+            return Response::builder().status(413).body(Body::empty()).unwrap();
         }
+        Some(Fault::TooLarge(_)) => {}
         Some(_) => {
             let fault = server.faults.pop_front().unwrap();
             return failing(&mut server, actions, fault);
         }
         None => {}
     }
-    let items = actions.into_iter().map(|action| server.apply(action)).collect();
-    answer(200, &items_answer(items))
+    let items: Vec<Json> = actions.into_iter().map(|action| server.apply(action)).collect();
+    answer(200, &items_answer(&items))
 }
 
 fn failing(server: &mut Server, actions: Vec<Action>, fault: Fault) -> Response<Body> {
@@ -150,13 +148,13 @@ fn failing(server: &mut Server, actions: Vec<Action>, fault: Fault) -> Response<
                 true => json!({action.verb: {"status": status, "error": error}}),
                 false => server.apply(action),
             });
-            answer(200, &items_answer(items.collect()))
+            answer(200, &items_answer(&items.collect::<Vec<_>>()))
         }
         Fault::TooLarge(_) => Response::builder().status(413).body(Body::empty()).unwrap(),
     }
 }
 
-fn items_answer(items: Vec<Json>) -> Json {
+fn items_answer(items: &[Json]) -> Json {
     let failed = |item: &Json| item.as_object().unwrap().values().any(|answer| answer.get("error").is_some());
     json!({"errors": items.iter().any(failed), "items": items})
 }

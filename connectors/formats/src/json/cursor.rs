@@ -370,7 +370,7 @@ impl<'a> Cursor<'a> {
         if !self.take(b'}') {
             loop {
                 if self.at_end() {
-                    return Err(self.malformed::<()>("the text ends inside an object").unwrap_err().into());
+                    return Err(Malformed { problem: "the text ends inside an object", at: self.at }.into());
                 }
                 let (range, escaped) = self.raw_text()?;
                 self.expect(b':', "a member's name must be followed by a colon")?;

@@ -48,7 +48,7 @@ impl Envelopes {
         if schema.as_ref() == b"null" {
             return Ok(Datum { schema: None, value: Cursor::new(&payload).value()? });
         }
-        let reader = self.reader(schema)?;
+        let reader = self.reader(&schema)?;
         let value = reader.read(&mut Cursor::new(&payload))?;
         Ok(datum(&reader, value))
     }
@@ -72,15 +72,15 @@ impl Envelopes {
         Ok(if cursor.take(b'}') { Some(datum(&reader.1, value)) } else { None })
     }
 
-    fn reader(&self, json: Bytes) -> Result<Arc<Reader>, FormatError> {
-        if let Some(reader) = self.known.read().by_json.get(&json) {
+    fn reader(&self, json: &Bytes) -> Result<Arc<Reader>, FormatError> {
+        if let Some(reader) = self.known.read().by_json.get(json) {
             let reader = Arc::clone(reader);
             // The lock is taken again for writing: another schema may have become the last one meanwhile, which is fine.
             return Ok(self.remember_last(json, reader));
         }
-        let reader = Arc::new(Reader::new(&read_schema(&json)?, self.replace_null));
+        let reader = Arc::new(Reader::new(&read_schema(json)?, self.replace_null));
         // A copy of its own: the slice would keep the whole message.
-        let json = Bytes::copy_from_slice(&json);
+        let json = Bytes::copy_from_slice(json);
         let mut known = self.known.write();
         if known.by_json.len() >= self.max {
             known.by_json.clear();
@@ -90,9 +90,9 @@ impl Envelopes {
         Ok(reader)
     }
 
-    fn remember_last(&self, json: Bytes, reader: Arc<Reader>) -> Arc<Reader> {
+    fn remember_last(&self, json: &Bytes, reader: Arc<Reader>) -> Arc<Reader> {
         let mut known = self.known.write();
-        let json = known.by_json.get_key_value(&json).map(|(json, _)| json.clone());
+        let json = known.by_json.get_key_value(json).map(|(json, _)| json.clone());
         if let Some(json) = json {
             known.last = Some((json, Arc::clone(&reader)));
         }

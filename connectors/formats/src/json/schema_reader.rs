@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Deepest nesting of schemas. Every level is read again for its own members, so that the cost grows with the depth.
 const DEPTH_MAX: u32 = 64;
 
+/// Parameters of a schema.
+type Parameters = BTreeMap<Arc<str>, Arc<str>>;
+
 /// Reads a schema from its JSON.
 pub(crate) fn read_schema(json: &Bytes) -> Result<SchemaRef, FormatError> {
     read(json, DEPTH_MAX).map(|(schema, _)| schema)
@@ -24,7 +27,7 @@ struct Parts {
     name: Option<String>,
     version: Option<i32>,
     doc: Option<String>,
-    parameters: Option<BTreeMap<Arc<str>, Arc<str>>>,
+    parameters: Option<Parameters>,
     items: Option<Bytes>,
     keys: Option<Bytes>,
     values: Option<Bytes>,
@@ -174,12 +177,12 @@ fn elements(json: &Bytes) -> Result<Option<Vec<Bytes>>, FormatError> {
     Ok(Some(found))
 }
 
-fn parameters(json: &Bytes) -> Result<Option<BTreeMap<Arc<str>, Arc<str>>>, FormatError> {
+fn parameters(json: &Bytes) -> Result<Option<Parameters>, FormatError> {
     let mut cursor = Cursor::new(json);
     if cursor.token()? != Token::Object {
         return Ok(None);
     }
-    let mut found = BTreeMap::new();
+    let mut found = Parameters::new();
     cursor.object(|cursor, name| {
         let name = name.owned(cursor)?;
         if cursor.token()? != Token::String {

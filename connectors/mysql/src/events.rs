@@ -4,7 +4,7 @@ use crate::batch::Batch;
 use crate::binlog::event::{self, FLAG_IGNORABLE, kind};
 use crate::binlog::rows::RowsKind;
 use crate::capture::{Announced, Capture, Tx};
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::gtid::Gtid;
 use crate::log::Event;
 use crate::position::LogPosition;
@@ -52,27 +52,8 @@ impl Capture {
             }
             // Variables of a statement: the statement itself follows as a QUERY.
             5 | 13 | 14 => Ok(()),
-            other => self.refuse(other, &event),
+            other => refusal(other, event.header.flags, self.place(&event)).map_or(Ok(()), Err),
         }
-    }
-
-    fn refuse(&self, kind: u8, event: &Event) -> Result<()> {
-        let place = self.place(event);
-        let (name, action) = match kind {
-            kind::INCIDENT => return Err(Error::Incident { place }),
-            kind::PARTIAL_UPDATE_ROWS => (
-                "partial JSON updates",
-                "run SET GLOBAL binlog_row_value_options=''; reconnect the writers, and take a new snapshot",
-            ),
-            165..=171 => (
-                "compressed events of MariaDB",
-                "run SET GLOBAL log_bin_compress=OFF; reconnect the writers, and take a new snapshot",
-            ),
-            17 | 18 => return Err(Error::StatementLogged { db: "of a LOAD DATA statement".to_owned(), place }),
-            _ if event.header.flags & FLAG_IGNORABLE != 0 => return Ok(()),
-            kind => return Err(Error::UnknownEvent { kind, place }),
-        };
-        Err(Error::UnsupportedEvent { kind, name, place, action })
     }
 
     async fn table_map(&mut self, event: &Event) -> Result<()> {
@@ -223,5 +204,45 @@ impl Capture {
         let made = self.assembler.change(&table, change, &origin, &mut out.records);
         out.count(made, 0);
         Ok(())
+    }
+}
+
+/// Why an event cannot be passed over; none if it may be.
+fn refusal(kind: u8, flags: u16, place: Place) -> Option<Error> {
+    let (name, action) = match kind {
+        kind::INCIDENT => return Some(Error::Incident { place }),
+        kind::PARTIAL_UPDATE_ROWS => (
+            "partial JSON updates",
+            "run SET GLOBAL binlog_row_value_options=''; reconnect the writers, and take a new snapshot",
+        ),
+        165..=171 => (
+            "compressed events of MariaDB",
+            "run SET GLOBAL log_bin_compress=OFF; reconnect the writers, and take a new snapshot",
+        ),
+        17 | 18 => return Some(Error::StatementLogged { db: "of a LOAD DATA statement".to_owned(), place }),
+        _ if flags & FLAG_IGNORABLE != 0 => return None,
+        kind => return Some(Error::UnknownEvent { kind, place }),
+    };
+    Some(Error::UnsupportedEvent { kind, name, place, action })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elasticflow_api::ErrorClass;
+
+    #[test]
+    fn an_unknown_event_stops_the_task_unless_the_server_marks_it_as_ignorable() {
+        let place = Place { file: "binlog.000007".to_owned(), pos: 4711 };
+        let error = refusal(99, 0, place.clone()).unwrap();
+        assert_eq!(error.class(), ErrorClass::Definite);
+        assert_eq!(
+            error.to_string(),
+            "event of type 99 at binlog.000007:4711 is not known; it cannot be skipped, because it may carry data"
+        );
+        assert!(refusal(99, FLAG_IGNORABLE, place.clone()).is_none());
+        for kind in [kind::INCIDENT, kind::PARTIAL_UPDATE_ROWS, kind::QUERY_COMPRESSED, 18] {
+            assert!(refusal(kind, FLAG_IGNORABLE, place.clone()).is_some(), "{kind}");
+        }
     }
 }

@@ -79,6 +79,15 @@ impl Log {
         Place { file: self.at.file.to_string(), pos: start }
     }
 
+    /// Waits for the first event, which names the file, and takes it.
+    pub async fn first(&mut self, wait: Duration) -> Result<()> {
+        match self.next(wait).await? {
+            Some(event) if event.header.kind == kind::ROTATE => Ok(()),
+            Some(event) => Err(Error::LogOrder { place: self.place(event.start), what: "it does not begin with its name" }),
+            None => Err(Error::Silent { seconds: wait.as_secs() }),
+        }
+    }
+
     /// The next event that is there already; none if there is none.
     pub fn buffered(&mut self) -> Result<Option<Event>> {
         let next = tokio::task::coop::unconstrained(self.stream.next()).now_or_never();

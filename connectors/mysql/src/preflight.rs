@@ -6,6 +6,7 @@ use crate::information;
 use crate::position::LogPosition;
 use crate::wire::{Flavour, Session};
 use mysql_async::prelude::Queryable;
+use std::collections::HashMap;
 
 /// One thing that is wrong or odd.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,8 @@ fn odd(key: &'static str, text: impl Into<String>) -> Finding {
 }
 
 const HOST: &str = "database.hostname";
+const LOG_BIN_OFF: &str =
+    "log_bin is OFF: there is no binary log to read. Set log_bin in the server configuration and restart the server.";
 
 async fn variable(session: &mut Session, name: &str) -> Result<Option<String>> {
     let sql = format!("SHOW GLOBAL VARIABLES LIKE '{name}'");
@@ -56,58 +59,62 @@ pub async fn check(session: &mut Session, config: &CdcConfig, filters: &Filters)
     Ok(found)
 }
 
+const SETTINGS: &str = "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
+                        'binlog_row_value_options', 'log_bin_compress', 'binlog_expire_logs_seconds'";
+
 async fn log_settings(session: &mut Session) -> Result<Vec<Finding>> {
+    let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({SETTINGS})");
+    let rows: Vec<(String, String)> =
+        session.conn.query(sql).await.map_err(|e| of_client(e, "reading server variables"))?;
+    Ok(judge(&rows.into_iter().map(|(name, value)| (name, value.to_ascii_uppercase())).collect()))
+}
+
+/// What the server's settings of its log mean. A setting that is absent is not known to the server.
+fn judge(settings: &HashMap<String, String>) -> Vec<Finding> {
+    let of = |name: &str| settings.get(name).map(String::as_str);
     let mut found = Vec::new();
-    let mut read = async |name| variable(session, name).await.map(|v| v.unwrap_or_default().to_ascii_uppercase());
-    if read("log_bin").await? == "OFF" {
-        found.push(fatal(
-            HOST,
-            "log_bin is OFF: there is no binary log to read. Set log_bin in the server configuration and restart the server.",
-        ));
+    if of("log_bin") == Some("OFF") {
+        found.push(fatal(HOST, LOG_BIN_OFF));
     }
-    let format = read("binlog_format").await?;
-    if !format.is_empty() && format != "ROW" {
+    if let Some(format) = of("binlog_format").filter(|f| *f != "ROW") {
         found.push(fatal(
             HOST,
             format!("binlog_format is {format}, must be ROW. Run: SET GLOBAL binlog_format=ROW; and reconnect the writers."),
         ));
     }
-    let image = read("binlog_row_image").await?;
-    if !image.is_empty() && image != "FULL" {
+    if let Some(image) = of("binlog_row_image").filter(|i| *i != "FULL") {
         found.push(fatal(
             HOST,
             format!("binlog_row_image is {image}, must be FULL. Run: SET GLOBAL binlog_row_image=FULL; and reconnect the writers."),
         ));
     }
-    let metadata = read("binlog_row_metadata").await?;
-    if metadata != "FULL" {
-        let metadata = if metadata.is_empty() { "not known to this server" } else { &metadata };
+    if of("binlog_row_metadata") != Some("FULL") {
+        let metadata = of("binlog_row_metadata").unwrap_or("not known to this server");
         found.push(odd(
             HOST,
             format!("binlog_row_metadata is {metadata}: column names are taken from information_schema, which may be newer than the row. Run: SET GLOBAL binlog_row_metadata=FULL;"),
         ));
     }
-    let options = read("binlog_row_value_options").await?;
-    if options.contains("PARTIAL_JSON") {
+    if of("binlog_row_value_options").is_some_and(|o| o.contains("PARTIAL_JSON")) {
         found.push(fatal(
             HOST,
             "binlog_row_value_options is PARTIAL_JSON, which is not supported. Run: SET GLOBAL binlog_row_value_options=''; and reconnect the writers.",
         ));
     }
-    if read("log_bin_compress").await? == "ON" {
+    if of("log_bin_compress") == Some("ON") {
         found.push(fatal(
             HOST,
             "log_bin_compress is ON, which is not supported. Run: SET GLOBAL log_bin_compress=OFF; and reconnect the writers.",
         ));
     }
-    let expire: u64 = read("binlog_expire_logs_seconds").await?.parse().unwrap_or(0);
-    if expire > 0 && expire < 86_400 {
+    let expire: u64 = of("binlog_expire_logs_seconds").and_then(|s| s.parse().ok()).unwrap_or(0);
+    if (1..86_400).contains(&expire) {
         found.push(odd(
             HOST,
             format!("the server deletes binary logs after {expire} s: a connector that is down longer has to take a new snapshot."),
         ));
     }
-    Ok(found)
+    found
 }
 
 async fn grants(session: &mut Session, config: &CdcConfig) -> Result<Vec<Finding>> {
@@ -170,7 +177,7 @@ pub async fn end_of_log(session: &mut Session) -> Result<LogPosition> {
                     .map(|(file, pos)| LogPosition::new(&file, pos))
                     .ok_or(Error::Bug("the position of the log has no file"));
             }
-            Ok(None) => return Err(Error::Preflight { text: "log_bin is OFF: there is no binary log to read. Set log_bin in the server configuration and restart the server.".to_owned() }),
+            Ok(None) => return Err(Error::Preflight { text: LOG_BIN_OFF.to_owned() }),
             // The statement has another name from MySQL 8.4 on.
             Err(mysql_async::Error::Server(e)) if e.code == 1064 => {}
             Err(e) => return Err(of_client(e, doing)),
@@ -201,6 +208,31 @@ pub fn reads_rows(mode: SnapshotMode) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_wrong_setting_of_the_log_is_found_at_once_with_what_mends_it() {
+        let wrong = [
+            ("log_bin", "OFF"),
+            ("binlog_format", "MIXED"),
+            ("binlog_row_image", "MINIMAL"),
+            ("binlog_row_metadata", "MINIMAL"),
+            ("binlog_row_value_options", "PARTIAL_JSON"),
+            ("log_bin_compress", "ON"),
+            ("binlog_expire_logs_seconds", "3600"),
+        ];
+        let found = judge(&wrong.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
+        let fatal: Vec<bool> = found.iter().map(|f| f.fatal).collect();
+        assert_eq!(fatal, [true, true, true, false, true, true, false]);
+        for (finding, words) in found.iter().zip(["Set log_bin", "binlog_format=ROW", "image=FULL", "metadata=FULL"]) {
+            assert!(finding.text.contains(words), "{}", finding.text);
+        }
+    }
+
+    #[test]
+    fn a_server_set_up_well_has_no_finding() {
+        let right = [("log_bin", "ON"), ("binlog_format", "ROW"), ("binlog_row_image", "FULL"), ("binlog_row_metadata", "FULL")];
+        assert_eq!(judge(&right.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()), []);
+    }
 
     #[test]
     fn only_global_grants_count() {

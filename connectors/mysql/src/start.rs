@@ -97,7 +97,8 @@ pub async fn executed(session: &mut Session) -> Result<GtidSet> {
     GtidSet::parse(&executed).map_err(|reason| Error::OffsetUndecodable { reason })
 }
 
-async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginning> {
+/// Without a stored position.
+pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginning> {
     if config.snapshot_mode == SnapshotMode::Never {
         return oldest(session).await;
     }

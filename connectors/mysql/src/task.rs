@@ -2,7 +2,7 @@
 use crate::assemble::Assembler;
 use crate::batch::Batch;
 use crate::capture::{Capture, Start, Until};
-use crate::config::CdcConfig;
+use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::information;
@@ -10,7 +10,7 @@ use crate::log::Log;
 use crate::position::{Parts, Resume, offset};
 use crate::preflight;
 use crate::snapshot::{Outcome, Snapshot};
-use crate::start::{Beginning, beginning};
+use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
 use crate::tables::{Control, Tables};
 use crate::wire::{self, Reader, Session};
@@ -56,7 +56,16 @@ impl CdcTask {
         preflight::require(&mut session).await?;
         let stored = cx.offsets.get(&self.partition).map_err(|e| Error::OffsetUndecodable { reason: e.to_string() })?;
         let stored = stored.as_ref().map(Resume::read).transpose()?;
-        let begin = beginning(&mut session, config, stored).await?;
+        let mut begin = beginning(&mut session, config, stored).await?;
+        let log = match self.open_log(cx, &session, &begin).await {
+            // MariaDB tells only when asked for the log itself.
+            Err(Error::PositionLost { position, .. }) if config.snapshot_mode == SnapshotMode::WhenNeeded => {
+                tracing::warn!(position, "the stored position is no longer on the server: taking a new snapshot");
+                begin = fresh(&mut session, config).await?;
+                self.open_log(cx, &session, &begin).await?
+            }
+            other => other?,
+        };
         let wake = Arc::new(Notify::new());
         let snapshot = match &begin.snapshot {
             Some(progress) => {
@@ -64,22 +73,16 @@ impl CdcTask {
             }
             None => None,
         };
-        let mut capture = self.capture(cx, session, &filters, &begin).await?;
+        let mut capture = self.capture(cx, session, (&filters, &begin), log).await?;
         if let Some(snapshot) = &snapshot {
             capture.watch.gated = snapshot.waiting();
         }
         Ok(Running { capture, snapshot, wake, told: cx.clock.monotonic(), finished: begin.finished })
     }
 
-    async fn capture(
-        &self,
-        cx: &SourceContext,
-        mut session: Session,
-        filters: &Arc<Filters>,
-        begin: &Beginning,
-    ) -> Result<Capture> {
+    /// Asks for the log and waits for its first event, so that a refusal is an error of the start.
+    async fn open_log(&self, cx: &SourceContext, session: &Session, begin: &Beginning) -> Result<Log> {
         let config = &self.config;
-        let flavour = session.flavour;
         // While a snapshot runs, an idle server must say soon where its log ends.
         let heartbeat = match begin.snapshot {
             Some(_) => config.server_heartbeat.duration().min(Duration::from_secs(1)),
@@ -87,9 +90,22 @@ impl CdcTask {
         };
         let name = format!("{}/{}/{}", cx.task.group, cx.task.connector, cx.task.task.0);
         let reader = Reader::new(config, &name, heartbeat);
+        let stream = wire::dump(config, session.flavour, &reader, &begin.from).await?;
+        let mut log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), config.verify_checksum, heartbeat);
+        log.first(config.connect_timeout.duration()).await?;
+        Ok(log)
+    }
+
+    async fn capture(
+        &self,
+        cx: &SourceContext,
+        mut session: Session,
+        (filters, begin): (&Arc<Filters>, &Beginning),
+        log: Log,
+    ) -> Result<Capture> {
+        let config = &self.config;
+        let flavour = session.flavour;
         let collations = information::collations(&mut session).await?;
-        let stream = wire::dump(config, flavour, &reader, &begin.from).await?;
-        let log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), config.verify_checksum, heartbeat);
         let run = uuid::Uuid::new_v4().to_string();
         let assembler = Assembler::new(config, flavour, cx.task.task.0, &run);
         let maker = Maker {

@@ -268,14 +268,14 @@ async fn all(server: Server, maria: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_cases_of_mysql() {
-    if let Some(server) = Server::of("EF_MYSQL", "golden_cases_of_mysql") {
+    if let Some(server) = Server::of("EF_MYSQL", "golden_cases_of_mysql").await {
         all(server, false).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_cases_of_mariadb() {
-    if let Some(server) = Server::of("EF_MARIADB", "golden_cases_of_mariadb") {
+    if let Some(server) = Server::of("EF_MARIADB", "golden_cases_of_mariadb").await {
         all(server, true).await;
     }
 }

@@ -41,21 +41,21 @@ async fn streams_and_resumes(server: Server, db: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mysql_streams_changes_and_resumes() {
-    if let Some(server) = Server::of("EF_MYSQL", "mysql_streams_changes_and_resumes") {
+    if let Some(server) = Server::of("EF_MYSQL", "mysql_streams_changes_and_resumes").await {
         streams_and_resumes(server, "ef_stream").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_streams_changes_and_resumes() {
-    if let Some(server) = Server::of("EF_MARIADB", "mariadb_streams_changes_and_resumes") {
+    if let Some(server) = Server::of("EF_MARIADB", "mariadb_streams_changes_and_resumes").await {
         streams_and_resumes(server, "ef_stream").await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_cut_after_any_row_goes_on_with_the_next_one() {
-    let Some(server) = Server::of("EF_MYSQL", "a_transaction_cut_after_any_row_goes_on_with_the_next_one") else { return };
+    let Some(server) = Server::of("EF_MYSQL", "a_transaction_cut_after_any_row_goes_on_with_the_next_one").await else { return };
     let mut conn = server.database("ef_cut").await;
     conn.query_drop("CREATE TABLE t (id INT PRIMARY KEY, v INT)").await.unwrap();
     let config = server.config(&[("database.include.list", "ef_cut"), ("snapshot.mode", "no_data")]);

@@ -8,11 +8,17 @@ use elasticflow_config::{Properties, parse};
 use elasticflow_mysql::config::CdcConfig;
 use elasticflow_mysql::task::CdcTask;
 use mysql_async::prelude::Queryable;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The system's time.
 pub(crate) struct SystemClock(Instant);
+
+impl SystemClock {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
 
 impl Clock for SystemClock {
     fn wall_ms(&self) -> i64 {
@@ -34,8 +40,10 @@ impl Offsets {
     pub(crate) fn set(&self, position: &SourcePosition) {
         *self.0.lock().unwrap() = Some(((*position.partition).clone(), (*position.offset).clone()));
     }
-    pub(crate) fn offset(&self) -> Option<SourceOffset> {
-        self.0.lock().unwrap().as_ref().map(|(_, offset)| offset.clone())
+    /// Changes a field of the stored offset.
+    pub(crate) fn change(&self, key: &str, value: &str) {
+        let mut stored = self.0.lock().unwrap();
+        stored.as_mut().unwrap().1.0.insert(key.to_owned(), value.into());
     }
 }
 
@@ -56,11 +64,14 @@ pub(crate) struct Server {
     pub(crate) port: u16,
     pub(crate) user: String,
     pub(crate) password: String,
+    /// Tests change global settings and count transactions: one at a time.
+    _guard: Arc<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl Server {
-    /// The one of the environment; without it, the tests of the name are skipped and say so.
-    pub(crate) fn of(prefix: &str, test: &str) -> Option<Self> {
+    /// The one of the environment, for this test alone; without it, the test is skipped and says so.
+    pub(crate) async fn of(prefix: &str, test: &str) -> Option<Self> {
+        static ALONE: LazyLock<Arc<tokio::sync::Mutex<()>>> = LazyLock::new(Arc::default);
         let Ok(address) = std::env::var(prefix) else {
             println!("skipped {test}: {prefix} is not set (scripts/services up)");
             return None;
@@ -68,7 +79,8 @@ impl Server {
         let (host, port) = address.split_once(':').unwrap();
         let variable = |name: &str| std::env::var(format!("{prefix}_{name}")).unwrap_or_else(|_| "elasticflow".to_owned());
         let (user, password) = (variable("USER"), variable("PASSWORD"));
-        Some(Self { host: host.to_owned(), port: port.parse().unwrap(), user, password })
+        let guard = Arc::new(Arc::clone(&ALONE).lock_owned().await);
+        Some(Self { host: host.to_owned(), port: port.parse().unwrap(), user, password, _guard: guard })
     }
 
     pub(crate) async fn connect(&self) -> mysql_async::Conn {
@@ -127,7 +139,7 @@ impl Harness {
     pub(crate) fn new(config: CdcConfig, offsets: &Arc<Offsets>, batch_records: usize) -> Self {
         let cx = SourceContext {
             task: TaskId { group: "test".into(), connector: "c".into(), task: TaskIndex(0) },
-            clock: Arc::new(SystemClock(Instant::now())),
+            clock: Arc::new(SystemClock::new()),
             offsets: Arc::clone(offsets) as Arc<dyn StoredOffsets>,
             batch_max: Limits { records: batch_records, bytes: 16 << 20 },
             poll_max: Duration::from_millis(100),

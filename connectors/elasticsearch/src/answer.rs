@@ -6,8 +6,8 @@ use serde::Deserialize;
 pub(crate) enum Fate {
     /// Written, by this request.
     Done,
-    /// Written before, by this record or a later one.
-    AlreadyApplied,
+    /// Written before, by this record or a later one; with the version that is there, if the server tells.
+    AlreadyApplied { current: Option<u64> },
     /// May succeed later.
     Again { status: u16 },
     /// The index takes no writes for the time being.
@@ -111,9 +111,18 @@ impl ItemAnswer {
         match self.status {
             200..=299 => Fate::Done,
             404 if is_delete && self.error.is_none() => Fate::Done,
-            409 => Fate::AlreadyApplied,
+            409 => Fate::AlreadyApplied { current: self.current_version() },
             status => of_error(status, error()),
         }
+    }
+}
+
+impl ItemAnswer {
+    /// From `version conflict, current version [10] is higher or equal to the one provided [9]`.
+    fn current_version(&self) -> Option<u64> {
+        let reason = self.error.as_ref()?.get("reason")?.as_str()?;
+        let (_, rest) = reason.rsplit_once("current version [")?;
+        rest.split_once(']')?.0.parse().ok()
     }
 }
 
@@ -145,11 +154,10 @@ mod tests {
 
     #[test]
     fn every_answer_has_its_meaning() {
-        let conflict =
-            r#"{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[b]: version conflict"}}"#;
+        let conflict = r#"{"status":409,"error":{"type":"version_conflict_engine_exception","reason":"[b]: version conflict, current version [20] is higher or equal to the one provided [15]"}}"#;
         assert_eq!(fate(r#"{"status":201}"#, false), Fate::Done);
         assert_eq!(fate(r#"{"status":404}"#, true), Fate::Done);
-        assert_eq!(fate(conflict, false), Fate::AlreadyApplied);
+        assert_eq!(fate(conflict, false), Fate::AlreadyApplied { current: Some(20) });
         let rejected = r#"{"status":429,"error":{"type":"es_rejected_execution_exception","reason":"r"}}"#;
         assert_eq!(fate(rejected, false), Fate::Again { status: 429 });
         let unavailable = r#"{"status":503,"error":{"type":"unavailable_shards_exception","reason":"r"}}"#;

@@ -17,6 +17,9 @@ use tracing::{debug, warn};
 /// How often an answer that cannot be understood is asked for again.
 const NOT_UNDERSTOOD_MAX: u32 = 2;
 
+/// How far ahead of a record its document may stand after a failure: more records than this are never on their way.
+const REPLAY_MAX: u64 = 1_000_000;
+
 /// What requests share.
 pub(crate) struct Sender {
     pub(crate) client: Client,
@@ -37,9 +40,12 @@ pub(crate) struct Outcome {
     pub(crate) written: u64,
     /// Written before.
     pub(crate) conflicts: u64,
+    /// Those of them that stand in a version which no replay of this topic explains.
+    pub(crate) far_ahead: u64,
 }
 
 /// Where one request stands.
+#[derive(Default)]
 struct Progress {
     attempt: u32,
     overloads: u32,
@@ -47,6 +53,7 @@ struct Progress {
     rejected: Vec<(usize, String)>,
     written: u64,
     conflicts: u64,
+    far_ahead: u64,
 }
 
 /// What follows from one attempt.
@@ -66,8 +73,7 @@ impl Sender {
     /// The destination does not answer or stays overloaded for longer than the sink waits; it refuses the whole request;
     /// the lease is gone. Some items may have been applied by then.
     pub(crate) async fn send(&self, request: Request) -> Result<Outcome, Error> {
-        let mut progress =
-            Progress { attempt: 0, overloads: 0, not_understood: 0, rejected: Vec::new(), written: 0, conflicts: 0 };
+        let mut progress = Progress::default();
         let mut parts = VecDeque::from([(0..request.items.len()).collect::<Vec<_>>()]);
         while let Some(part) = parts.pop_front() {
             let part: Vec<usize> =
@@ -162,8 +168,11 @@ impl Sender {
             let Some(item) = request.items.get(*i) else { continue };
             match answer.fate(item.action.is_delete()) {
                 Fate::Done => progress.written += 1,
-                Fate::AlreadyApplied if item.action == Action::Upsert => again.push(*i),
-                Fate::AlreadyApplied => progress.conflicts += 1,
+                Fate::AlreadyApplied { .. } if item.action == Action::Upsert => again.push(*i),
+                Fate::AlreadyApplied { current } => {
+                    progress.conflicts += 1;
+                    progress.far_ahead += u64::from(is_far_ahead(current, item.action));
+                }
                 Fate::Again { status } => {
                     overload = Some(status);
                     again.push(*i);
@@ -207,6 +216,16 @@ impl Sender {
     }
 }
 
+/// Whether the version that is there is further ahead than a replay after a failure leaves it.
+fn is_far_ahead(current: Option<u64>, action: Action) -> bool {
+    match (current, action) {
+        (Some(current), Action::Index { version } | Action::Delete { version }) => {
+            current.saturating_sub(version) > REPLAY_MAX
+        }
+        _ => false,
+    }
+}
+
 /// Writes without a version keep their order: from the first that must be sent again, all are.
 fn in_order(request: &Request, part: &[usize], again: Vec<usize>) -> Vec<usize> {
     let unversioned = |i: &usize| {
@@ -225,6 +244,7 @@ impl Progress {
             let reason = reasons.remove(&i)?;
             Some((item.record, RecordError { stage: Stage::TaskPut, reason, source: None }))
         });
-        Outcome { rejected: rejected.collect(), written: self.written, conflicts: self.conflicts }
+        let (written, conflicts, far_ahead) = (self.written, self.conflicts, self.far_ahead);
+        Outcome { rejected: rejected.collect(), written, conflicts, far_ahead }
     }
 }

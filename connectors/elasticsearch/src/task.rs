@@ -50,6 +50,8 @@ pub(crate) struct EsTask {
     id: String,
     written: u64,
     conflicts: u64,
+    /// Whether ES-0021 has been logged: once per task.
+    warned: bool,
 }
 
 impl EsTask {
@@ -70,6 +72,7 @@ impl EsTask {
             id: String::new(),
             written: 0,
             conflicts: 0,
+            warned: false,
             config,
         })
     }
@@ -271,10 +274,25 @@ impl EsTask {
         let outcome = outcome?;
         self.written += outcome.written;
         self.conflicts += outcome.conflicts;
+        self.warn_of_versions(outcome.far_ahead);
         for (record, error) in outcome.rejected {
             self.malformed(&record, error, cx)?;
         }
         Ok(())
+    }
+
+    /// Versions far ahead hide every write of this topic, and nothing else would tell.
+    fn warn_of_versions(&mut self, far_ahead: u64) {
+        if far_ahead > 0 && !self.warned {
+            self.warned = true;
+            warn!(
+                code = "ES-0021",
+                documents = far_ahead,
+                "documents stand in versions far newer than the topic's own offsets, so these records change nothing: a replay of an \
+                 old topic, or a topic that was re-created or re-partitioned, or another writer of the same ids; raise version.epoch \
+                 to let this topic win"
+            );
+        }
     }
 
     /// A document that the index refuses.

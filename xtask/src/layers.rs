@@ -20,7 +20,7 @@ const ORDER: &[&[&str]] = &[
     ],
     &["elasticflow-runtime", "elasticflow-plan", "elasticflow-flow", "elasticflow-store", "elasticflow-herder", "elasticflow-rest"],
     &["elasticflow-server"],
-    &["elasticflow-integration-tests", "xtask"],
+    &["elasticflow-integration-tests", "elasticflow-conformance", "xtask"],
 ];
 
 /// Edges inside a group: the control plane's own order.

@@ -124,7 +124,7 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) if connections.len() < shared.limits.connections => {
+                Ok((stream, _)) if open(&mut connections) < shared.limits.connections => {
                     connections.spawn(connection(Arc::clone(&shared), stream));
                 }
                 Ok(_) => tracing::warn!(limit = shared.limits.connections, "too many connections: one is refused"),
@@ -136,6 +136,12 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
     }
+}
+
+/// How many connections are open: those that have ended are counted out first.
+fn open(connections: &mut JoinSet<()>) -> usize {
+    while connections.try_join_next().is_some() {}
+    connections.len()
 }
 
 async fn connection(shared: Arc<Shared>, stream: TcpStream) {

@@ -1,9 +1,11 @@
 //! Topics and their configurations.
 use crate::code::{self, Code};
+use crate::config::Fsync;
 use crate::journal::Line;
 use crate::log::Partition;
 use crate::state::State;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::PathBuf;
 use uuid::Uuid;
 
@@ -200,7 +202,17 @@ impl State {
         Ok(())
     }
 
+    /// Files must not be missing for a topic that the journal knows.
+    fn sync_folder(&mut self) {
+        if let (Some(dir), true) = (&self.dir, self.fsync != Fsync::Never)
+            && let Err(e) = File::open(dir).and_then(|d| d.sync_all())
+        {
+            self.journal.fail(&format!("its folder cannot be forced to the disk: {e}"));
+        }
+    }
+
     fn journal_topic(&mut self, name: &str) {
+        self.sync_folder();
         if let Some(t) = self.topics.get(name) {
             self.journal.write(&Line::topic(name, t));
         }

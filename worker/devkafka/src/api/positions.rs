@@ -11,12 +11,18 @@ use kafka_protocol::messages::{
 };
 
 const READ_COMMITTED: i8 = 1;
+/// First version of ListOffsets whose answer has a leader epoch.
+const LEADER_EPOCH_SINCE: i16 = 4;
 
 impl State {
-    pub(crate) fn list_offsets(&self, r: &ListOffsetsRequest) -> ListOffsetsResponse {
+    pub(crate) fn list_offsets(&self, r: &ListOffsetsRequest, v: i16) -> ListOffsetsResponse {
         let committed = r.isolation_level == READ_COMMITTED;
         let topics = r.topics.iter().map(|t| {
-            let listed = t.partitions.iter().map(|p| self.list_offset(&t.name, p, committed)).collect();
+            let one = |p| {
+                let listed = self.list_offset(&t.name, p, committed);
+                if v >= LEADER_EPOCH_SINCE { listed.with_leader_epoch(0) } else { listed }
+            };
+            let listed = t.partitions.iter().map(one).collect();
             ListOffsetsTopicResponse::default().with_name(t.name.clone()).with_partitions(listed)
         });
         ListOffsetsResponse::default().with_topics(topics.collect())
@@ -27,8 +33,7 @@ impl State {
         let answer = ListOffsetsPartitionResponse::default()
             .with_partition_index(p.partition_index)
             .with_timestamp(-1)
-            .with_offset(-1)
-            .with_leader_epoch(0);
+            .with_offset(-1);
         let Some(x) = self.topics.get(topic).and_then(|t| t.partition(p.partition_index)) else {
             return answer.with_error_code(code::UNKNOWN_TOPIC_OR_PARTITION);
         };

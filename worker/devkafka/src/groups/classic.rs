@@ -263,7 +263,7 @@ impl Classic {
     fn assign(&mut self, r: &SyncGroupRequest, now: Duration) {
         for a in &r.assignments {
             if let Some(m) = self.member(&a.member_id) {
-                m.assignment = a.assignment.clone();
+                m.assignment = Bytes::copy_from_slice(&a.assignment);
             }
         }
         self.phase = Phase::Stable;

@@ -45,7 +45,8 @@ impl Join {
             id: r.member_id.to_string(),
             instance: r.group_instance_id.as_ref().map(ToString::to_string),
             protocol_type: r.protocol_type.to_string(),
-            protocols: r.protocols.iter().map(|p| (p.name.to_string(), p.metadata.clone())).collect(),
+            // Copied, as it is kept: a slice would keep the whole request.
+            protocols: r.protocols.iter().map(|p| (p.name.to_string(), Bytes::copy_from_slice(&p.metadata))).collect(),
             session: ms(r.session_timeout_ms),
             rebalance: ms(rebalance),
         })

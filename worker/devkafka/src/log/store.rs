@@ -114,6 +114,9 @@ impl PartitionFile {
         let end = fill(&mut out)?;
         out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&draft, &self.path)?;
+        if let Some(dir) = self.path.parent() {
+            File::open(dir)?.sync_all()?; // or a power loss brings the old file back, without what follows
+        }
         match PartitionFile::open(&self.path, end) {
             Ok(file) => *self = file,
             Err(e) => {

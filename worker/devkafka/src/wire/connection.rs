@@ -11,6 +11,7 @@ use kafka_protocol::messages::{ApiVersionsResponse, RequestHeader, ResponseHeade
 use kafka_protocol::protocol::{Decodable, Encodable};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 /// A client that does not read its answer for so long is cut off: the answer holds memory.
@@ -38,7 +39,7 @@ async fn one<S: AsyncRead + AsyncWrite + Unpin>(shared: &Shared, stream: &mut S)
 /// What goes back, and the room it takes until it is written.
 pub(crate) struct Answer {
     pub(crate) bytes: BytesMut,
-    pub(crate) held: Option<tokio::sync::OwnedSemaphorePermit>,
+    pub(crate) held: Option<OwnedSemaphorePermit>,
 }
 
 /// A request in its parts, its shape checked.
@@ -46,6 +47,10 @@ pub(crate) struct Request {
     pub(crate) version: i16,
     pub(crate) client: String,
     pub(crate) body: Bytes,
+    /// Bytes of the body behind its last field.
+    pub(crate) trailing: usize,
+    /// The room that the request takes until it is answered, or begins to wait.
+    pub(crate) held: OwnedSemaphorePermit,
 }
 
 /// The answer to one request; `None` for Produce without acknowledgement.
@@ -84,10 +89,10 @@ fn split(shape: &str, frame: Frame) -> Result<Request, Closed> {
     let header = shape::header_length(flexible, &frame.bytes).map_err(|e| malformed(format!("its header: {e}")))?;
     let mut head = frame.bytes.slice(..header);
     let body = frame.bytes.slice(header..);
-    shape::check(shape, &body).map_err(|e| malformed(e.to_string()))?;
+    let trailing = shape::check(shape, &body).map_err(|e| malformed(e.to_string()))?.trailing;
     let head = RequestHeader::decode(&mut head, if flexible { 2 } else { 1 }).map_err(|e| malformed(e.to_string()))?;
     let client = head.client_id.map(|c| c.to_string()).unwrap_or_default();
-    Ok(Request { version, client, body })
+    Ok(Request { version, client, body, trailing, held: frame.held })
 }
 
 /// In a version this broker does not know, the answer is in version 0 and says so: that is how clients find a common one.
@@ -101,3 +106,7 @@ fn api_versions(version: i16, out: &mut BytesMut) -> Result<(), Closed> {
         .with_api_keys(keys.collect());
     answer.encode(out, if known { version } else { 0 }).map_err(|e| Closed::Answer(e.to_string()))
 }
+
+#[cfg(test)]
+#[path = "hostile_tests.rs"]
+mod hostile;

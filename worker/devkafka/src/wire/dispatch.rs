@@ -11,8 +11,8 @@ use kafka_protocol::protocol::{Decodable, Encodable};
 /// Decodes, answers, encodes. `Ok(false)`: no answer is sent.
 pub(crate) async fn handle(shared: &Shared, api: ApiKey, q: Request, out: &mut Answer) -> Result<bool, Closed> {
     let v = q.version;
-    let call = Call { shared, api, version: v, body: q.body };
-    let o = &mut out.bytes;
+    let call = Call { shared, api, version: v, body: q.body, trailing: q.trailing };
+    let (o, held) = (&mut out.bytes, q.held);
     match api {
         ApiKey::Produce => {
             let request: ProduceRequest = call.decode()?;
@@ -24,19 +24,22 @@ pub(crate) async fn handle(shared: &Shared, api: ApiKey, q: Request, out: &mut A
             return Ok(acknowledged);
         }
         ApiKey::Fetch => {
+            drop(held); // small, and it may wait for long
             let (answer, held) = fetch::wait(shared, call.decode()?).await?;
             out.held = held;
             call.encode(&answer, o)?;
         }
         ApiKey::JoinGroup => {
+            drop(held); // small, and it may wait for long
             let answer = group_waits::join(shared, call.decode()?, v, &q.client).await?;
             call.encode(&answer, o)?;
         }
         ApiKey::SyncGroup => {
+            drop(held); // small, and it may wait for long
             let answer = group_waits::sync(shared, call.decode()?).await?;
             call.encode(&answer, o)?;
         }
-        ApiKey::ListOffsets => call.answer(o, |s, r| s.list_offsets(&r))?,
+        ApiKey::ListOffsets => call.answer(o, |s, r| s.list_offsets(&r, v))?,
         ApiKey::Metadata => call.answer(o, |s, r| s.metadata(&r, v))?,
         ApiKey::FindCoordinator => call.answer(o, |s, r| s.find_coordinator(r, v))?,
         ApiKey::Heartbeat => call.answer(o, |s, r| s.heartbeat(&r))?,
@@ -74,15 +77,20 @@ struct Call<'a> {
     api: ApiKey,
     version: i16,
     body: Bytes,
+    trailing: usize,
 }
 
 impl Call<'_> {
+    /// Decodes a body whose shape was checked; decoder and shape must agree on where it ends.
     fn decode<Q: Decodable>(&self) -> Result<Q, Closed> {
-        Q::decode(&mut self.body.clone(), self.version).map_err(|e| Closed::Malformed {
-            key: self.api as i16,
-            version: self.version,
-            problem: e.to_string(),
-        })
+        let (key, version) = (self.api as i16, self.version);
+        let malformed = |problem: String| Closed::Malformed { key, version, problem };
+        let mut body = self.body.clone();
+        let request = Q::decode(&mut body, version).map_err(|e| malformed(e.to_string()))?;
+        if body.len() == self.trailing {
+            return Ok(request);
+        }
+        Err(malformed(format!("{} bytes are left, not {}", body.len(), self.trailing)))
     }
 
     fn locked<R>(&self, f: impl FnOnce(&mut State) -> R) -> Result<R, Closed> {

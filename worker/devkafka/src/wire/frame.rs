@@ -77,7 +77,7 @@ pub(crate) struct Frame {
     pub(crate) correlation: i32,
     pub(crate) bytes: Bytes,
     /// Counts against the memory in flight until the frame is gone.
-    _held: OwnedSemaphorePermit,
+    pub(crate) held: OwnedSemaphorePermit,
 }
 
 /// Reads one frame.
@@ -108,7 +108,7 @@ pub(crate) async fn read<R: AsyncRead + Unpin>(
         }
     }
     let correlation = i32::from_be_bytes([c0, c1, c2, c3]);
-    Ok(Frame { key, version, correlation, bytes: buffer.freeze(), _held: held })
+    Ok(Frame { key, version, correlation, bytes: buffer.freeze(), held })
 }
 
 fn check_length(key: i16, version: i16, length: i32, limits: &Limits) -> Result<usize, Closed> {

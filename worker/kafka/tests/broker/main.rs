@@ -9,6 +9,7 @@ mod support;
 
 mod admin;
 mod consume;
+mod page;
 mod produce;
 mod topic_log;
 mod transactions;

@@ -9,10 +9,12 @@ mod blocking;
 mod config;
 mod dir;
 mod error;
+mod filestream;
 mod sink;
 mod source;
 
 pub use config::{SinkConfig, SourceConfig};
+pub use filestream::{FileStreamSink, FileStreamSinkConfig, FileStreamSource, FileStreamSourceConfig};
 pub use sink::FileSink;
 pub use source::FileSource;
 
@@ -48,6 +50,29 @@ pub fn plugins() -> Vec<PluginEntry> {
         },
         source("elasticflow.connectors.FileSourceConnector", &["file"], Preset::OWN),
     ];
+    plugins.extend(stream());
     plugins.extend(SPOOLDIR.map(|(class, format)| source(class, &[], Preset::spooldir(format))));
     plugins
+}
+
+/// Apache's demonstration pair.
+fn stream() -> [PluginEntry; 2] {
+    [
+        PluginEntry {
+            class: "org.apache.kafka.connect.file.FileStreamSinkConnector",
+            aliases: &["filestream"],
+            version: env!("CARGO_PKG_VERSION"),
+            keys: FileStreamSinkConfig::keys(),
+            remarks: "at least once: records may repeat after a failure; FileSinkConnector is exactly once",
+            plugin: Plugin::Sink(Arc::new(FileStreamSink)),
+        },
+        PluginEntry {
+            class: "org.apache.kafka.connect.file.FileStreamSourceConnector",
+            aliases: &["filestream"],
+            version: env!("CARGO_PKG_VERSION"),
+            keys: FileStreamSourceConfig::keys(),
+            remarks: "does not follow rotations; FileSourceConnector with mode=tail does",
+            plugin: Plugin::Source(Arc::new(FileStreamSource)),
+        },
+    ]
 }

@@ -25,7 +25,6 @@ const MODE: u32 = 0o700;
 
 /// A task's directory.
 pub(crate) struct Staging {
-    pub(crate) root: Dir,
     pub(crate) task: Dir,
     /// Path of the task's directory below the root.
     pub(crate) path: String,
@@ -52,7 +51,7 @@ impl Staging {
         let task = root.descend_made(&path, MODE);
         let task = task.map_err(Error::with(|| format!("cannot make the staging directory {}", output.join(&path).display())))?;
         let path = path.to_str().map(str::to_owned).ok_or_else(|| Error::Bug("a staging path is not UTF-8".to_owned()))?;
-        Ok(Self { root, task, path })
+        Ok(Self { task, path })
     }
 
     /// A directory for new parts, locked.

@@ -71,11 +71,6 @@ impl Filling {
         self.batch.records.len() < self.limits.records.max(1) && self.bytes < self.limits.bytes.max(1)
     }
 
-    /// Whether nothing is in it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.batch.records.is_empty() && self.batch.progress.is_empty()
-    }
-
     /// Adds a record that was just read.
     pub(crate) fn push(&mut self, row: Row, stream: &Stream, reader: &mut Reader, at: &Moment<'_>) -> Result<(), Error> {
         self.bytes += row.bytes;

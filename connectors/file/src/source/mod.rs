@@ -13,10 +13,12 @@ mod options;
 mod place;
 mod preamble;
 mod reader;
+mod rotation;
 mod spool;
+mod tail;
 
 use crate::blocking::{Blocking, aside};
-use crate::config::SourceConfig;
+use crate::config::{Mode, SourceConfig};
 use crate::dir::Dir;
 use crate::error::Error;
 use async_trait::async_trait;
@@ -34,6 +36,7 @@ pub(crate) use options::Preset;
 use place::{Place, Stored, name_of};
 use spool::Spool;
 use std::sync::Arc;
+use tail::Tail;
 
 /// Keys of a task's configuration.
 const TASK_INDEX: &str = "task.index";
@@ -115,6 +118,7 @@ fn report(config: &SourceConfig, preset: Preset) -> ValidationReport {
 /// Reads whole or growing files.
 enum Engine {
     Spool(Spool),
+    Tail(Tail),
 }
 
 impl Engine {
@@ -122,18 +126,24 @@ impl Engine {
         let path = &options.input_path;
         let root = Dir::open(path).map_err(Error::with(|| format!("cannot open input.path {}", path.display())))?;
         let stored = stored_places(offsets, &options, share)?;
-        Ok(Self::Spool(Spool::new(root, options, share, stored)))
+        Ok(match options.mode {
+            Mode::Spool => Self::Spool(Spool::new(root, options, share, stored)),
+            Mode::Tail => Self::Tail(Tail::new(root, options, share, stored)?),
+        })
     }
 
     fn poll(&mut self, now: Now, limits: Limits) -> std::result::Result<SourceBatch, Error> {
         match self {
             Self::Spool(spool) => spool.poll(now, limits),
+            Self::Tail(tail) => tail.poll(now, limits),
         }
     }
 
     fn committed(&mut self, positions: &[(Arc<str>, Place)]) -> std::result::Result<(), Error> {
         match self {
             Self::Spool(spool) => spool.committed(positions),
+            // Growing files stay where they are.
+            Self::Tail(_) => Ok(()),
         }
     }
 }

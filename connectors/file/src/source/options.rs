@@ -151,7 +151,6 @@ fn check_paths(config: &SourceConfig, preset: Preset, problems: &mut Problems) {
         problems.push(("error.path", "is needed by halt.on.error=false".to_owned()));
     }
     if config.mode == Mode::Tail {
-        problems.push(("mode", "growing files cannot be followed yet; use mode spool".to_owned()));
         if cleanup(config, preset) != Cleanup::None {
             problems.push(("cleanup.policy", "must be NONE in mode tail: a growing file is never finished".to_owned()));
         }

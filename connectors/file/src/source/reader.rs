@@ -63,6 +63,17 @@ impl Reader {
         self.skipping = true;
     }
 
+    /// The file has another name.
+    pub(crate) fn rename(&mut self, name: &Arc<str>) {
+        self.name = Arc::clone(name);
+    }
+
+    /// The same file from its first byte on.
+    pub(crate) fn from_beginning(&self, identity: &Identity) -> Result<Self, Error> {
+        let file = self.file.try_clone().map_err(Error::with(|| format!("cannot open {} again", self.name)))?;
+        Self::open(file, &self.name, Place::beginning(identity), &self.options)
+    }
+
     /// Where reading stands: after the last record.
     pub(crate) fn place(&self) -> &Place {
         &self.place
@@ -87,11 +98,6 @@ impl Reader {
     /// What the open file looks like at present.
     pub(crate) fn identity(&self) -> Result<Identity, Error> {
         identity(&self.file).map_err(Error::with(|| format!("cannot look at {}", self.name)))
-    }
-
-    /// Whether there are bytes that no record was made of.
-    pub(crate) fn holds_partial(&self, len: u64) -> bool {
-        len > self.place.byte && !self.is_gzip
     }
 
     /// The next record. With `is_whole` the end of the file is its real end: half a record there is a whole one.

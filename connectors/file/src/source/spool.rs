@@ -5,6 +5,7 @@ use super::listing::{Found, Share, list};
 use super::options::Options;
 use super::place::{Place, Stored};
 use super::reader::{Next, Reader};
+use super::tail::opened;
 use crate::config::Cleanup;
 use crate::dir::{Dir, Identity};
 use crate::error::Error;
@@ -12,9 +13,7 @@ use elasticflow_api::context::Limits;
 use elasticflow_api::position::SourcePosition;
 use elasticflow_api::source::SourceBatch;
 use std::collections::{HashMap, VecDeque};
-use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -82,6 +81,10 @@ impl Spool {
         }
         let mut filling = Filling::new(limits);
         filling.batch.progress.append(&mut self.cleaned);
+        // The runtime takes progress after the records of its batch, so places told here must not have company.
+        if !filling.batch.progress.is_empty() {
+            return Ok(filling.batch);
+        }
         if self.current.is_none() && self.queue.is_empty() && self.next_look <= now.monotonic {
             self.next_look = now.monotonic + self.options.empty_wait;
             self.look(now)?;
@@ -93,7 +96,6 @@ impl Spool {
         if let Some(current) = self.current.take() {
             self.current = self.read(current, now, &mut filling)?;
         }
-        filling.batch.progress.append(&mut self.cleaned);
         Ok(filling.batch)
     }
 
@@ -339,13 +341,4 @@ fn refuse_changed(reader: &Reader, seen: &Identity) -> Result<(), Error> {
         return Err(changed("it is shorter"));
     }
     if reader.begins_as_before()? { Ok(()) } else { Err(changed("it begins otherwise")) }
-}
-
-/// Opens a file that was listed; `None` if it has vanished.
-fn opened(root: &Dir, name: &str) -> Result<Option<std::fs::File>, Error> {
-    match root.open_below(Path::new(name)) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::at(format!("cannot open {name}"))(error)),
-    }
 }

@@ -4,6 +4,8 @@ pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod text;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
 use elasticflow_api::data::Datum;

@@ -94,6 +94,18 @@ pub(crate) fn registry() -> Registry {
     registry
 }
 
+pub(crate) fn sink_context(connector: &str, errant: Arc<Rejected>, flow: Arc<Flow>) -> SinkContext {
+    SinkContext {
+        task: task_id(connector),
+        version_epoch: 0,
+        clock: Leaping::new(),
+        errant,
+        buffer_max: Limits { records: 1000, bytes: 1 << 20 },
+        flow,
+        lease: Arc::new(Held),
+    }
+}
+
 /// A sink task with its context.
 pub(crate) struct Sink {
     pub(crate) task: Box<dyn TwoPhaseSink>,
@@ -109,15 +121,7 @@ impl Sink {
         let Plugin::Sink(plugin) = &entry.plugin else { panic!("no sink") };
         let SinkKind::TwoPhase(mut task) = plugin.task(properties, TaskConfig::default())? else { panic!("not two-phase") };
         let (errant, flow) = (Arc::new(Rejected::default()), Arc::new(Flow::default()));
-        let cx = SinkContext {
-            task: task_id(connector),
-            version_epoch: 0,
-            clock: Leaping::new(),
-            errant: Arc::<Rejected>::clone(&errant),
-            buffer_max: Limits { records: 1000, bytes: 1 << 20 },
-            flow: Arc::<Flow>::clone(&flow),
-            lease: Arc::new(Held),
-        };
+        let cx = sink_context(connector, Arc::clone(&errant), Arc::clone(&flow));
         task.start(&cx).await?;
         Ok(Self { task, cx, errant, flow })
     }

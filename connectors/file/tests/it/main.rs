@@ -2,3 +2,5 @@
 mod fakes;
 mod sink;
 mod source;
+mod stream;
+mod tail;

@@ -35,7 +35,7 @@ fn each_policy_cleans_its_own_way() {
     s.tick(true);
     let left = |s: &mut State, t| {
         let p = s.partition(t, 0).unwrap();
-        (p.start(), p.read(p.start(), p.next(), 1 << 20).unwrap().len() > 0)
+        (p.start(), !p.read(p.start(), p.next(), 1 << 20).unwrap().is_empty())
     };
     assert_eq!(left(&mut s, "d"), (2, true));
     assert_eq!(left(&mut s, "c"), (0, true), "compaction does not move the start");

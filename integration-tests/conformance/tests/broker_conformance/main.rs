@@ -25,24 +25,30 @@ fn main() -> ExitCode {
         chosen.iter().for_each(|c| println!("{}: test", c.0));
         return ExitCode::SUCCESS;
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
+    match all(&chosen) {
+        // Without waiting for the threads of clients that a failed check has left behind.
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
         Err(e) => {
-            println!("no runtime: {e}");
-            return ExitCode::FAILURE;
+            println!("the development broker does not start: {e:#}");
+            ExitCode::FAILURE
         }
-    };
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let embedded = |dir| runtime.block_on(Broker::start(Config { dir, ..Config::default() })).expect("a broker starts");
-    let (memory, kept) = (embedded(None), embedded(Some(folder.path().into())));
+    }
+}
+
+/// Runs the checks on every broker there is; returns how many failed.
+fn all(chosen: &[&harness::Check]) -> anyhow::Result<usize> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let folder = tempfile::tempdir()?;
+    let embedded = |dir| runtime.block_on(Broker::start(Config { dir, ..Config::default() }));
+    let (memory, kept) = (embedded(None)?, embedded(Some(folder.path().into()))?);
     let own = [Target::new("memory", memory.bootstrap()), Target::new("folder", kept.bootstrap())];
-    let mut failed = run(&own, &chosen);
+    let mut failed = run(&own, chosen);
     for (name, variable) in [("kafka-3.9", "EF_KAFKA"), ("kafka-4", "EF_KAFKA4")] {
         match std::env::var(variable) {
-            Ok(bootstrap) => failed += run(&[Target::new(name, bootstrap)], &chosen),
+            Ok(bootstrap) => failed += run(&[Target::new(name, bootstrap)], chosen),
             Err(_) => println!("skipped {name}: {} checks; {variable} is not set, see scripts/services", chosen.len()),
         }
     }
-    // Without waiting for the threads of clients that a failed check has left behind.
-    if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(failed)
 }

@@ -6,7 +6,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, Rebalance};
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How a member takes part.
@@ -59,7 +59,7 @@ impl Group {
         let log = Arc::clone(&said);
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
-                log.lock().expect("no reader panics").push(line);
+                log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
             }
         });
         Ok(Member { process, said })
@@ -68,7 +68,7 @@ impl Group {
 
 impl Member {
     fn said(&self) -> Vec<String> {
-        self.said.lock().expect("no reader panics").clone()
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The partitions it owns.

@@ -116,7 +116,7 @@ pub(crate) fn send(p: &BaseProducer, topic: &str, partition: i32, key: &str, val
     loop {
         match p.send(BaseRecord::to(topic).partition(partition).key(key).payload(value)) {
             Ok(()) => return Ok(()),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => drop(p.poll(STEP)),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => p.poll(STEP),
             Err((e, _)) => return Err(e.into()),
         }
     }

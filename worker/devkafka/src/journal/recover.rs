@@ -45,7 +45,7 @@ impl State {
                 commit = decided.c,
                 "finishing a transaction decided before the stop"
             );
-            self.complete(&id, decided);
+            self.complete(&id, &decided);
         }
         self.journal.failure().map_err(|e| folder(std::io::Error::other(e.to_string())))?;
         self.rewrite_journal().map_err(folder)

@@ -292,10 +292,10 @@ impl Partition {
 
     /// Deletes the partition's file.
     pub(crate) fn remove(self) {
-        if let Store::File(f) = &self.store {
-            if let Err(error) = std::fs::remove_file(&f.path) {
-                tracing::warn!(path = %f.path.display(), %error, "a deleted partition's file cannot be removed");
-            }
+        if let Store::File(f) = &self.store
+            && let Err(error) = std::fs::remove_file(&f.path)
+        {
+            tracing::warn!(path = %f.path.display(), %error, "a deleted partition's file cannot be removed");
         }
     }
 }

@@ -51,8 +51,8 @@ impl Maker {
                 "s" => self.text(),
                 "b" => self.blob(),
                 "t" => self.tagged(),
-                f if f.starts_with('[') => self.array(&f[1..f.len() - 1]),
-                width => self.number(width.parse().unwrap()),
+                width if !field.starts_with('[') => self.number(width.parse().unwrap()),
+                list => self.array(list.strip_prefix('[').and_then(|l| l.strip_suffix(']')).unwrap()),
             }
         }
     }

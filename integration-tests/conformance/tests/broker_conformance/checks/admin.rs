@@ -48,7 +48,7 @@ pub(super) fn a_topic_keeps_its_configurations(bs: &str) -> Result<()> {
     for (k, v) in configs {
         ensure!(described.get(k).map(String::as_str) == Some(v), "{k} is {:?}", described.get(k));
     }
-    ensure!(described.get("min.insync.replicas").is_some(), "defaults are described too");
+    ensure!(described.contains_key("min.insync.replicas"), "defaults are described too");
     ensure!(partitions(bs, &t)? == 3);
     Ok(())
 }

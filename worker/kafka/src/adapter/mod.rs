@@ -115,7 +115,10 @@ impl Kafka for RdKafka {
         let settings = self
             .worker
             .client(ClientKind::Consumer, &ClientProperties::new(), None)?
-            .with("enable.partition.eof", "true");
+            .with("enable.partition.eof", "true")
+            // The end of a log whose last record is a transaction's marker shows in the fetch after it, which the broker
+            // holds back for this long: the half second that is usual would stand in every start and every task's start.
+            .with("fetch.wait.max.ms", "50");
         Ok(Box::new(RdTopicLog::open(topic, &settings, &self.alive).await?))
     }
 

@@ -211,7 +211,8 @@ impl Herder {
 
     fn on_waiting(&self, reason: &str) {
         let state = if *self.ready.borrow() { HealthState::Unhealthy } else { HealthState::Starting };
-        self.set_health(state, &format!("waiting for Kafka: {reason}"));
+        let servers = self.cx.options.worker.value("bootstrap.servers").map(|s| format!(" at {s}")).unwrap_or_default();
+        self.set_health(state, &format!("waiting for Kafka{servers}: {reason}"));
     }
 
     fn on_done(&mut self, done: Done) -> Result<(), String> {

@@ -50,18 +50,19 @@ async fn a_changed_configuration_restarts_the_tasks_and_an_equal_one_does_not() 
     let put = worker.handle.put_config("c", source(&[("tables", "a,b")])).await.unwrap();
     assert_eq!(put.info.tasks.len(), 1, "the answer shows the tasks that are there");
     worker.until_running("c", 2).await;
-    let expected = [
-        Call::Stop("c-0".to_owned()),
-        Call::Start("c-0".to_owned()),
-        Call::Start("c-1".to_owned()),
-    ];
+    let expected = [Call::Stop("c-0".to_owned()), Call::Start("c-0".to_owned()), Call::Start("c-1".to_owned())];
     assert_eq!(worker.runner.calls(), expected);
 
     let patch = BTreeMap::from([("tables".to_owned(), Some("b".to_owned())), ("tasks.max".to_owned(), None)]);
     let info = worker.handle.patch_config("c", &patch).await.unwrap();
     assert_eq!(info.config.value("tasks.max"), None);
+    until("the first task alone runs, with the change", || async {
+        let running = worker.runner.running() == ["c-0"];
+        running && worker.runner.spec("c-0").task.0.get("table").map(String::as_str) == Some("b")
+    })
+    .await;
     worker.until_running("c", 1).await;
-    until("the second task's status is gone", || async { worker.handle.task_status("c", 1).await.is_err() }).await;
+    assert!(worker.handle.task_status("c", 1).await.is_err(), "the second task's status is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]

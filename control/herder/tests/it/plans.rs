@@ -64,10 +64,8 @@ async fn required_exactly_once_is_refused_where_it_cannot_be() {
     // Stored by a worker that could; this one cannot.
     let unable = elasticflow_herder::HerderOptions { exactly_once: ExactlyOnce::Disabled, ..options() };
     let worker = worker_with(&broker.bootstrap(), unable);
-    until("the connector is failed", || async {
-        matches!(worker.states("c").await, Some((RunState::Failed, _)))
-    })
-    .await;
+    until("the connector is failed", || async { matches!(worker.states("c").await, Some((RunState::Failed, _))) })
+        .await;
     assert!(worker.trace("c").await.contains("This worker does not have exactly-once source support enabled."));
 }
 
@@ -87,8 +85,10 @@ async fn a_round_of_fencing_stands_between_two_sets_of_tasks() {
     worker.create("c", source(&[("tables", "a,b")])).await;
     worker.until_running("c", 2).await;
     worker.handle.put_config("c", source(&[])).await.unwrap();
+    until("the second set runs", || async { worker.runner.running() == ["c-0"] }).await;
     worker.until_running("c", 1).await;
     let rows = worker.rows("configs").await;
-    let fencing: Vec<&str> = rows.iter().filter(|(k, _)| k == "tasks-fencing-c").filter_map(|(_, v)| v.as_deref()).collect();
+    let fencing: Vec<&str> =
+        rows.iter().filter(|(k, _)| k == "tasks-fencing-c").filter_map(|(_, v)| v.as_deref()).collect();
     assert_eq!(fencing, [r#"{"task-count":2}"#, r#"{"task-count":1}"#]);
 }

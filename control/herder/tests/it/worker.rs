@@ -8,7 +8,7 @@ use elasticflow_herder::answer::{InitialState, RunState};
 use elasticflow_herder::ports::{References, SingleWorker};
 use elasticflow_herder::{ExactlyOnce, HerderHandle, HerderOptions, HerderPorts, HerderService, InternalTopic, start};
 use elasticflow_kafka::RdKafka;
-use elasticflow_kafka::ports::{ClientProperties, Kafka, TopicLog};
+use elasticflow_kafka::ports::{ClientProperties, Kafka, LogRecord, TopicLog};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -158,14 +158,16 @@ impl Worker {
 
     /// Rows of a topic from its start, as text.
     pub(crate) async fn rows(&self, topic: &str) -> Vec<(String, Option<String>)> {
-        let log: Box<dyn TopicLog> = self.kafka.log(topic).await.unwrap();
-        let mut rows = Vec::new();
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        elasticflow_store::follow::read_to_end(log.as_ref(), |r| {
-            rows.push((text(&r.key), r.value.as_deref().map(text)));
-        })
-        .await
-        .unwrap();
-        rows
+        rows(&self.kafka, topic).await
     }
+}
+
+/// Rows of a topic from its start, as text.
+pub(crate) async fn rows(kafka: &Arc<dyn Kafka>, topic: &str) -> Vec<(String, Option<String>)> {
+    let log: Box<dyn TopicLog> = kafka.log(topic).await.unwrap();
+    let mut rows = Vec::new();
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let take = |r: LogRecord| rows.push((text(&r.key), r.value.as_deref().map(text)));
+    elasticflow_store::follow::read_to_end(log.as_ref(), take).await.unwrap();
+    rows
 }

@@ -8,6 +8,7 @@ use super::writer::{Failure, Writer};
 use crate::topic::InternalTopic;
 use elasticflow_api::clock::Clock;
 use elasticflow_kafka::ports::{Admin, Kafka, KafkaError, LogRecord, TopicLog};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -16,6 +17,8 @@ use tokio::sync::mpsc;
 const WRITES_MAX: usize = 1024;
 /// Events that may wait for the herder.
 const EVENTS_MAX: usize = 256;
+/// Kafka is said to be away after this time without an answer; calls to it go on for longer by themselves.
+const SLOW: Duration = Duration::from_secs(2);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
 
@@ -153,13 +156,16 @@ impl Owner {
     async fn session(&mut self, backoff: &mut Duration) -> Result<(), End> {
         let topic = self.options.topic.name.clone();
         // Fencing comes before reading: the open transaction of a dead writer would stand between us and the end.
-        let (writer, ensured) = tokio::join!(
-            Writer::open(self.kafka.as_ref(), &self.options.transactional_id, &topic),
-            ensure_single(self.kafka.admin(), &self.options.topic),
-        );
+        let open = async {
+            tokio::join!(
+                Writer::open(self.kafka.as_ref(), &self.options.transactional_id, &topic),
+                ensure_single(self.kafka.admin(), &self.options.topic),
+            )
+        };
+        let (writer, ensured) = self.patiently(open).await?;
         ensured?;
         let mut writer = writer?;
-        let log = self.kafka.log(&topic).await?;
+        let log = self.patiently(self.kafka.log(&topic)).await??;
         self.emit(ConfigEvent::Restarted).await?;
         self.read_to_end(log.as_ref()).await?;
         self.emit(ConfigEvent::CaughtUp).await?;
@@ -179,10 +185,7 @@ impl Owner {
     async fn serve(&mut self, request: Request, writer: &mut Writer, log: &dyn TopicLog) -> Result<(), End> {
         let rows: Vec<_> = request.rows.iter().filter_map(encode).collect();
         let (answer, end) = match writer.write(&rows).await {
-            Ok(()) => match self.read_to_end(log).await {
-                Ok(()) => (Ok(()), None),
-                Err(end) => (Ok(()), Some(end)),
-            },
+            Ok(()) => (Ok(()), self.read_back(log, rows.last()).await.err()),
             Err(Failure::Refused(why)) => (Err(WriteError::Refused(why)), None),
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
@@ -194,13 +197,42 @@ impl Owner {
     }
 
     async fn read_to_end(&self, log: &dyn TopicLog) -> Result<(), End> {
+        self.read_back(log, None).await
+    }
+
+    /// Reads up to the last row of a transaction that is committed, or to the end: a row is there some time before the
+    /// log can tell that nothing but the transaction's marker stands behind it.
+    async fn read_back(&self, log: &dyn TopicLog, last: Option<&(String, Option<String>)>) -> Result<(), End> {
         let end = log.read_to_end();
         tokio::pin!(end);
         loop {
             tokio::select! {
                 biased;
                 reached = &mut end => return Ok(reached?),
-                record = log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+                record = log.next() => {
+                    let record = record?;
+                    let is_last = last.is_some_and(|(key, value)| {
+                        record.key == key.as_bytes() && record.value.as_deref() == value.as_deref().map(str::as_bytes)
+                    });
+                    self.emit(ConfigEvent::Record(record)).await?;
+                    if is_last {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits for an answer of Kafka and says so when it takes long.
+    async fn patiently<T>(&self, answer: impl Future<Output = T>) -> Result<T, Closed> {
+        tokio::pin!(answer);
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer),
+                () = self.options.clock.sleep(SLOW) => {
+                    self.emit(ConfigEvent::Waiting("it does not answer; still trying".to_owned())).await?;
+                }
             }
         }
     }

@@ -62,6 +62,9 @@ pub struct ValueInfo {
 /// Additions to Connect's answer, under one member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Remarks {
+    /// What the connector promises with this configuration on this worker: `exactly-once` or `at-least-once`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guarantee: Option<&'static str>,
     /// What is odd but no error, such as an unknown key.
     pub warnings: Vec<Remark>,
 }
@@ -78,7 +81,7 @@ pub struct Remark {
 impl Remarks {
     /// Whether there is nothing to say.
     pub fn is_empty(&self) -> bool {
-        self.warnings.is_empty()
+        self.guarantee.is_none() && self.warnings.is_empty()
     }
 }
 

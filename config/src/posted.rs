@@ -126,6 +126,19 @@ mod tests {
         assert_eq!(Posted::from_json("[]"), Err(PostedError::NoObject));
     }
 
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text in ".*") {
+            let _ = Posted::from_json(&text);
+        }
+
+        #[test]
+        fn any_flat_object_is_read_as_it_is(pairs in proptest::collection::btree_map(".*", ".*", 0..5)) {
+            let posted = Posted::from_json(&serde_json::to_string(&pairs).unwrap()).unwrap();
+            proptest::prop_assert_eq!(posted.values.0, pairs);
+        }
+    }
+
     #[test]
     fn a_patch_replaces_and_deletes() {
         let stored = Properties::from_iter([("a", "1"), ("b", "2")]);

@@ -46,10 +46,14 @@ pub fn find_plugin<'a>(registry: &'a Registry, name: &str) -> Option<&'a PluginE
     kinds.into_iter().find_map(|kind| registry.find(kind, name))
 }
 
-/// Whether a path that names a plug-in fits the class of the body, as Connect compares them.
-pub fn included_type_matches(class: &str, path: &str) -> bool {
+/// Whether a path that names a plug-in fits the class of the body: as Connect compares their texts, or through one of this
+/// product's own names of the class.
+pub fn included_type_matches(registry: &Registry, class: &str, path: &str) -> bool {
+    let class = class.trim();
     let less = |text: &str| text.strip_suffix("Connector").unwrap_or(text).to_owned();
-    less(class.trim()).ends_with(&less(path))
+    let own_name = |entry: &PluginEntry| entry.aliases.contains(&path) || entry.aliases.contains(&class);
+    less(class).ends_with(&less(path))
+        || registry.connector(class).is_some_and(|entry| entry.answers_to(path) && own_name(entry))
 }
 
 /// What a class name of a configuration means.

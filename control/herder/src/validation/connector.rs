@@ -41,9 +41,12 @@ async fn ask(input: &Input<'_>) -> Result<ValidationReport, HerderError> {
             _ => ValidationReport::default(),
         }
     };
+    let began = input.cx.clock.wall_ms();
     tokio::time::timeout(input.cx.options.connector_timeout, asked).await.map_err(|_| {
-        let stage = "Request timed out. The worker is currently performing multi-property validation for the connector";
-        HerderError::Timeout(stage.to_owned())
+        HerderError::Timeout(format!(
+            "Request timed out. The worker is currently performing multi-property validation for the connector, which began at {}",
+            crate::instant::iso_utc(began)
+        ))
     })
 }
 

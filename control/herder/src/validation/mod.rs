@@ -20,7 +20,8 @@ pub use definitions::definitions;
 
 use crate::error::HerderError;
 use crate::handle::WorkerContext;
-use elasticflow_api::registry::{Plugin, PluginEntry};
+use crate::options::ExactlyOnce;
+use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry};
 use elasticflow_config::infos::{Remark, Remarks};
 use elasticflow_config::{ConfigInfos, Properties, nearest};
 use report::Report;
@@ -69,7 +70,7 @@ pub async fn validate(
         report.refuse_null(key);
     }
     report.hide_resolved(config, &resolved);
-    let elasticflow = Remarks { warnings: warnings(&input, &report) };
+    let elasticflow = Remarks { guarantee: guarantee(&input), warnings: warnings(&input, &report) };
     Ok(report.finish(config.value("connector.class").unwrap_or("").to_owned(), elasticflow))
 }
 
@@ -98,6 +99,17 @@ pub async fn refuse_nulls(name: &str, config: Properties, nulls: &BTreeSet<Strin
         Ok(infos) => refusal(&infos).unwrap_or_else(|| HerderError::Failed("null values were not refused".to_owned())),
         Err(error) => error,
     }
+}
+
+/// What the configuration can promise here; nothing when it does not parse.
+fn guarantee(input: &Input<'_>) -> Option<&'static str> {
+    let promised = match &input.entry.plugin {
+        Plugin::Source(source) => source.guarantee(input.resolved)?,
+        Plugin::Sink(sink) => sink.guarantee(input.resolved)?,
+        _ => return None,
+    };
+    let worker_can = !input.is_source() || input.cx.options.exactly_once == ExactlyOnce::Enabled;
+    Some(if promised == Guarantee::ExactlyOnce && worker_can { "exactly-once" } else { "at-least-once" })
 }
 
 /// Posted keys that do nothing, with the nearest known name.

@@ -7,7 +7,7 @@ use elasticflow_api::context::{ConnectorContext, SinkContext, SourceContext};
 use elasticflow_api::convert::Transform;
 use elasticflow_api::data::Record;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
-use elasticflow_api::registry::{Guarantee, Registry, TaskConfig};
+use elasticflow_api::registry::{Registry, TaskConfig};
 use elasticflow_api::sink::{SinkConnector, SinkKind};
 use elasticflow_api::source::{SourceBatch, SourceConnector, SourceTask};
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError, Result};
@@ -399,7 +399,12 @@ async fn exactly_once_needs_the_worker_and_the_connector() {
     };
     assert_eq!(count(&required, ExactlyOnce::Disabled).await, 2);
     assert_eq!(count(&required, ExactlyOnce::Enabled).await, 1);
-    assert_eq!(count(&required.with("file", "f"), ExactlyOnce::Enabled).await, 0);
+    let with_file = required.with("file", "f");
+    assert_eq!(count(&with_file, ExactlyOnce::Enabled).await, 0);
+    for (mode, guarantee) in [(ExactlyOnce::Enabled, "exactly-once"), (ExactlyOnce::Preparing, "at-least-once")] {
+        let infos = validate(&with_file, &BTreeSet::new(), &worker(mode, "All")).await.unwrap();
+        assert_eq!(infos.elasticflow.guarantee, Some(guarantee));
+    }
     assert_eq!(count(&source().with("transaction.boundary", "Connector"), ExactlyOnce::Enabled).await, 1);
 }
 
@@ -443,16 +448,30 @@ async fn null_values_are_refused_with_one_message_each() {
 async fn a_connector_that_hangs_is_given_up_and_one_that_complains_is_heard() {
     let cx = worker(ExactlyOnce::Disabled, "All");
     let hung = validate(&source().with("topic", "hang"), &BTreeSet::new(), &cx).await.unwrap_err();
-    assert!(matches!(hung, HerderError::Timeout(_)), "{hung:?}");
+    assert_eq!(
+        hung,
+        HerderError::Timeout(
+            "Request timed out. The worker is currently performing multi-property validation for the connector, which began at 1970-01-01T00:00:00.000Z"
+                .to_owned()
+        )
+    );
     assert_eq!(errors_of(&source().with("topic", "odd")).await, ["connector.class| the server is odd"]);
 }
 
 #[test]
-fn a_path_fits_a_class_as_connect_compares_them() {
-    assert!(included_type_matches("org.x.LinesSourceConnector", "LinesSource"));
-    assert!(included_type_matches("LinesSource", "LinesSourceConnector"));
-    assert!(!included_type_matches("LinesSource", "LinesSink"));
-    assert!(!included_type_matches("LinesSource", "org.x.LinesSourceConnector"));
+fn a_path_fits_a_class_as_connect_compares_them_or_by_an_own_name() {
+    let registry = registry();
+    for (class, path, fits) in [
+        ("org.x.LinesSourceConnector", "LinesSource", true),
+        ("LinesSource", "LinesSourceConnector", true),
+        ("LinesSource", "LinesSink", false),
+        ("LinesSource", "org.x.LinesSourceConnector", false),
+        ("org.x.LinesSourceConnector", "lines", true),
+        ("lines", "org.x.LinesSourceConnector", true),
+        ("printer", "lines", false),
+    ] {
+        assert_eq!(included_type_matches(&registry, class, path), fits, "{class} {path}");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use crate::body;
 use crate::problem::Problem;
 use crate::serve::Rest;
 use axum::http::StatusCode;
-use elasticflow_api::registry::PluginKind;
+use elasticflow_api::registry::{PluginEntry, PluginKind};
 use elasticflow_config::infos::Remarks;
 use elasticflow_herder::validation::{definitions, find_plugin, included_type_matches, validate as check};
 use serde_json::{Value, json};
@@ -29,9 +29,18 @@ pub(super) fn list(rest: &Rest, call: &Call) -> Answer {
         let registry = &rest.herder.context().registry;
         let mut entries: Vec<_> = registry.entries().iter().filter(|e| e.kind() == *kind).collect();
         entries.sort_by_key(|e| e.class);
-        plugins.extend(entries.iter().map(|e| json!({"class": e.class, "type": kind.name(), "version": e.version})));
+        plugins.extend(entries.iter().map(|entry| plugin(entry, rest.options.extensions)));
     }
     Answer::ok(&plugins)
+}
+
+/// Connect's members; what a reader must know beside them, such as that a plug-in is not exactly once, is an addition.
+fn plugin(entry: &PluginEntry, extended: bool) -> Value {
+    let mut plugin = json!({"class": entry.class, "type": entry.kind().name(), "version": entry.version});
+    if extended && !entry.remarks.is_empty() {
+        plugin["elasticflow"] = json!({"remarks": entry.remarks});
+    }
+    plugin
 }
 
 pub(super) fn config(rest: &Rest, plugin: &str) -> Result<Answer, Problem> {
@@ -42,7 +51,9 @@ pub(super) fn config(rest: &Rest, plugin: &str) -> Result<Answer, Problem> {
 
 pub(super) async fn validate(rest: &Rest, plugin: &str, call: &Call) -> Result<Answer, Problem> {
     let posted = body::config(&call.body)?;
-    if let Some(class) = posted.values.value("connector.class").filter(|class| !included_type_matches(class, plugin)) {
+    let registry = &rest.herder.context().registry;
+    let foreign = |class: &&str| !included_type_matches(registry, class, plugin);
+    if let Some(class) = posted.values.value("connector.class").filter(foreign) {
         let text = format!("Included connector type {class} does not match request type {plugin}");
         return Err(Problem::bad_request(text));
     }

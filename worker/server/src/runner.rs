@@ -49,7 +49,7 @@ impl TaskRunner for RuntimeRunner {
             task: spec.task,
             paused: spec.paused,
             generation: spec.generation,
-            version_epoch: 0,
+            version_epoch: spec.version_epoch,
         };
         if let Err(error) = self.runtime.start_task(spec) {
             let change = TaskChange::Failed { trace: error.to_string() };

@@ -235,7 +235,7 @@ fn absent_is_fine(answer: rustix::io::Result<()>) -> io::Result<()> {
 /// Parent and name of a relative path.
 pub(crate) fn split(relative: &Path) -> io::Result<(&Path, &OsStr)> {
     let name = relative.file_name().ok_or_else(|| io::Error::other("a path without a file name"))?;
-    Ok((relative.parent().unwrap_or(Path::new("")), name))
+    Ok((relative.parent().unwrap_or_else(|| Path::new("")), name))
 }
 
 /// The names on a relative path; anything that leads up or to the root is refused.

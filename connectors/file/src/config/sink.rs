@@ -1,5 +1,5 @@
 //! Settings of the sink.
-use super::words::{Compression, Format, NullValues, Partitioner};
+use super::words::{Compression, Format, NullValues, PartitionerClass};
 use elasticflow_config::settings;
 use elasticflow_formats::json::DecimalFormat;
 
@@ -27,7 +27,7 @@ settings! {
         /// Digits of the offsets in a file's name, filled with zeros.
         "filename.offset.zero.pad.width" => pad: usize { default: "10", importance: Low, group: "Names", valid: Validity::Range(0.0, 19.0) },
         /// How records spread over directories: DefaultPartitioner makes partition=<n>, FieldPartitioner <field>=<value> of each field of partition.field.name.
-        "partitioner.class" => partitioner: Partitioner { default: "DefaultPartitioner", importance: Medium, group: "Names" },
+        "partitioner.class" => partitioner: PartitionerClass { default: "DefaultPartitioner", importance: Medium, group: "Names" },
         /// Fields of the value that name the directories of FieldPartitioner.
         "partition.field.name" => partition_fields: Vec<String> { default: "", importance: Medium, group: "Names" },
         /// What a record without a value does: fail makes it a bad record, ignore leaves it out, write writes it.

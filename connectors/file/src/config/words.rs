@@ -161,6 +161,18 @@ choice! {
     }
 }
 
+/// A partitioner by its class name, with or without its package.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartitionerClass(pub Partitioner);
+
+impl ConfigValue for PartitionerClass {
+    const KIND: KeyType = KeyType::Class;
+    fn read(text: &str) -> Result<Self, String> {
+        let simple = text.trim().rsplit('.').next().unwrap_or_default();
+        Partitioner::read(simple).map(Self).map_err(|_| format!("Class must be one of: {}", Partitioner::words().join(", ")))
+    }
+}
+
 /// A single byte, given as a character or as its number: 44 and `,` are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteChar(pub u8);
@@ -207,6 +219,13 @@ mod tests {
         for text in ["", "10", "0", "200", "ab", "é"] {
             assert!(ByteChar::read(text).is_err(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_partitioner_is_known_with_its_package_too() {
+        let full = "io.confluent.connect.storage.partitioner.FieldPartitioner";
+        assert_eq!(PartitionerClass::read(full), Ok(PartitionerClass(Partitioner::Field)));
+        assert!(PartitionerClass::read("HourlyPartitioner").is_err());
     }
 
     #[test]

@@ -79,7 +79,7 @@ fn check(config: &SinkConfig, report: &mut ValidationReport) {
     if config.compression == Compression::Auto {
         report.error("compression", "a sink has nothing to tell by; set none or gzip");
     }
-    match (config.partitioner, config.partition_fields.is_empty()) {
+    match (config.partitioner.0, config.partition_fields.is_empty()) {
         (Partitioner::Field, true) => report.error("partition.field.name", "is needed by FieldPartitioner"),
         (Partitioner::Default, false) => {
             report.error("partition.field.name", "is used by partitioner.class=FieldPartitioner alone");

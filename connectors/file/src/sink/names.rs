@@ -22,7 +22,7 @@ pub(crate) fn component(text: &str, max: usize) -> String {
         }
     }
     if name.is_empty() {
-        name.push_str("%");
+        name.push('%');
     }
     if name.len() > max {
         name.truncate(max.saturating_sub(17));

@@ -139,10 +139,7 @@ fn verify(directory: &Dir, file: &Finished, epoch: &str) -> Result<(), Error> {
     if entry.identity.len != file.length {
         return Err(taken(entry.identity.len));
     }
-    let mut found = match directory.open_file(name) {
-        Ok(found) => found,
-        Err(_) => return Err(taken(entry.identity.len)),
-    };
+    let Ok(mut found) = directory.open_file(name) else { return Err(taken(entry.identity.len)) };
     let (mut crc, mut buffer) = (0, vec![0; 256 << 10]);
     loop {
         match found.read(&mut buffer).map_err(failed())? {
@@ -222,10 +219,10 @@ fn numbered(dir: &Dir) -> io::Result<BTreeMap<u64, Dir>> {
     let mut found = BTreeMap::new();
     for entry in dir.entries(ENTRIES_MAX)? {
         let number = entry.name.to_str().filter(|_| entry.is_dir).and_then(|name| name.parse().ok());
-        if let Some(number) = number {
-            if let Some(inner) = present(dir.child(&entry.name))? {
-                found.insert(number, inner);
-            }
+        if let Some(number) = number
+            && let Some(inner) = present(dir.child(&entry.name))?
+        {
+            found.insert(number, inner);
         }
     }
     Ok(found)

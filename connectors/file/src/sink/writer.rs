@@ -145,7 +145,11 @@ impl Writer {
         let suffix = format!("{}{gz}", self.encoder.suffix());
         let topic = &part.at.topic;
         let name = final_name(&self.config, topic, part.at.partition, (part.first, part.last), &suffix);
-        let target = format!("{}/{name}", final_directory(&self.config, topic, &part.folder));
+        let folder = match self.config.partitioner.0 {
+            Partitioner::Default => format!("partition={}", part.at.partition),
+            Partitioner::Field => part.folder.clone(),
+        };
+        let target = format!("{}/{name}", final_directory(&self.config, topic, &folder));
         let at = part.at.clone();
         let finished = part.finish(target)?;
         self.finished.push((at, finished));
@@ -199,8 +203,9 @@ impl Writer {
 
 /// Folder of a record within its topic.
 fn folder(config: &SinkConfig, record: &SinkRecord) -> Result<String, RecordError> {
-    match config.partitioner {
-        Partitioner::Default => Ok(format!("partition={}", record.origin.at.partition)),
+    match config.partitioner.0 {
+        // Named when the part ends: it says nothing that the part's topic and partition do not.
+        Partitioner::Default => Ok(String::new()),
         Partitioner::Field => {
             let folders: Result<Vec<String>, RecordError> =
                 config.partition_fields.iter().map(|name| field_folder(name, &record.record.value)).collect();

@@ -105,8 +105,9 @@ impl Look<'_> {
 
     fn file(&mut self, name: &str, path: String, identity: Identity) -> Result<(), Error> {
         let fits_glob = self.options.glob.as_ref().is_none_or(|glob| glob.is_match(&path));
+        let is_skipped = self.options.skips_gz && name.ends_with(".gz");
         let is_wanted =
-            fits_glob && self.options.name_pattern.is_match(name) && self.share.has(&path, self.options.mode);
+            fits_glob && !is_skipped && self.options.name_pattern.is_match(name) && self.share.has(&path, self.options.mode);
         if is_wanted || self.all {
             self.found.push(Found { name: path.into(), identity, is_wanted });
         }

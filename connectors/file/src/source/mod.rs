@@ -117,8 +117,8 @@ fn report(config: &SourceConfig, preset: Preset) -> ValidationReport {
 
 /// Reads whole or growing files.
 enum Engine {
-    Spool(Spool),
-    Tail(Tail),
+    Spool(Box<Spool>),
+    Tail(Box<Tail>),
 }
 
 impl Engine {
@@ -127,8 +127,8 @@ impl Engine {
         let root = Dir::open(path).map_err(Error::with(|| format!("cannot open input.path {}", path.display())))?;
         let stored = stored_places(offsets, &options, share)?;
         Ok(match options.mode {
-            Mode::Spool => Self::Spool(Spool::new(root, options, share, stored)),
-            Mode::Tail => Self::Tail(Tail::new(root, options, share, stored)?),
+            Mode::Spool => Self::Spool(Box::new(Spool::new(root, options, share, stored))),
+            Mode::Tail => Self::Tail(Box::new(Tail::new(root, options, share, stored)?)),
         })
     }
 

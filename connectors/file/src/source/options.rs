@@ -1,5 +1,6 @@
 //! The configuration as the reading code takes it: defaults resolved, patterns compiled, schema read.
-use super::decode::columns::{KeyColumns, Rules, converter, is_readable, schema_of};
+use super::decode::cells::is_readable;
+use super::decode::columns::{KeyColumns, Rules, converter, schema_of};
 use super::decode::csv::Dialect;
 use super::decode::text::Charset;
 use crate::config::{
@@ -57,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) empty_wait: Duration,
     pub(crate) timestamps: Timestamps,
     pub(crate) compression: Compression,
+    /// Names that end in `.gz` are not wanted: a growing file is no compressed one.
+    pub(crate) skips_gz: bool,
     pub(crate) shape: Shape,
     pub(crate) record_bytes_max: usize,
     pub(crate) tail_from: TailFrom,
@@ -90,7 +93,7 @@ impl Options {
         shape: Shape,
         (name_pattern, glob): (regex::Regex, Option<globset::GlobMatcher>),
     ) -> Self {
-        let minimum_age = config.minimum_age.map_or(Duration::from_millis(preset.minimum_age_ms), |m| m.duration());
+        let minimum_age = Duration::from_millis(config.minimum_age.map_or(preset.minimum_age_ms, |age| age.0));
         Self {
             input_path: PathBuf::from(&config.input_path),
             name_pattern,
@@ -108,6 +111,7 @@ impl Options {
             empty_wait: config.empty_poll_wait.duration(),
             timestamps: config.timestamps,
             compression: if config.mode == Mode::Tail { Compression::None } else { config.compression },
+            skips_gz: config.mode == Mode::Tail && config.compression == Compression::Auto,
             shape,
             record_bytes_max: config.record_bytes_max,
             tail_from: config.tail_from,
@@ -237,7 +241,7 @@ fn csv_shape(config: &SourceConfig, replace: bool, problems: &mut Problems) -> O
 
 fn csv_schema(schema: elasticflow_api::data::SchemaRef) -> Result<elasticflow_api::data::SchemaRef, String> {
     let Kind::Struct(fields) = &schema.kind else { return Err("must be of type struct".to_owned()) };
-    match fields.iter().find(|f| !is_readable(&f.schema.kind)) {
+    match fields.iter().find(|f| !is_readable(&f.schema)) {
         Some(field) => Err(format!("field {} is of a type that csv has no form for", field.name)),
         None => Ok(schema),
     }

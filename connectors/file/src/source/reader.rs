@@ -69,7 +69,7 @@ impl Reader {
     }
 
     /// The same file from its first byte on.
-    pub(crate) fn from_beginning(&self, identity: &Identity) -> Result<Self, Error> {
+    pub(crate) fn reopened(&self, identity: &Identity) -> Result<Self, Error> {
         let file = self.file.try_clone().map_err(Error::with(|| format!("cannot open {} again", self.name)))?;
         Self::open(file, &self.name, Place::beginning(identity), &self.options)
     }

@@ -83,14 +83,15 @@ pub(crate) fn judge(
         let mut elsewhere = known.iter().filter(|(name, place)| {
             **name != found.name && place.is_inode_of(&found.identity) && is_left(name, place)
         });
-        if let Some((_, place)) = elsewhere.next() {
-            if place.is_beginning_of(file).map_err(failed())? && found.identity.len >= place.byte {
-                // Also when nothing is left to read: its name is to be stored.
-                return Ok(match go_on(*place, found, file)? {
-                    Verdict::GoOn(place) => Verdict::Renamed(place),
-                    _ => Verdict::Renamed(*place),
-                });
-            }
+        if let Some((_, place)) = elsewhere.next()
+            && place.is_beginning_of(file).map_err(failed())?
+            && found.identity.len >= place.byte
+        {
+            // Also when nothing is left to read: its name is to be stored.
+            return Ok(match go_on(*place, found, file)? {
+                Verdict::GoOn(place) => Verdict::Renamed(place),
+                _ => Verdict::Renamed(*place),
+            });
         }
     }
     Ok(Verdict::New)

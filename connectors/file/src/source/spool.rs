@@ -21,6 +21,7 @@ use std::time::Duration;
 const GONE_MAX: usize = 10_000;
 
 /// What is known of a file.
+#[derive(Clone, Copy)]
 enum Known {
     /// Stored at start; not looked at yet, or half read.
     Stored(Stored),

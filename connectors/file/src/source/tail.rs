@@ -149,7 +149,18 @@ impl Tail {
             }
         }
         self.is_beginning = false;
+        self.let_go_of_gone(&directory);
         Ok(())
+    }
+
+    /// The inode of a deleted file is soon another file's, which must not be taken for a renamed one.
+    fn let_go_of_gone(&mut self, directory: &Directory) {
+        for (name, place) in &mut self.known {
+            let is_open = self.following.iter().any(|file| file.reader.name() == name);
+            if place.inode != 0 && !is_open && directory.of_place(place).is_none() {
+                (place.dev, place.inode) = (0, 0);
+            }
+        }
     }
 
     /// Open files whose name belongs to another file, or to none.
@@ -199,12 +210,11 @@ impl Tail {
         (now, filling): (Now, &mut Filling),
     ) -> Result<(), Error> {
         let reader = Reader::open(file, &found.name, place, &self.options)?;
-        let stream = Stream::of(&found.name, &self.options);
         if is_renamed {
-            filling.mark(&stream, &place, false);
+            filling.mark(&Stream::of(&found.name, &self.options), &place, false);
         }
         self.known.insert(Arc::clone(&found.name), place);
-        self.follow(reader, stream, found.identity, now, is_renamed);
+        self.follow(reader, found.identity, now, is_renamed);
         Ok(())
     }
 
@@ -220,14 +230,14 @@ impl Tail {
             reader.skip_to_next_line();
         }
         let place = reader.stored_place(&found.identity)?;
-        let stream = Stream::of(&found.name, &self.options);
-        filling.mark(&stream, &place, false);
+        filling.mark(&Stream::of(&found.name, &self.options), &place, false);
         self.known.insert(Arc::clone(&found.name), place);
-        self.follow(reader, stream, found.identity, now, false);
+        self.follow(reader, found.identity, now, false);
         Ok(())
     }
 
-    fn follow(&mut self, reader: Reader, stream: Stream, seen: Identity, now: Now, is_retired: bool) {
+    fn follow(&mut self, reader: Reader, seen: Identity, now: Now, is_retired: bool) {
+        let stream = Stream::of(reader.name(), &self.options);
         self.closed.remove(reader.name());
         let since = now.monotonic;
         self.following.push(Following { reader, stream, seen, since, is_retired, is_nameless: false, is_at_end: false });
@@ -266,7 +276,7 @@ impl Tail {
     /// Follows the old file of a name; the file that has the name waits for its end.
     fn finish_first(&mut self, name: &Arc<str>, place: Place, (found, file): (&Found, File), now: Now) -> Result<(), Error> {
         let reader = Reader::open(file, name, place, &self.options)?;
-        self.follow(reader, Stream::of(name, &self.options), found.identity, now, true);
+        self.follow(reader, found.identity, now, true);
         if let Some(following) = self.following.last_mut() {
             following.is_nameless = true;
         }
@@ -337,7 +347,7 @@ fn refresh(file: &mut Following, options: &Arc<Options>, now: Now) -> Result<(),
         return Err(Error::Changed { file: file.reader.name().to_string(), byte, how });
     }
     tracing::warn!(code = "FILE-0012", file = %file.reader.name(), "a file was cut and is read from its beginning; lines written between copy and truncation are not in it");
-    file.reader = file.reader.from_beginning(&seen)?;
+    file.reader = file.reader.reopened(&seen)?;
     Ok(())
 }
 

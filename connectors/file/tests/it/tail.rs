@@ -185,3 +185,32 @@ async fn reading_from_the_end_begins_at_the_next_whole_line_and_stays_there() {
     next.drain().await.unwrap();
     assert_eq!(next.texts(), ["third"]);
 }
+
+#[tokio::test]
+async fn a_new_file_with_the_inode_of_a_deleted_one_is_read_from_its_beginning() {
+    let dir = tempdir().unwrap();
+    let old = dir.path().join("app.1");
+    append(&old, "same\n");
+    let mut source = Source::start(&tail(dir.path(), "app.*"), &[]).await.unwrap();
+    source.drain().await.unwrap();
+    fs::remove_file(&old).unwrap();
+    source.drain().await.unwrap();
+    source.clock.leap(2000);
+    source.drain().await.unwrap();
+    // Closed by now, so the file system may give its inode away: every file made here can get it.
+    for n in 2..10 {
+        append(&dir.path().join(format!("app.{n}")), "same\nmore\n");
+    }
+    source.drain().await.unwrap();
+    assert_eq!(source.texts().len(), 1 + 2 * 8);
+}
+
+#[tokio::test]
+async fn a_compressed_neighbour_is_left_alone() {
+    let dir = tempdir().unwrap();
+    append(&dir.path().join("app.log"), "1\n");
+    fs::write(dir.path().join("app.log.2.gz"), [0x1f, 0x8b, 8, 0, 255]).unwrap();
+    let mut source = Source::start(&tail(dir.path(), "app.*"), &[]).await.unwrap();
+    source.drain().await.unwrap();
+    assert_eq!(source.texts(), ["1"]);
+}

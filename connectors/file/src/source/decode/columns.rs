@@ -1,4 +1,5 @@
 //! Columns of a csv file: names, types, the fields of the key.
+use super::cells::parsed;
 use super::lines::plain;
 use super::text::Charset;
 use bytes::Bytes;
@@ -172,32 +173,15 @@ fn value_of(bytes: Bytes, field: &Field, rules: &Rules) -> Result<Value, String>
     if is_text {
         return Ok(Value::String(text));
     }
-    parsed(text.trim(), &field.schema.kind).ok_or_else(|| format!("column {} is not of its type in value.schema", field.name))
-}
-
-/// A text read strictly as a type.
-fn parsed(text: &str, kind: &Kind) -> Option<Value> {
-    Some(match kind {
-        Kind::Int8 => Value::Int8(text.parse().ok()?),
-        Kind::Int16 => Value::Int16(text.parse().ok()?),
-        Kind::Int32 => Value::Int32(text.parse().ok()?),
-        Kind::Int64 => Value::Int64(text.parse().ok()?),
-        Kind::Float32 => Value::Float32(text.parse().ok()?),
-        Kind::Float64 => Value::Float64(text.parse().ok()?),
-        Kind::Boolean if text.eq_ignore_ascii_case("true") => Value::Boolean(true),
-        Kind::Boolean if text.eq_ignore_ascii_case("false") => Value::Boolean(false),
-        _ => return None,
-    })
-}
-
-/// Whether a column of this type can be read from csv.
-pub(crate) fn is_readable(kind: &Kind) -> bool {
-    !matches!(kind, Kind::Bytes | Kind::Array(_) | Kind::Map { .. } | Kind::Struct(_))
+    parsed(text.trim(), &field.schema).ok_or_else(|| format!("column {} is not of its type in value.schema", field.name))
 }
 
 /// A schema written as JsonConverter writes it; the error is the reason.
 pub(crate) fn schema_of(json: &str) -> Result<SchemaRef, String> {
     let mut tree: serde_json::Value = serde_json::from_str(json).map_err(|e| format!("not JSON: {e}"))?;
+    if tree.get("fieldSchemas").is_some() {
+        tree = of_spooldir(&tree)?;
+    }
     let members = tree.as_object_mut().ok_or("not a JSON object")?;
     let optional = members.get("optional").and_then(serde_json::Value::as_bool).unwrap_or(false);
     // A null payload is a value of every optional schema; so the converter can be asked for the schema alone.
@@ -208,6 +192,32 @@ pub(crate) fn schema_of(json: &str) -> Result<SchemaRef, String> {
     let read = converter.read(Some(&message)).map_err(|e| e.to_string())?;
     let schema = read.schema.ok_or("not a schema")?;
     if optional || !schema.optional { Ok(schema) } else { Ok(Arc::new(elasticflow_api::data::Schema { optional, ..(*schema).clone() })) }
+}
+
+/// The schema form of the spooldir connectors, `{"type":"STRUCT","fieldSchemas":{"id":{"type":"INT64"}}}`, in Connect's.
+fn of_spooldir(tree: &serde_json::Value) -> Result<serde_json::Value, String> {
+    use serde_json::{Map, Value as Json, json};
+    let kind = tree.get("type").and_then(Json::as_str).ok_or("a schema without a type")?.to_ascii_lowercase();
+    let kind = match kind.as_str() {
+        "float32" => "float",
+        "float64" => "double",
+        other => other,
+    };
+    let mut members = Map::from_iter([("type".to_owned(), Json::from(kind))]);
+    members.insert("optional".to_owned(), tree.get("isOptional").cloned().unwrap_or(json!(false)));
+    for key in ["name", "version", "parameters"] {
+        members.extend(tree.get(key).map(|value| (key.to_owned(), value.clone())));
+    }
+    if let Some(fields) = tree.get("fieldSchemas").and_then(Json::as_object) {
+        let field = |(name, schema): (&String, &Json)| {
+            let mut field = of_spooldir(schema)?;
+            field["field"] = Json::from(name.as_str());
+            Ok(field)
+        };
+        let fields = fields.iter().map(field).collect::<Result<Vec<_>, String>>()?;
+        members.insert("fields".to_owned(), fields.into());
+    }
+    Ok(members.into())
 }
 
 /// A JSON converter of values: with the schema beside each payload, or bare payloads of one schema or of none.
@@ -248,6 +258,18 @@ mod tests {
         assert_eq!(key.values, [Value::Int64(7)]);
         let error = columns.row(&Bytes::from_static(b"Annx"), &[3, 4], &rules).unwrap_err();
         assert_eq!(error, "column id is not of its type in value.schema");
+    }
+
+    #[test]
+    fn the_schema_form_of_spooldir_is_taken_too() {
+        let spooldir = r#"{"name":"v","type":"STRUCT","isOptional":false,"fieldSchemas":{
+            "id":{"type":"INT64","isOptional":false},"name":{"type":"STRING","isOptional":true},"w":{"type":"FLOAT64","isOptional":true}}}"#;
+        let schema = schema_of(spooldir).unwrap();
+        assert_eq!((schema.name.as_deref(), schema.optional), (Some("v"), false));
+        let fields = fields_of(&schema).unwrap();
+        let kinds: Vec<_> = fields.iter().map(|f| (&*f.name, f.schema.kind.clone(), f.schema.optional)).collect();
+        assert_eq!(kinds, [("id", Kind::Int64, false), ("name", Kind::String, true), ("w", Kind::Float64, true)]);
+        assert!(schema_of(r#"{"fieldSchemas":{}}"#).is_err());
     }
 
     #[test]

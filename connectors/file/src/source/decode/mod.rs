@@ -1,4 +1,5 @@
 //! From bytes to records, one at a time.
+pub(crate) mod cells;
 pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod json;

@@ -24,12 +24,11 @@ impl Charset {
 
     /// The text; shares the bytes where it can. `None` when they are not of the charset.
     pub(crate) fn text(&self, bytes: Bytes) -> Option<Text> {
-        if self.is_utf8() || bytes.is_ascii() {
-            match ByteString::try_from(bytes.clone()) {
-                Ok(text) => return Some(text),
-                Err(_) if !self.replace => return None,
-                Err(_) => {}
-            }
+        if self.is_utf8() && !self.replace {
+            return ByteString::try_from(bytes).ok();
+        }
+        if bytes.is_ascii() {
+            return ByteString::try_from(bytes).ok();
         }
         if self.replace {
             return Some(self.encoding.decode_without_bom_handling(&bytes).0.into_owned().into());

@@ -52,14 +52,13 @@ impl WorkerConfig {
         let (resolver, resolved) = resolve(properties)?;
         let properties = &resolved.properties;
         let mut report = ValidationReport::default();
-        let settings = parse::<WorkerSettings>(properties).map_err(|r| report.merge(r)).ok();
-        let listeners = match &settings {
-            Some(settings) => checks::listeners(&settings.listeners, &mut report),
-            None => Vec::new(),
-        };
+        let parsed = parse::<WorkerSettings>(properties).map_err(|r| report.merge(r)).ok();
+        // Also when other keys are wrong, so that every problem is reported at once.
+        let urls = properties.value("listeners").unwrap_or(settings::LISTENERS);
+        let listeners = checks::listeners(urls, &mut report);
         checks::refused(properties, &mut report);
         let warnings = checks::warnings(properties, &resolver);
-        match settings {
+        match parsed {
             Some(settings) if report.is_ok() => {
                 Ok(Self::assemble(properties, settings, listeners, (resolver, warnings)))
             }

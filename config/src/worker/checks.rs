@@ -10,13 +10,13 @@ use crate::report::ValidationReport;
 /// Java class of the one known REST extension.
 pub(super) const BASIC_AUTH: &str = "org.apache.kafka.connect.rest.basic.auth.extension.BasicAuthSecurityRestExtension";
 
-pub(super) fn listeners(urls: &[String], report: &mut ValidationReport) -> Vec<Listener> {
+pub(super) fn listeners(urls: &str, report: &mut ValidationReport) -> Vec<Listener> {
+    let urls = list(urls);
     if urls.is_empty() {
-        report.error("listeners", "names no URL; give one, such as http://127.0.0.1:8083");
+        report.error("listeners", "listeners names no URL; give one, such as http://127.0.0.1:8083");
     }
-    let read =
-        |url: &String| Listener::read(url).map_err(|e| report.error("listeners", format!("listeners: {e}"))).ok();
-    urls.iter().filter_map(read).collect()
+    let read = |url: &str| Listener::read(url).map_err(|e| report.error("listeners", format!("listeners: {e}"))).ok();
+    urls.into_iter().filter_map(read).collect()
 }
 
 /// Settings that would drop security or change data if they were ignored.

@@ -14,6 +14,9 @@ choice! {
     }
 }
 
+/// Where a worker listens that is told nothing: Connect's port, on loopback.
+pub(super) const LISTENERS: &str = "http://127.0.0.1:8083";
+
 /// What connectors may override of their Kafka clients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OverridePolicy {
@@ -112,7 +115,7 @@ settings! {
         "connector.validation.timeout.ms" => validation_timeout: Millis { default: "30000", importance: Low, group: "Connectors" },
 
         /// URLs to listen on, comma-separated. Only http, and only loopback without authentication, unless rest.insecure is true.
-        "listeners" => listeners: Vec<String> { default: "http://127.0.0.1:8083", importance: Low, group: "REST" },
+        "listeners" => listeners: Vec<String> { default: LISTENERS, importance: Low, group: "REST" },
         /// Host name that other workers and clients are given.
         "rest.advertised.host.name" => rest_advertised_host: Option<String> { importance: Low, group: "REST" },
         /// Port that other workers and clients are given.

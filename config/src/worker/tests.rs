@@ -72,6 +72,13 @@ fn every_missing_key_is_reported_at_once() {
 }
 
 #[test]
+fn wrong_values_and_refused_settings_are_reported_together() {
+    let wrong = shipped().with("group.id", "").with("listeners", "https://h:1").with("security.protocol", "SASL_SSL");
+    let report = WorkerConfig::read(&wrong).unwrap_err();
+    assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["group.id", "listeners", "sasl.mechanism"]);
+}
+
+#[test]
 fn unknown_keys_and_keys_without_effect_are_warned_about() {
     let config =
         WorkerConfig::read(&shipped().with("group.idd", "x").with("plugin.path", "/opt").with("zzz", "1")).unwrap();

@@ -70,6 +70,9 @@ impl Member {
         if refusal.fatal || refusal.code == Code::Fatal {
             let refusal = client.fatal().unwrap_or_else(|| refusal.clone());
             self.push(Happening::Failed(errors::refused("the consumer cannot go on", &refusal)));
+        } else if matches!(refusal.code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) {
+            // A sink may be started before its source has created the topic: the subscription waits for it.
+            tracing::warn!("a subscribed topic does not exist yet, and is waited for: {}", refusal.text);
         } else if let error @ KafkaError::Config(_) = errors::refused_plainly("cannot consume", refusal) {
             self.push(Happening::Failed(error));
         }

@@ -174,6 +174,8 @@ fn defaults(kind: ClientKind) -> Entries {
             ("fetch.max.bytes", "16777216"),
             ("receive.message.max.bytes", "100000000"),
             ("check.crcs", "true"),
+            // How soon a subscribed topic that did not exist is found.
+            ("topic.metadata.refresh.interval.ms", "2000"),
         ],
         ClientKind::Admin => &[],
     };

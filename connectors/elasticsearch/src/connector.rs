@@ -9,7 +9,7 @@ use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
 use elasticflow_api::sink::{SinkConnector, SinkKind};
-use elasticflow_config::{Settings, ValidationReport};
+use elasticflow_config::{Millis, Settings, ValidationReport};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -17,6 +17,9 @@ use std::time::Duration;
 
 /// How long the start of a task waits for a server that does not answer; then the task is started anew, which can be seen.
 const START_SILENCE_MAX: Duration = Duration::from_secs(30);
+
+/// Longest wait for a server during a validation.
+const VALIDATION_WAIT: Millis = Millis(3000);
 
 /// The Elasticsearch sink.
 pub struct ElasticsearchSink;
@@ -51,7 +54,7 @@ impl SinkConnector for ElasticsearchSink {
         let mut report = ValidationReport::default();
         check_combinations(config, &mut report);
         check_index_names(config, &mut report);
-        match Client::new(config, Arc::clone(&cx.clock)) {
+        match Client::new(&impatient(config), Arc::clone(&cx.clock)) {
             Ok(client) => check_server(&client, config, &mut report).await,
             Err(error) => report.error("connection.url", error.to_string()),
         }
@@ -73,6 +76,16 @@ impl SinkConnector for ElasticsearchSink {
         _: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<()> {
         Ok(())
+    }
+}
+
+/// The same with short waits: a validation answers a person.
+fn impatient(config: &ElasticsearchConfig) -> ElasticsearchConfig {
+    let short = |given: Millis| Some(given.min(VALIDATION_WAIT));
+    ElasticsearchConfig {
+        connect_timeout: short(config.connect_timeout()),
+        read_timeout: short(config.read_timeout()),
+        ..config.clone()
     }
 }
 

@@ -4,8 +4,9 @@ use crate::output::print;
 use crate::{logging, worker};
 use anyhow::{Context, Result};
 use elasticflow_api::registry::Registry;
-use elasticflow_config::worker::WorkerConfig;
-use elasticflow_config::{Properties, ValidationReport, option_table};
+use elasticflow_config::connector::ConnectorSettings;
+use elasticflow_config::worker::{WorkerConfig, WorkerSettings};
+use elasticflow_config::{KeyDef, Properties, Settings, ValidationReport, option_table};
 use elasticflow_rest::Level;
 use std::path::Path;
 use std::process::ExitCode;
@@ -97,6 +98,10 @@ fn properties_file(file: &Path) -> Result<Properties> {
 
 fn plugins(args: &PluginsArgs, registry: &Registry) -> ExitCode {
     if let Some(class) = &args.options {
+        if let Some(keys) = framework_keys(class) {
+            print(&option_table(&keys));
+            return ExitCode::SUCCESS;
+        }
         let Some(entry) = registry.entries().iter().find(|e| e.answers_to(class)) else {
             return fail(&format!("no plug-in answers to {class}; `elasticflow plugins` lists them"), WRONG_INPUT);
         };
@@ -114,6 +119,17 @@ fn plugins(args: &PluginsArgs, registry: &Registry) -> ExitCode {
         print(&line);
     }
     ExitCode::SUCCESS
+}
+
+/// Keys that belong to no plug-in: those of the worker, and the framework's own of every source and sink.
+fn framework_keys(name: &str) -> Option<Vec<KeyDef>> {
+    let keys: Vec<&KeyDef> = match name {
+        "worker" => WorkerSettings::keys().iter().collect(),
+        "every-source" => ConnectorSettings::source_keys(),
+        "every-sink" => ConnectorSettings::sink_keys(),
+        _ => return None,
+    };
+    Some(keys.into_iter().cloned().collect())
 }
 
 /// Checks a connector's configuration as `PUT /connector-plugins/{class}/config/validate` does.

@@ -3,8 +3,12 @@
 //!
 //! The servers come from `scripts/services`; their addresses are read from the environment ([`servers`]). Programs in
 //! `src/bin` are the long ones: the demo of the main job, chaos, benchmarks.
+pub mod chaos;
+pub mod follow;
+pub mod ledger;
 pub mod mysql;
 pub mod rest;
+pub mod scenes;
 pub mod search;
 pub mod servers;
 pub mod worker;

@@ -1,0 +1,20 @@
+//! Proofs that tests and the long program share.
+pub mod datagen;
+pub mod mysql;
+
+use crate::chaos::Toll;
+use crate::ledger::Report;
+
+/// How a proof ended.
+pub struct Outcome {
+    /// Source against topic.
+    pub report: Report,
+    /// The kills.
+    pub toll: Toll,
+}
+
+/// A number that no other run has, for names.
+pub fn run_number() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0) % 10_000_000_000)
+}

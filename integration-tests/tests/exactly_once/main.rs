@@ -1,0 +1,25 @@
+//! Source to Kafka, exactly once, while the worker is killed. Needs the `elasticflow` binary beside this program or in
+//! `ELASTICFLOW_BIN`, built with `--features failpoints`.
+mod datagen;
+mod mysql;
+
+use elasticflow_integration_tests::scenes::Outcome;
+
+/// Every point of the source loop that a load reaches, with the hit at which the worker ends there: the first ones lie on the
+/// way to RUNNING, the later ones in the middle of the load.
+pub(crate) fn source_points() -> Vec<(&'static str, u32)> {
+    let source = elasticflow_runtime::failpoint::ALL.iter().filter(|name| name.starts_with("source."));
+    source.map(|name| (*name, hit(name))).collect()
+}
+
+fn hit(name: &str) -> u32 {
+    match name {
+        "source.init.before" | "source.init.after" | "source.offsets.read" | "source.start.after" => 1,
+        _ => 3,
+    }
+}
+
+pub(crate) fn assert_clean(outcome: &Outcome) {
+    assert!(outcome.report.expected > 0, "nothing was written");
+    assert!(outcome.report.is_clean(), "{}", outcome.report);
+}

@@ -130,6 +130,10 @@ impl SinkTask for Task {
     }
 
     async fn stop(&mut self) {
+        // What cannot be removed is removed by the next start.
+        if let Err(error) = self.writer.call(Writer::discard).await {
+            tracing::debug!(%error, "staged parts are left to the next start");
+        }
         self.writer.clear();
     }
 }

@@ -70,6 +70,12 @@ impl Staging {
         Err(Error::Bug("no name is left for a staging directory".to_owned()))
     }
 
+    /// Removes a directory of this owner with the parts in it.
+    pub(crate) fn discard(&self, open: &Open) -> Result<(), Error> {
+        let removed = self.task.remove_flat(&open.name, ENTRIES_MAX);
+        removed.map_err(Error::with(|| format!("cannot remove {}", open.dir.path().display())))
+    }
+
     /// Removes what ended owners have left: directories that no living one holds the lock of, and halves of removals.
     pub(crate) fn sweep(&self) -> Result<(), Error> {
         let failed = || Error::with::<io::Error>(|| format!("cannot clean up {}", self.task.path().display()));

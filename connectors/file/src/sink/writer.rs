@@ -195,6 +195,16 @@ impl Writer {
         self.staging.task.sync()
     }
 
+    /// Removes what was written and not prepared.
+    pub(crate) fn discard(&mut self) -> Result<(), Error> {
+        self.parts.clear();
+        self.finished.clear();
+        match self.open.take() {
+            Some(open) => self.staging.discard(&open),
+            None => Ok(()),
+        }
+    }
+
     /// Forgets all but the last committed units.
     pub(crate) fn prune(&self) -> Result<(), Error> {
         self.staging.prune()

@@ -138,6 +138,17 @@ async fn a_kill_before_the_unit_has_its_name_leaves_nothing_and_prepares_nothing
 }
 
 #[tokio::test]
+async fn a_stop_leaves_prepared_units_alone_and_nothing_else() {
+    let dir = tempdir().unwrap();
+    let mut sink = Sink::start("c", &json(dir.path())).await.unwrap();
+    sink.put(numbers(0..1)).await;
+    sink.prepare(1, 1).await;
+    sink.put(numbers(1..2)).await;
+    sink.task.stop().await;
+    assert_eq!(entries(&staging(dir.path())), ["1"]);
+}
+
+#[tokio::test]
 async fn an_undecided_unit_is_listed_and_aborted_by_the_successor() {
     let dir = tempdir().unwrap();
     let mut first = Sink::start("c", &json(dir.path())).await.unwrap();

@@ -1,7 +1,9 @@
 //! Fakes of what the runtime gives to tasks.
 use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets};
-use elasticflow_api::position::{Offset, SourceOffset, SourcePartition, SourcePosition, TaskId, TaskIndex, TopicPartition};
+use elasticflow_api::position::{
+    Offset, SourceOffset, SourcePartition, SourcePosition, TaskId, TaskIndex, TopicPartition,
+};
 use elasticflow_api::sink::SinkRecord;
 use elasticflow_api::{RecordError, Result};
 use parking_lot::Mutex;

@@ -156,15 +156,23 @@ async fn check_two_phase(case: &dyn SinkCase) {
     let found = doubt.iter().find(|h| h.unit == left.unit).expect("a prepared unit survives its task and is listed");
     next.abort(found).await.expect("an undecided unit is removed");
     next.abort(found).await.expect("removing it again is fine");
-    assert!(!next.in_doubt().await.expect("the sink lists").iter().any(|h| h.unit == left.unit), "an aborted unit is gone");
+    assert!(
+        !next.in_doubt().await.expect("the sink lists").iter().any(|h| h.unit == left.unit),
+        "an aborted unit is gone"
+    );
     assert_eq!(case.contents().await, empty, "an aborted unit was never seen");
 
     next.put(batch(&records), &cx).await.expect("the sink takes records");
-    let handle = next.prepare(&unit(2, 1), &cx).await.expect("the sink prepares").expect("there is something to prepare");
+    let handle =
+        next.prepare(&unit(2, 1), &cx).await.expect("the sink prepares").expect("there is something to prepare");
     drop(next);
     let mut other = two_phase(case);
     opened(other.as_mut(), &records, &cx).await;
-    assert_eq!(other.commit(&handle).await.expect("anybody may commit"), Committed::Now, "the first commit applies the unit");
+    assert_eq!(
+        other.commit(&handle).await.expect("anybody may commit"),
+        Committed::Now,
+        "the first commit applies the unit"
+    );
     let whole = case.contents().await;
     assert_ne!(whole, empty, "a committed unit can be seen");
     assert_eq!(other.commit(&handle).await.expect("committing again is fine"), Committed::Before, "the second says so");

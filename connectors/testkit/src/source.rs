@@ -75,7 +75,11 @@ async fn a_cancelled_poll_consumes_nothing(case: &dyn SourceCase, whole: &[Cover
     drop(cancelled);
     task.stop().await;
     let again = read(case, Stored::default(), whole.len()).await;
-    assert_eq!(again.len(), whole.len(), "a poll that was dropped has consumed nothing that a new instance cannot read");
+    assert_eq!(
+        again.len(),
+        whole.len(),
+        "a poll that was dropped has consumed nothing that a new instance cannot read"
+    );
 }
 
 async fn an_empty_poll_returns_in_time(case: &dyn SourceCase, whole: &[Covered]) {

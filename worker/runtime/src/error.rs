@@ -75,9 +75,9 @@ impl TaskError {
             Self::Tolerance(_) => ErrorClass::Record,
             Self::Kafka { source, .. } => kafka_class(source),
             Self::Commit(CommitError::Fenced) | Self::Fenced => ErrorClass::Fenced,
-            Self::Commit(CommitError::NotCommitted(_) | CommitError::Unknown(_)) | Self::TooLong { .. } | Self::Lost => {
-                ErrorClass::Transient { retry_after: None }
-            }
+            Self::Commit(CommitError::NotCommitted(_) | CommitError::Unknown(_))
+            | Self::TooLong { .. }
+            | Self::Lost => ErrorClass::Transient { retry_after: None },
             Self::Config(_) => ErrorClass::Config,
             Self::Definite(_) => ErrorClass::Definite,
             Self::Panic(_) | Self::Bug(_) => ErrorClass::Bug,

@@ -14,6 +14,8 @@ mod error;
 mod event;
 pub mod failpoint;
 pub mod metrics;
+#[cfg(test)]
+mod on_broker;
 mod options;
 mod pipeline;
 mod policy;

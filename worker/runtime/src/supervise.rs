@@ -219,7 +219,9 @@ async fn answer(task: &Supervision, error: &TaskError, streak: Streak) -> Option
             task.report(TaskState::Restarting { trace });
             Some(wait)
         }
-        Verdict::Reconsider(wait) if options.assignment.current(&task.spec.id, task.spec.generation).await => Some(wait),
+        Verdict::Reconsider(wait) if options.assignment.current(&task.spec.id, task.spec.generation).await => {
+            Some(wait)
+        }
         Verdict::Reconsider(_) => {
             task.report(TaskState::Fenced);
             None

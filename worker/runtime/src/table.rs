@@ -45,8 +45,13 @@ impl Tables {
         let table = tables.entry(topic.to_owned()).or_insert_with(|| {
             let (requests, waiting) = mpsc::channel(WAITING_MAX);
             let rows = Arc::new(Mutex::new(Rows::new()));
-            let follower =
-                Follower { kafka: Arc::clone(&self.kafka), topic: topic.to_owned(), owner, rows: Arc::clone(&rows), waiting };
+            let follower = Follower {
+                kafka: Arc::clone(&self.kafka),
+                topic: topic.to_owned(),
+                owner,
+                rows: Arc::clone(&rows),
+                waiting,
+            };
             Arc::new(Table { rows, requests, _follower: spawn(follower.run()) })
         });
         Arc::clone(table)

@@ -130,7 +130,9 @@ pub const METRICS: &[Metric] = &[
     gauge("kafka_connect_connector_task_offset_commit_avg_time_ms", "average time of a commit", None, |m| {
         m.commit_time.average().map(ms)
     }),
-    gauge("kafka_connect_connector_task_offset_commit_max_time_ms", "longest commit", None, |m| most_ms(&m.commit_time)),
+    gauge("kafka_connect_connector_task_offset_commit_max_time_ms", "longest commit", None, |m| {
+        most_ms(&m.commit_time)
+    }),
     gauge("kafka_connect_connector_task_offset_commit_failure_percentage", "share of commits that failed", None, |m| {
         let all = m.commit_failures.value() + m.transactions.value();
         (all > 0).then(|| m.commit_failures.value() as f64 / all as f64)
@@ -141,9 +143,12 @@ pub const METRICS: &[Metric] = &[
     counter("kafka_connect_task_error_total_record_errors", "errors of records", None, |m| {
         Some(m.record_errors.value() as f64)
     }),
-    counter("kafka_connect_task_error_total_records_skipped", "records skipped under errors.tolerance=all", None, |m| {
-        Some(m.skipped.value() as f64)
-    }),
+    counter(
+        "kafka_connect_task_error_total_records_skipped",
+        "records skipped under errors.tolerance=all",
+        None,
+        |m| Some(m.skipped.value() as f64),
+    ),
     counter("kafka_connect_task_error_total_retries", "operations retried", None, |m| Some(m.retries.value() as f64)),
     counter("kafka_connect_task_error_total_errors_logged", "errors written to the log", None, |m| {
         Some(m.errors_logged.value() as f64)

@@ -85,7 +85,9 @@ mod tests {
         let mut out = String::new();
         render(&tasks, &mut out);
         assert!(out.contains("kafka_connect_source_task_source_record_write_total{connector=\"a\",task=\"1\"} 7\n"));
-        assert!(out.contains("kafka_connect_connector_task_status{connector=\"q\\\"b\",task=\"1\",status=\"running\"} 1\n"));
+        assert!(
+            out.contains("kafka_connect_connector_task_status{connector=\"q\\\"b\",task=\"1\",status=\"running\"} 1\n")
+        );
         assert!(!out.contains("source_record_write_total{connector=\"q"));
         let heads: Vec<&str> = out.lines().filter(|l| l.starts_with("# TYPE")).collect();
         let unique: std::collections::BTreeSet<&&str> = heads.iter().collect();

@@ -36,7 +36,13 @@ pub(crate) enum Stopped {
 
 impl Converters {
     /// Lets a converter fetch what it lacks, within `errors.retry.timeout`.
-    pub(crate) async fn resolve(&self, topic: &str, is_key: bool, need: &Need, mut retry: Retry) -> Result<(), TaskError> {
+    pub(crate) async fn resolve(
+        &self,
+        topic: &str,
+        is_key: bool,
+        need: &Need,
+        mut retry: Retry,
+    ) -> Result<(), TaskError> {
         let converter = if is_key { &self.key } else { &self.value };
         while let Err(error) = converter.resolve(topic, need).await {
             retry.again(error).await?;

@@ -1,10 +1,10 @@
 //! Bytes to records.
 use super::converters::{Converters, Stopped};
 use super::tolerance::Failed;
+use elasticflow_api::RecordError;
 use elasticflow_api::convert::DecodeError;
 use elasticflow_api::data::{Headers, Origin, Record};
 use elasticflow_api::error::Stage;
-use elasticflow_api::RecordError;
 use std::sync::Arc;
 
 /// Decodes the records of one task.

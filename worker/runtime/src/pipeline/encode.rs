@@ -43,12 +43,16 @@ impl Encoder {
         self.key.clear();
         self.value.clear();
         self.headers.clear();
-        self.has_key = self.converters.key.encode(topic, key, headers, &mut self.key).map_err(|e| {
-            stopped(e, true, Stage::KeyConverter, self.converters.key_class)
-        })?;
-        self.has_value = self.converters.value.encode(topic, value, headers, &mut self.value).map_err(|e| {
-            stopped(e, false, Stage::ValueConverter, self.converters.value_class)
-        })?;
+        self.has_key = self
+            .converters
+            .key
+            .encode(topic, key, headers, &mut self.key)
+            .map_err(|e| stopped(e, true, Stage::KeyConverter, self.converters.key_class))?;
+        self.has_value = self
+            .converters
+            .value
+            .encode(topic, value, headers, &mut self.value)
+            .map_err(|e| stopped(e, false, Stage::ValueConverter, self.converters.value_class))?;
         if headers.is_empty() { Ok(()) } else { self.encode_headers(record) }
     }
 

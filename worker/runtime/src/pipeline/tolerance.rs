@@ -64,8 +64,10 @@ impl Tolerance {
     /// Connect's line.
     fn text(&self, failed: &Failed, place: Place<'_>) -> String {
         let stage = failed.error.stage;
-        let mut text =
-            format!("Error encountered in task {}. Executing stage '{stage}' with class '{}'", self.metrics.id, failed.class);
+        let mut text = format!(
+            "Error encountered in task {}. Executing stage '{stage}' with class '{}'",
+            self.metrics.id, failed.class
+        );
         if self.keys.log_details {
             let _ = write!(text, ", where consumed record is {{topic='{}'", place.topic);
             let numbers = [

@@ -63,7 +63,8 @@ fn step(registry: &Registry, connector: &Properties, alias: &str) -> Result<Step
     let class = required(&settings, "type", &key)?;
     let entry = registry.find(PluginKind::Transformation, class).ok_or_else(|| not_found(&key, class))?;
     let Plugin::Transform(make) = &entry.plugin else { return Err(not_found(&key, class)) };
-    let condition = settings.value("predicate").map(|p| condition(registry, connector, p.trim(), &settings)).transpose()?;
+    let condition =
+        settings.value("predicate").map(|p| condition(registry, connector, p.trim(), &settings)).transpose()?;
     Ok(Step { class: entry.class, transform: make(&own(&settings))?, condition })
 }
 

@@ -42,7 +42,8 @@ impl Cycle {
         failpoint!("sink.flush.after");
         self.write_dead_letters().await?;
         // A sink may lag behind what was put; it never moves an offset beyond that.
-        let reached = |at: &TopicPartition, put: Offset| durable.0.get(at).copied().filter(|o| o.0 > 0).map(|o| o.min(put));
+        let reached =
+            |at: &TopicPartition, put: Offset| durable.0.get(at).copied().filter(|o| o.0 > 0).map(|o| o.min(put));
         let behind = self.consumed.iter().any(|(at, put)| reached(at, *put).is_none_or(|o| o < *put));
         let moved = self.consumed.iter().filter_map(|(at, put)| Some((at.clone(), reached(at, *put)?)));
         self.durable.extend(moved);
@@ -131,7 +132,9 @@ impl Cycle {
         let mine: Vec<_> = self.assigned.iter().cloned().collect();
         // Off the loop: a slow answer must not hold up records.
         self.lag_task = Some(crate::supervise::spawn(async move {
-            let (Ok(ends), Ok(at)) = (admin.end_offsets(&mine).await, admin.group_offsets(&group).await) else { return };
+            let (Ok(ends), Ok(at)) = (admin.end_offsets(&mine).await, admin.group_offsets(&group).await) else {
+                return;
+            };
             let lag = ends.iter().filter_map(|(tp, end)| Some(end.0 - at.get(tp)?.0)).max();
             if let Some(lag) = lag {
                 metrics.lag.set(lag.max(0));

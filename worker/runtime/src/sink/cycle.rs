@@ -125,7 +125,10 @@ impl Cycle {
         let mut gathered = Gathered::default();
         gathered.add(at, records);
         let ended_by = self.gather(&mut gathered).await?;
-        self.put(gathered).await?;
+        while gathered.records > 0 {
+            let next = gathered.take(self.settings.batch_records, self.settings.batch_bytes);
+            self.put(next).await?;
+        }
         Ok(ended_by)
     }
 

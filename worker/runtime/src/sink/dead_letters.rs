@@ -83,7 +83,8 @@ impl DeadLetters {
         let Some(topic) = settings.dead_letters.clone() else { return Ok(None) };
         let admin = task.services.options.kafka.admin();
         if !admin.topics().await.doing("listing topics")?.contains_key(&topic) {
-            let spec = |replication| TopicSpec { name: topic.clone(), partitions: 1, replication, configs: BTreeMap::new() };
+            let spec =
+                |replication| TopicSpec { name: topic.clone(), partitions: 1, replication, configs: BTreeMap::new() };
             let wanted = settings.dead_letters_replication;
             let created = admin.ensure_topic(&spec(Some(wanted).filter(|r| *r > 0))).await;
             if let Err(error @ KafkaError::Config(_)) = &created {
@@ -185,7 +186,8 @@ mod tests {
         let bytes = |v: &Json| v.as_str().map(|s| Bytes::from(s.to_owned()));
         let headers = input["headers"].as_array().unwrap().iter();
         let at = |name: &str| {
-            let found = expected["headers"].as_array().unwrap().iter().rfind(|h| h[0] == format!("__connect.errors.{name}"));
+            let found =
+                expected["headers"].as_array().unwrap().iter().rfind(|h| h[0] == format!("__connect.errors.{name}"));
             found.map(|h| h[1].as_str().unwrap().to_owned())
         };
         let reason = at("exception.message").unwrap_or_default();

@@ -26,6 +26,33 @@ impl Gathered {
         self.bytes += records.iter().map(size).sum::<usize>();
         self.parts.push((at, records));
     }
+
+    /// Takes the first records, as many as one put may have; at least one if there is any.
+    pub(super) fn take(&mut self, records_max: usize, bytes_max: usize) -> Self {
+        if self.records <= records_max && self.bytes <= bytes_max {
+            return std::mem::take(self);
+        }
+        let mut first = Self::default();
+        for (at, records) in std::mem::take(&mut self.parts) {
+            let fits = records.iter().scan((first.records, first.bytes), |(n, bytes), r| {
+                (*n, *bytes) = (*n + 1, *bytes + size(r));
+                Some(*n == 1 || *n <= records_max && *bytes <= bytes_max)
+            });
+            // Once one record is left behind, everything after it is, too: the order of a partition is kept.
+            let count = if self.parts.is_empty() { fits.take_while(|fits| *fits).count() } else { 0 };
+            let mut now = records;
+            let later = now.split_off(count);
+            if !now.is_empty() {
+                first.add(at.clone(), now);
+            }
+            if !later.is_empty() {
+                self.parts.push((at, later));
+            }
+        }
+        self.records -= first.records;
+        self.bytes -= first.bytes;
+        first
+    }
 }
 
 fn size(record: &InRecord) -> usize {
@@ -66,12 +93,14 @@ impl Intake {
                 Ok(record) => break Ok(record),
                 Err(Stopped::Failed(failed)) => break Err(failed),
                 Err(Stopped::Need { is_key, need }) => {
-                    let retry = Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
+                    let retry =
+                        Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
                     self.decoder.converters().resolve(&origin.at.topic, is_key, &need, retry).await?;
                 }
             }
         };
-        let transform = |record: Record| if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
+        let transform =
+            |record: Record| if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
         match decoded.and_then(transform) {
             Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
             Ok(None) => Ok(None),
@@ -88,5 +117,40 @@ fn origin(at: &TopicPartition, record: InRecord) -> Origin {
         value: record.value,
         headers: record.headers,
         timestamp_ms: record.timestamp_ms,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gathered(parts: &[(i32, std::ops::Range<i64>)]) -> Gathered {
+        let mut all = Gathered::default();
+        for (partition, offsets) in parts {
+            let at = TopicPartition { topic: "t".into(), partition: *partition };
+            let record = |n| InRecord {
+                offset: Offset(n),
+                timestamp_ms: None,
+                key: None,
+                value: Some(bytes::Bytes::from_static(b"0123456789")),
+                headers: Vec::new(),
+            };
+            all.add(at, offsets.clone().map(record).collect());
+        }
+        all
+    }
+
+    fn shape(of: &Gathered) -> Vec<(i32, Vec<i64>)> {
+        of.parts.iter().map(|(at, records)| (at.partition, records.iter().map(|r| r.offset.0).collect())).collect()
+    }
+
+    #[test]
+    fn no_put_is_larger_than_its_limits_and_the_order_is_kept() {
+        let mut all = gathered(&[(0, 0..3), (1, 0..3), (0, 3..4)]);
+        assert_eq!(shape(&all.take(4, 1000)), [(0, vec![0, 1, 2]), (1, vec![0])]);
+        assert_eq!((all.records, all.bytes), (3, 30));
+        assert_eq!(shape(&all.take(4, 20)), [(1, vec![1, 2])]);
+        assert_eq!(shape(&all.take(4, 5)), [(0, vec![3])], "a record above the limit goes alone");
+        assert_eq!(all.records, 0);
     }
 }

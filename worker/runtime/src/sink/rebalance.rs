@@ -80,7 +80,8 @@ impl Cycle {
     /// Partitions that somebody else may own already: nothing is written for them. A sink that holds records of theirs
     /// together with others is dropped and reads the others again.
     pub(super) async fn on_lost(&mut self, gone: Vec<TopicPartition>) -> Result<(), TaskError> {
-        let mixed = gone.iter().any(|at| self.consumed.contains_key(at)) && !matches!(self.sink, Kind::Transactional(_));
+        let mixed =
+            gone.iter().any(|at| self.consumed.contains_key(at)) && !matches!(self.sink, Kind::Transactional(_));
         self.sink.task().close(&gone, true).await?;
         self.forget_partitions(&gone);
         if mixed { Err(TaskError::Lost) } else { Ok(()) }

@@ -70,9 +70,13 @@ fn steps(kind: SinkType) -> Vec<&'static str> {
 async fn a_worker_that_dies_in_any_call_loses_nothing_and_doubles_nothing() {
     for (kind, step) in KINDS.into_iter().flat_map(|k| steps(k).into_iter().map(move |s| (k, s))) {
         let hits = AtomicUsize::new(0);
-        let script = SinkScript::new(kind, move |op| {
-            if op == step && hits.fetch_add(1, SeqCst) == 0 { Hook::Hang } else { Hook::Go }
-        });
+        let script =
+            SinkScript::new(
+                kind,
+                move |op| {
+                    if op == step && hits.fetch_add(1, SeqCst) == 0 { Hook::Hang } else { Hook::Go }
+                },
+            );
         let fixture = fixture(&script);
         let dead = fixture.runtime();
         dead.start_task(spec(&fixture, &[])).unwrap();

@@ -143,8 +143,9 @@ mod tests {
     #[test]
     fn the_deadline_never_leads_to_waiting_again() {
         for rule in [Rule::Poll, Rule::Connector, Rule::Interval(Duration::from_secs(60))] {
-            for (records, inside, resumable) in
-                [0, 1, 1000].into_iter().flat_map(|n| [(n, false, true), (n, true, true), (n, true, false), (n, false, false)])
+            for (records, inside, resumable) in [0, 1, 1000]
+                .into_iter()
+                .flat_map(|n| [(n, false, true), (n, true, true), (n, true, false), (n, false, false)])
             {
                 let open = Open { inside, resumable, ..open(records) };
                 let Some(wait) = due(rule, &CAPS, &open) else { continue };

@@ -127,19 +127,22 @@ impl Cycle {
     }
 
     async fn send_one(&mut self, record: Record) -> Result<(), TaskError> {
-        let place = (Arc::clone(&record.topic), record.timestamp_ms);
-        let transformed = if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
-        let mut record = match transformed {
-            Ok(Some(record)) => record,
-            Ok(None) => return Ok(()),
-            Err(failed) => return self.skip(failed, &place.0, place.1),
-        };
+        let mut record = record;
+        if !self.transforms.is_empty() {
+            let (topic, timestamp_ms) = (Arc::clone(&record.topic), record.timestamp_ms);
+            record = match self.transforms.apply(record) {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(()),
+                Err(failed) => return self.skip(failed, &topic, timestamp_ms),
+            };
+        }
         loop {
             match self.encoder.encode(&mut record) {
                 Ok(()) => break,
                 Err(Stopped::Failed(failed)) => return self.skip(failed, &record.topic, record.timestamp_ms),
                 Err(Stopped::Need { is_key, need }) => {
-                    let retry = Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
+                    let retry =
+                        Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
                     self.encoder.converters().resolve(&record.topic, is_key, &need, retry).await?;
                 }
             }
@@ -162,7 +165,8 @@ impl Cycle {
     async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
         if self.transaction.can_abort() && self.transaction.holds_offsets(topic) {
             return Err(TaskError::Config(
-                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled".to_owned(),
+                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled"
+                    .to_owned(),
             ));
         }
         self.topics.first_seen(topic).await?;
@@ -177,7 +181,11 @@ impl Cycle {
             reason: format!("Kafka does not take the record: {reason}"),
             source: None,
         };
-        self.skip(Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" }, &record.topic, record.timestamp_ms)
+        self.skip(
+            Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" },
+            &record.topic,
+            record.timestamp_ms,
+        )
     }
 
     fn skip(&mut self, failed: Failed, topic: &str, timestamp_ms: Option<i64>) -> Result<(), TaskError> {

@@ -118,7 +118,8 @@ impl Pending {
             last.offset = position.offset;
             return;
         }
-        let same = |p: &SourcePosition| Arc::ptr_eq(&p.partition, &position.partition) || p.partition == position.partition;
+        let same =
+            |p: &SourcePosition| Arc::ptr_eq(&p.partition, &position.partition) || p.partition == position.partition;
         match self.latest.iter().position(same) {
             Some(at) => {
                 // Moved to the end, so that the next record of this partition finds it at once.

@@ -53,7 +53,8 @@ async fn a_new_owner_goes_on_after_the_last_committed_position() {
     first.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
     until("the first has written", || fixture.kafka.values("out").len() == 50).await;
     second.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
-    until("the second is told where it stands", || script.committed.lock().iter().filter(|n| **n == 50).count() >= 2).await;
+    until("the second is told where it stands", || script.committed.lock().iter().filter(|n| **n == 50).count() >= 2)
+        .await;
     assert_eq!(fixture.kafka.values("out"), numbers(50));
 }
 
@@ -153,8 +154,15 @@ async fn a_bad_record_fails_the_task_and_nothing_of_its_batch_is_committed() {
     let runtime = fixture.runtime();
     runtime.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
     let trace = fixture.failure().await;
-    assert!(trace.starts_with("org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\tat "));
-    assert!(trace.contains("\nCaused by: org.apache.kafka.connect.errors.DataException: VALUE_CONVERTER: the text is bad"), "{trace}");
+    assert!(
+        trace.starts_with(
+            "org.apache.kafka.connect.errors.ConnectException: Tolerance exceeded in error handler\n\tat "
+        )
+    );
+    assert!(
+        trace.contains("\nCaused by: org.apache.kafka.connect.errors.DataException: VALUE_CONVERTER: the text is bad"),
+        "{trace}"
+    );
     assert!(fixture.kafka.values("out").is_empty());
 }
 
@@ -170,7 +178,11 @@ async fn a_tolerated_record_is_skipped_and_its_position_moves() {
 
 #[tokio::test(start_paused = true)]
 async fn a_record_that_kafka_refuses_is_tolerated_like_a_bad_one() {
-    let script = scripted_source(|at| Ok((at == 8).then(|| scripted_batch(8, 12, Boundary::Complete)).or((at == 0).then(|| scripted_batch(7, 8, Boundary::Complete)))));
+    let script = scripted_source(|at| {
+        Ok((at == 8)
+            .then(|| scripted_batch(8, 12, Boundary::Complete))
+            .or((at == 0).then(|| scripted_batch(7, 8, Boundary::Complete))))
+    });
     let fixture = Fixture::new(Some(script));
     fixture.kafka.refuse_values_above(2);
     let runtime = fixture.runtime();
@@ -212,7 +224,9 @@ async fn a_fenced_owner_that_is_not_assigned_any_more_is_silent() {
 async fn a_fenced_owner_that_is_still_assigned_gets_a_new_instance() {
     let go = Arc::new(AtomicUsize::new(0));
     let may = Arc::clone(&go);
-    let script = scripted_source(move |at| Ok((at < 10 || at < 20 && may.load(SeqCst) > 0).then(|| scripted_batch(at, at + 10, Boundary::Complete))));
+    let script = scripted_source(move |at| {
+        Ok((at < 10 || at < 20 && may.load(SeqCst) > 0).then(|| scripted_batch(at, at + 10, Boundary::Complete)))
+    });
     let fixture = Fixture::new(Some(Arc::clone(&script)));
     let runtime = fixture.runtime();
     runtime.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
@@ -239,7 +253,9 @@ async fn a_pause_stops_polling_and_a_resume_goes_on() {
 
 #[tokio::test(start_paused = true)]
 async fn the_end_of_data_is_reported_after_its_commit() {
-    let script = scripted_source(|at| Ok(Some(SourceBatch { end_of_data: true, ..scripted_batch(at, at + 5, Boundary::Complete) })));
+    let script = scripted_source(|at| {
+        Ok(Some(SourceBatch { end_of_data: true, ..scripted_batch(at, at + 5, Boundary::Complete) }))
+    });
     let fixture = Fixture::new(Some(script));
     let runtime = fixture.runtime();
     runtime.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
@@ -268,7 +284,11 @@ async fn an_own_offsets_topic_is_read_over_the_workers_and_both_are_written() {
     fixture.kafka.write("own", &[(r#"["c", {"p":"x"}]"#, r#"{"n":10}"#)]);
     let runtime = fixture.runtime();
     runtime.start_task(fixture.spec(TaskKind::Source, &[("offsets.storage.topic", "own")])).unwrap();
-    until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":20}"#) || fixture.kafka.table("own").values().any(|v| v == r#"{"n":20}"#)).await;
+    until("all is committed", || {
+        stored(&fixture).as_deref() == Some(r#"{"n":20}"#)
+            || fixture.kafka.table("own").values().any(|v| v == r#"{"n":20}"#)
+    })
+    .await;
     assert_eq!(fixture.kafka.values("out").len(), 10);
     assert_eq!(fixture.kafka.table("own").len(), 1, "the key bytes that were there are used again");
 }

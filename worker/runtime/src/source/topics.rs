@@ -9,6 +9,8 @@ use std::sync::Arc;
 /// Which topics were seen, and how others are created.
 pub(super) struct Topics {
     seen: HashSet<Arc<str>>,
+    /// Mostly that of the next record, recognised by its pointer.
+    last: Option<Arc<str>>,
     groups: Vec<Group>,
     admin: Arc<dyn Admin>,
 }
@@ -31,12 +33,19 @@ impl Topics {
             tracing::warn!("topic.creation.* is ignored: topic.creation.enable is false on this worker");
         }
         let groups = if asked && enabled { groups(connector)? } else { Vec::new() };
-        Ok(Self { seen: HashSet::new(), groups, admin })
+        Ok(Self { seen: HashSet::new(), last: None, groups, admin })
     }
 
     /// True the first time.
-    pub(super) fn is_new(&self, topic: &str) -> bool {
-        !self.seen.contains(topic)
+    pub(super) fn is_new(&mut self, topic: &Arc<str>) -> bool {
+        if self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, topic)) {
+            return false;
+        }
+        let new = !self.seen.contains(topic);
+        if !new {
+            self.last = Some(Arc::clone(topic));
+        }
+        new
     }
 
     /// Creates a topic that is seen for the first time, if it is missing and a group matches.
@@ -89,7 +98,8 @@ fn group(connector: &Properties, name: &str) -> Result<Group, TaskError> {
         text.trim().parse().ok().filter(|n| *n == -1 || *n >= 1).ok_or_else(wrong)
     };
     let replication = i16::try_from(number("replication.factor")?).unwrap_or(i16::MAX);
-    let include = if name == "default" { patterns(".*", name)? } else { patterns(own.value("include").unwrap_or(""), name)? };
+    let include =
+        if name == "default" { patterns(".*", name)? } else { patterns(own.value("include").unwrap_or(""), name)? };
     let exclude = if name == "default" { Vec::new() } else { patterns(own.value("exclude").unwrap_or(""), name)? };
     const FRAMEWORK: [&str; 4] = ["include", "exclude", "partitions", "replication.factor"];
     let configs = own.0.iter().filter(|(k, _)| !FRAMEWORK.contains(&k.as_str()));

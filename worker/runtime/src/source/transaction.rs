@@ -112,7 +112,9 @@ impl Transaction {
                     timestamp_ms: None,
                 };
                 self.send(record).await.map_err(|refused| match refused {
-                    Refused::Record(reason) => TaskError::Definite(format!("a source offset cannot be stored in {topic}: {reason}")),
+                    Refused::Record(reason) => {
+                        TaskError::Definite(format!("a source offset cannot be stored in {topic}: {reason}"))
+                    }
                     Refused::Task(error) => error,
                 })?;
             }

@@ -57,7 +57,7 @@ pub(crate) fn scripted_batch(from: u64, to: u64, boundary: Boundary) -> SourceBa
             key: text(&n.to_string()),
             value: text(&format!("v{n}")),
             headers: Vec::new(),
-            timestamp_ms: Some(1),
+            timestamp_ms: None,
         },
         position: Some(position(n + 1)),
     };

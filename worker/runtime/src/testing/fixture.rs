@@ -2,8 +2,8 @@
 use super::connectors::{SourceScript, registry};
 use super::state::FakeKafka;
 use crate::{
-    AlwaysAssigned, Happening, RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskEvent, TaskKind, TaskLimits, TaskSpec,
-    TaskState,
+    AlwaysAssigned, Happening, RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskEvent, TaskKind, TaskLimits,
+    TaskSpec, TaskState,
 };
 use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_api::position::{TaskId, TaskIndex};
@@ -71,6 +71,12 @@ impl Fixture {
         Self { kafka, options, events }
     }
 
+    /// The same on a real client.
+    pub(crate) fn on(mut self, kafka: Arc<dyn elasticflow_kafka::ports::Kafka>) -> Self {
+        self.options.kafka = kafka;
+        self
+    }
+
     pub(crate) fn runtime(&self) -> Runtime {
         Runtime::new(self.options.clone())
     }
@@ -84,7 +90,9 @@ impl Fixture {
         TaskSpec {
             id: self.id("c", 0),
             kind,
-            properties: keys.iter().fold(Properties::default().with("connector.class", class), |p, (k, v)| p.with(k, *v)),
+            properties: keys
+                .iter()
+                .fold(Properties::default().with("connector.class", class), |p, (k, v)| p.with(k, *v)),
             task: TaskConfig::default(),
             paused: false,
             generation: 1,

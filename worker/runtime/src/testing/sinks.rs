@@ -97,7 +97,12 @@ impl SinkConnector for Scripted {
         Ok(vec![TaskConfig::default(); tasks_max])
     }
     fn task(&self, (): &(), _: TaskConfig) -> Result<SinkKind> {
-        let task = Task { script: Arc::clone(&self.0), buffer: Vec::new(), put: ConsumedOffsets::default(), epochs: HashMap::new() };
+        let task = Task {
+            script: Arc::clone(&self.0),
+            buffer: Vec::new(),
+            put: ConsumedOffsets::default(),
+            epochs: HashMap::new(),
+        };
         Ok(match self.0.kind {
             SinkType::Idempotent => SinkKind::Idempotent(Box::new(task)),
             SinkType::Transactional => SinkKind::Transactional(Box::new(task)),
@@ -213,7 +218,10 @@ impl TwoPhaseSink for Task {
         let before = {
             let mut destination = self.script.destination.lock();
             let found = destination.prepared.iter().position(|(unit, _)| *unit == handle.unit);
-            assert!(found.is_some() || destination.applied.contains(&handle.unit), "unknown unit: decided data is lost");
+            assert!(
+                found.is_some() || destination.applied.contains(&handle.unit),
+                "unknown unit: decided data is lost"
+            );
             if let Some(at) = found {
                 let (unit, rows) = destination.prepared.remove(at);
                 destination.applied.push(unit);

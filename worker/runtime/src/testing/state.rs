@@ -215,9 +215,10 @@ impl State {
     /// Committed records from an offset, each with the offset after it.
     pub(super) fn visible(&self, log: &[Entry], from: usize) -> Vec<(usize, InRecord)> {
         let end = self.stable_end(log);
-        let seen = log[from.min(end)..end].iter().enumerate().filter(|(_, e)| {
-            e.transaction.is_none_or(|t| self.transactions[t].status == Status::Committed)
-        });
+        let seen = log[from.min(end)..end]
+            .iter()
+            .enumerate()
+            .filter(|(_, e)| e.transaction.is_none_or(|t| self.transactions[t].status == Status::Committed));
         seen.filter_map(|(i, e)| Some((from + i + 1, e.record.clone()?))).collect()
     }
 
@@ -259,7 +260,9 @@ impl State {
         let topics: BTreeSet<&String> = of.members.values().flat_map(|m| &m.topics).collect();
         let all = topics.iter().filter_map(|t| self.topics.get_key_value(*t));
         let all: Vec<TopicPartition> = all
-            .flat_map(|(t, logs)| (0..logs.len()).map(|p| TopicPartition { topic: t.as_str().into(), partition: p as i32 }))
+            .flat_map(|(t, logs)| {
+                (0..logs.len()).map(|p| TopicPartition { topic: t.as_str().into(), partition: p as i32 })
+            })
             .collect();
         let count = of.members.len().max(1);
         for (n, member) in of.members.values_mut().enumerate() {

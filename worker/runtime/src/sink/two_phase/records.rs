@@ -104,7 +104,8 @@ impl Decisions {
     pub(super) fn covering(&self, partitions: &[TopicPartition]) -> Vec<(String, Handle)> {
         let covers = |unit: &Unit| partitions.iter().any(|at| unit.offsets.iter().any(|row| row.is_of(at)));
         let of = self.units.iter().filter(|(_, _, unit)| covers(unit));
-        of.filter_map(|(key, id, unit)| Some((key.clone(), Handle { unit: id.clone(), token: unit.token()? }))).collect()
+        of.filter_map(|(key, id, unit)| Some((key.clone(), Handle { unit: id.clone(), token: unit.token()? })))
+            .collect()
     }
 
     /// Whether a unit is decided.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What one step may wait for.
-const LONGEST: Duration = Duration::from_secs(2);
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// Steps that are known not to be met, with the reason.
 fn not_met() -> BTreeMap<String, String> {

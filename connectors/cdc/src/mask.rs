@@ -67,7 +67,10 @@ fn rule(key: &str) -> Result<Mask, String> {
         return Ok(Mask::Truncate(n));
     }
     let Some(rest) = key.strip_prefix("mask.hash.") else {
-        return Err("must be column.mask.with.N.chars, column.truncate.to.N.chars or column.mask.hash.ALGORITHM.with.salt.SALT".to_owned());
+        return Err(
+            "must be column.mask.with.N.chars, column.truncate.to.N.chars or column.mask.hash.ALGORITHM.with.salt.SALT"
+                .to_owned(),
+        );
     };
     let (rest, version) = match rest.strip_prefix("v2.") {
         Some(rest) => (rest, HashVersion::Two),

@@ -249,8 +249,7 @@ impl Assembler {
     }
 
     fn bare(&self, topic: Arc<str>, key: Datum, value: Datum) -> SourceRecord {
-        let record =
-            Record { topic, partition: None, key, value, headers: self.headers.clone(), timestamp_ms: None };
+        let record = Record { topic, partition: None, key, value, headers: self.headers.clone(), timestamp_ms: None };
         SourceRecord { record, position: None }
     }
 

@@ -9,6 +9,7 @@ use crate::log::{Event, Log};
 use crate::position::LogPosition;
 use crate::table::{RowError, Table};
 use crate::tables::{Control, Known, Tables};
+use crate::txmeta::TxMeta;
 use crate::window::{Window, fingerprint};
 use bytes::Bytes;
 use elasticflow_api::clock::Clock;
@@ -101,6 +102,7 @@ pub struct Capture {
     pub(crate) skip: Option<(u64, u64)>,
     pub(crate) watch: Watch,
     pub(crate) include_query: bool,
+    pub(crate) meta: Option<TxMeta>,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
     file_text: Text,
@@ -124,6 +126,8 @@ pub struct Start {
     pub skip: (u64, u64),
     /// Whether records carry statements.
     pub include_query: bool,
+    /// Counts transactions, if that is asked for.
+    pub meta: Option<TxMeta>,
 }
 
 impl Capture {
@@ -144,6 +148,7 @@ impl Capture {
             skip: (start.skip.0 > 0).then_some(start.skip),
             watch: Watch::default(),
             include_query: start.include_query,
+            meta: start.meta,
             last: (0, 0),
         }
     }
@@ -200,7 +205,12 @@ impl Capture {
     }
 
     /// The open transaction has ended well.
-    pub(crate) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self, out: &mut Batch) {
+        let ended_ms = i64::from(self.last.0) * 1000;
+        if let Some(end) = self.meta.as_mut().and_then(|meta| meta.end(ended_ms)) {
+            out.records.push(end);
+            out.count(1, 0);
+        }
         if let Some(tx) = self.tx.take() {
             if let Some(window) = &mut self.watch.window {
                 window.commit(tx.gtid.as_ref(), self.log.at());
@@ -337,8 +347,14 @@ impl Capture {
         };
         let change = Change { op, before, after, row: i32::try_from(row).unwrap_or(i32::MAX) };
         let made = self.assembler.change(&rows.table, change, &rows.origin, &mut out.records);
+        if let Some(meta) = &mut self.meta {
+            let first = out.records.len().saturating_sub(made);
+            meta.number(&rows.table.id, out.records.get_mut(first..).unwrap_or_default());
+        }
         out.count(made, size);
-        if made > 0 && let Some(tx) = &mut self.tx {
+        if made > 0
+            && let Some(tx) = &mut self.tx
+        {
             tx.emitted = true;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! Reads chunks of tables on a connection of its own, each under a snapshot whose place in the log is known well enough.
+use crate::binlog::DecodeError;
 use crate::binlog::rows::Raw;
 use crate::binlog::temporal::Civil;
-use crate::binlog::DecodeError;
 use crate::column::{Column, Ty};
 use crate::config::{CdcConfig, LockingMode};
 use crate::convert::hex;
@@ -70,6 +70,8 @@ pub enum Told {
     Rows(Vec<ReadRow>),
     /// The whole table has been read; whether a following one has rows.
     End(bool),
+    /// The table is not as it was thought to be: asked again with its present columns.
+    Stale,
     /// It failed.
     Failed(Error),
 }
@@ -100,8 +102,7 @@ impl ChunkReader {
             // Patience while the task is busy with other records.
             let _ = session.conn.query_drop("SET SESSION net_write_timeout = 600").await;
             let limit = config.chunk_rows.min(1000);
-            let mut reader =
-                Self { config, session, numbered, limit, told: told.clone(), wake: Arc::clone(&wake) };
+            let mut reader = Self { config, session, numbered, limit, told: told.clone(), wake: Arc::clone(&wake) };
             while let Some(ask) = asks.recv().await {
                 reader.answer(ask).await?;
             }
@@ -121,7 +122,19 @@ impl ChunkReader {
     }
 
     async fn answer(&mut self, ask: Ask) -> Result<()> {
-        if ask.whole { self.whole(ask).await } else { self.chunk(ask).await }
+        let (whole, table) = (ask.whole, Arc::clone(&ask.table.id));
+        let outcome = if whole { self.whole(ask).await } else { self.chunk(ask).await };
+        match outcome {
+            Err(Error::Statement { cause: mysql_async::Error::Server(e), .. }) if is_stale(e.code) => {
+                if whole {
+                    // Rows of it may be out: begun anew after the open transaction is aborted.
+                    return Err(Error::TableChanged { table: table.to_string() });
+                }
+                self.close().await?;
+                self.tell(Told::Stale).await
+            }
+            other => other,
+        }
     }
 
     async fn chunk(&mut self, ask: Ask) -> Result<()> {
@@ -306,6 +319,11 @@ const READING: &str = "reading a table";
 const SNAPSHOT: &str = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
 /// How long a commit that is in the log may take to become visible; mostly nothing.
 const BARRIER: Duration = Duration::from_millis(2);
+
+/// Unknown column or table, a definition that changed after the snapshot was opened.
+fn is_stale(code: u16) -> bool {
+    matches!(code, 1054 | 1146 | 1412)
+}
 
 /// Whether a table can be read in chunks: by a key whose order and equality a literal keeps.
 pub fn is_chunkable(table: &Table) -> bool {
@@ -528,10 +546,7 @@ mod tests {
     fn composite_keys_are_written_out() {
         let keys = ["`a`".to_owned(), "`b`".to_owned(), "`c`".to_owned()];
         let literals = ["1".to_owned(), "2".to_owned(), "3".to_owned()];
-        assert_eq!(
-            beyond(&keys, &literals),
-            "(`a` > 1) OR (`a` = 1 AND `b` > 2) OR (`a` = 1 AND `b` = 2 AND `c` > 3)"
-        );
+        assert_eq!(beyond(&keys, &literals), "(`a` > 1) OR (`a` = 1 AND `b` > 2) OR (`a` = 1 AND `b` = 2 AND `c` > 3)");
         assert_eq!(quoted("a`b"), "`a``b`");
     }
 }

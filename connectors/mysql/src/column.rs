@@ -26,22 +26,49 @@ pub struct Column {
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are the server's types")]
 pub enum Ty {
-    Int { bytes: u8, unsigned: bool },
-    Float { digits: Option<(u32, u32)> },
+    Int {
+        bytes: u8,
+        unsigned: bool,
+    },
+    Float {
+        digits: Option<(u32, u32)>,
+    },
     Double,
-    Decimal { precision: u8, scale: u8 },
-    Bit { bits: u16 },
-    Text { charset: String, length: Option<u32> },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
+    Bit {
+        bits: u16,
+    },
+    Text {
+        charset: String,
+        length: Option<u32>,
+    },
     /// BINARY(n): short values are filled up.
-    Binary { length: usize },
-    Blob { length: Option<u32> },
+    Binary {
+        length: usize,
+    },
+    Blob {
+        length: Option<u32>,
+    },
     Date,
-    Time { fsp: u8 },
-    DateTime { fsp: u8 },
-    Timestamp { fsp: u8 },
+    Time {
+        fsp: u8,
+    },
+    DateTime {
+        fsp: u8,
+    },
+    Timestamp {
+        fsp: u8,
+    },
     Year,
-    Enum { members: Vec<String> },
-    Set { members: Vec<String> },
+    Enum {
+        members: Vec<String>,
+    },
+    Set {
+        members: Vec<String>,
+    },
     Json,
     Point,
     Geometry,
@@ -124,7 +151,11 @@ impl Column {
     /// The type's name in upper case, such as `INT UNSIGNED`, for propagation.
     pub fn type_name(&self) -> String {
         let base = self.declared.split('(').next().unwrap_or_default().to_uppercase();
-        if self.declared.contains(')') && self.declared.ends_with("unsigned") { format!("{base} UNSIGNED") } else { base }
+        if self.declared.contains(')') && self.declared.ends_with("unsigned") {
+            format!("{base} UNSIGNED")
+        } else {
+            base
+        }
     }
 }
 
@@ -285,7 +316,9 @@ fn type_agrees(ty: &Ty, c: &MapColumn, signed: bool) -> bool {
         (Ty::Time { fsp }, Op::Time { fsp: f }) => f == *fsp,
         (Ty::DateTime { fsp }, Op::DateTime { fsp: f }) => f == *fsp,
         (Ty::Timestamp { fsp }, Op::Timestamp { fsp: f }) => f == *fsp,
-        (Ty::Time { .. }, Op::Time1) | (Ty::DateTime { .. }, Op::DateTime1) | (Ty::Timestamp { .. }, Op::Timestamp1) => true,
+        (Ty::Time { .. }, Op::Time1)
+        | (Ty::DateTime { .. }, Op::DateTime1)
+        | (Ty::Timestamp { .. }, Op::Timestamp1) => true,
         (Ty::Enum { members }, Op::Enum { .. }) | (Ty::Set { members }, Op::Set { .. }) => {
             c.members.is_empty() || c.members.len() == members.len() && same_members(members, c)
         }

@@ -244,7 +244,9 @@ settings! {
 fn check_prefix(text: &str) -> Result<(), String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if text.is_empty() || !text.chars().all(legal) {
-        return Err("has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)".to_owned());
+        return Err(
+            "has invalid format (only the underscore, hyphen, dot and alphanumeric characters are allowed)".to_owned()
+        );
     }
     Ok(())
 }

@@ -30,11 +30,11 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
             "schema change records are not written to the topic of the prefix; set include.schema.changes=false",
         );
     }
-    if config.transaction_metadata {
-        report.error("provide.transaction.metadata", "provide.transaction.metadata is not supported; set it to false");
-    }
     if config.heartbeat.0 > 0 {
-        report.warning("heartbeat.interval.ms", "heartbeat records are not written: positions are stored every 10 s without them");
+        report.warning(
+            "heartbeat.interval.ms",
+            "heartbeat records are not written: positions are stored every 10 s without them",
+        );
     }
     let filters = match Filters::parse(config) {
         Ok(filters) => filters,

@@ -22,30 +22,60 @@ impl std::fmt::Display for Place {
 #[expect(missing_docs, reason = "the messages say what each one is")]
 pub enum Error {
     #[error("cannot connect to {address}")]
-    Connect { address: String, #[source] cause: mysql_async::Error },
-    #[error("the server at {address} refuses the user: check database.user and database.password, and that the user may connect from this host")]
-    Credentials { address: String, #[source] cause: mysql_async::Error },
+    Connect {
+        address: String,
+        #[source]
+        cause: mysql_async::Error,
+    },
+    #[error(
+        "the server at {address} refuses the user: check database.user and database.password, and that the user may connect from this host"
+    )]
+    Credentials {
+        address: String,
+        #[source]
+        cause: mysql_async::Error,
+    },
     #[error("the connection to the server was lost while {doing}")]
-    Lost { doing: &'static str, #[source] cause: mysql_async::Error },
+    Lost {
+        doing: &'static str,
+        #[source]
+        cause: mysql_async::Error,
+    },
     #[error("the server sent nothing, not even a heartbeat, for {seconds} s; reconnecting")]
     Silent { seconds: u64 },
     #[error("the server closed the stream of its binary log; reconnecting")]
     Closed,
     #[error("the server answered an error while {doing}")]
-    Statement { doing: &'static str, #[source] cause: mysql_async::Error },
+    Statement {
+        doing: &'static str,
+        #[source]
+        cause: mysql_async::Error,
+    },
     #[error("the user lacks a privilege for {doing}: {text}")]
     Privilege { doing: &'static str, text: String },
     #[error("{text}")]
     Preflight { text: String },
-    #[error("the stored position {position} is no longer on the server: {text}. Set snapshot.mode=when_needed to take a new snapshot, or reset the connector's offsets")]
+    #[error(
+        "the stored position {position} is no longer on the server: {text}. Set snapshot.mode=when_needed to take a new snapshot, or reset the connector's offsets"
+    )]
     PositionLost { position: String, text: String },
-    #[error("the server is behind the stored position: it lacks the transactions {missing}. Wait until it has caught up, point database.hostname at the right server, or reset the connector's offsets")]
+    #[error(
+        "the server is behind the stored position: it lacks the transactions {missing}. Wait until it has caught up, point database.hostname at the right server, or reset the connector's offsets"
+    )]
     ServerBehind { missing: String },
     #[error("the server refuses the dump: {text}")]
     Dump { text: String },
-    #[error("another client reads the log with the server id of this connector: {text}. Set database.server.id to a number that nobody else uses")]
+    #[error(
+        "another client reads the log with the server id of this connector: {text}. Set database.server.id to a number that nobody else uses"
+    )]
     ServerIdTaken { text: String },
-    #[error("the stored offset cannot be read: {reason}. Correct it with PATCH /connectors/{{name}}/offsets, or delete it there to begin anew")]
+    #[error("table {table} was changed while it was read; reading it again")]
+    TableChanged { table: String },
+    #[error("a further start of this task reads the log: {text}")]
+    Replaced { text: String },
+    #[error(
+        "the stored offset cannot be read: {reason}. Correct it with PATCH /connectors/{{name}}/offsets, or delete it there to begin anew"
+    )]
     OffsetUndecodable { reason: String },
     #[error("event of type {kind} at {place} is not known; it cannot be skipped, because it may carry data")]
     UnknownEvent { kind: u8, place: Place },
@@ -54,16 +84,26 @@ pub enum Error {
     #[error("the checksum of the event at {place} is wrong: the log or the connection is damaged")]
     Checksum { place: Place },
     #[error("an event at {place} cannot be decoded")]
-    Decode { place: Place, #[source] cause: DecodeError },
+    Decode {
+        place: Place,
+        #[source]
+        cause: DecodeError,
+    },
     #[error("the log at {place} is out of order: {what}")]
     LogOrder { place: Place, what: &'static str },
     #[error("the server reports that it lost events (incident) at {place}: take a new snapshot")]
     Incident { place: Place },
-    #[error("a session logged a statement instead of rows in database {db} at {place}: binlog_format must be ROW in every session that writes. Rows of that statement are missing from the log; take a new snapshot of the table")]
+    #[error(
+        "a session logged a statement instead of rows in database {db} at {place}: binlog_format must be ROW in every session that writes. Rows of that statement are missing from the log; take a new snapshot of the table"
+    )]
     StatementLogged { db: String, place: Place },
-    #[error("the columns of {table} at {place} are not known: the log says {columns} columns and information_schema describes the table otherwise. Run: SET GLOBAL binlog_row_metadata=FULL; and take a new snapshot")]
+    #[error(
+        "the columns of {table} at {place} are not known: the log says {columns} columns and information_schema describes the table otherwise. Run: SET GLOBAL binlog_row_metadata=FULL; and take a new snapshot"
+    )]
     SchemaUnknown { table: String, place: Place, columns: usize },
-    #[error("a row of {table} at {place} lacks column {column}: binlog_row_image must be FULL in every session. Run: SET GLOBAL binlog_row_image=FULL; and reconnect the writers")]
+    #[error(
+        "a row of {table} at {place} lacks column {column}: binlog_row_image must be FULL in every session. Run: SET GLOBAL binlog_row_image=FULL; and reconnect the writers"
+    )]
     PartialImage { table: String, column: String, place: Place },
     #[error("column {column}: character set {charset} is not supported; exclude the column with column.exclude.list")]
     Charset { column: String, charset: String },
@@ -83,9 +123,11 @@ impl Error {
     /// What the runtime does about it. Exhaustive on purpose: a further variant must choose.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Connect { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Closed => {
-                ErrorClass::Transient { retry_after: None }
-            }
+            Self::Connect { .. }
+            | Self::Lost { .. }
+            | Self::Silent { .. }
+            | Self::Closed
+            | Self::TableChanged { .. } => ErrorClass::Transient { retry_after: None },
             Self::Statement { cause, .. } => statement_class(cause),
             Self::Credentials { .. }
             | Self::Privilege { .. }
@@ -109,6 +151,7 @@ impl Error {
             | Self::PartialImage { .. }
             | Self::RolledBack { .. }
             | Self::Snapshot { .. } => ErrorClass::Definite,
+            Self::Replaced { .. } => ErrorClass::Fenced,
             Self::Bug(_) => ErrorClass::Bug,
         }
     }
@@ -130,6 +173,8 @@ impl Error {
             Self::Dump { .. } => "MYSQL-0112",
             Self::ServerIdTaken { .. } => "MYSQL-0113",
             Self::OffsetUndecodable { .. } => "MYSQL-0114",
+            Self::Replaced { .. } => "MYSQL-0115",
+            Self::TableChanged { .. } => "MYSQL-0116",
             Self::UnknownEvent { .. } => "MYSQL-0120",
             Self::UnsupportedEvent { .. } => "MYSQL-0121",
             Self::Checksum { .. } => "MYSQL-0122",
@@ -186,13 +231,15 @@ pub fn of_client(cause: mysql_async::Error, doing: &'static str) -> Error {
     }
 }
 
-/// Sorts an error of the stream of the log.
-pub fn of_stream(cause: mysql_async::Error, position: &str) -> Error {
+/// Sorts an error of the stream of the log; `named` says that the server tells tasks apart by a name of our own, so that
+/// only a further start of the same task can take its place.
+pub fn of_stream(cause: mysql_async::Error, position: &str, named: bool) -> Error {
     let doing = "reading the binary log";
     let mysql_async::Error::Server(e) = &cause else { return Error::Lost { doing, cause } };
     let text = e.message.clone();
     let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
     match e.code {
+        1236 if has(&["same server_uuid", "same server_id"]) && named => Error::Replaced { text },
         1236 if has(&["same server_uuid", "same server_id"]) => Error::ServerIdTaken { text },
         1236 if has(&["has more GTIDs than", "which is not in the master's binlog"]) => {
             Error::ServerBehind { missing: text }

@@ -23,10 +23,9 @@ impl Capture {
         match event.header.kind {
             kind::TABLE_MAP => self.table_map(&event).await,
             kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED => self.announce(&event),
-            kind::MARIADB_GTID => self.maria_gtid(&event),
+            kind::MARIADB_GTID => self.maria_gtid(&event, out),
             kind::QUERY => self.query(&event, out).await,
-            kind::XID => self.end_of_transaction(&event),
-            kind::XA_PREPARE => self.end_of_transaction(&event),
+            kind::XID | kind::XA_PREPARE => self.end_of_transaction(&event, out),
             kind::ROWS_QUERY => self.statement(event.body.get(1..).unwrap_or_default()),
             kind::ANNOTATE_ROWS => self.statement(&event.body),
             kind::ROTATE | kind::FORMAT_DESCRIPTION => self.rotated(&event),
@@ -80,7 +79,7 @@ impl Capture {
         Ok(())
     }
 
-    fn maria_gtid(&mut self, event: &Event) -> Result<()> {
+    fn maria_gtid(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
         self.only_between(event)?;
         let begin = event::maria_gtid(&event.body, event.header.server_id)
             .map_err(|cause| Error::Decode { place: self.place(event), cause })?;
@@ -88,7 +87,7 @@ impl Capture {
         self.announced = Some(announced);
         // A completed XA transaction has its rows in an earlier one; a QUERY follows.
         if !begin.standalone && begin.xa != Some(event::MariaXa::Completed) {
-            self.begin(event, begin.thread.map(i64::from));
+            self.begin(event, begin.thread.map(i64::from), out);
         }
         Ok(())
     }
@@ -100,7 +99,7 @@ impl Capture {
         Ok(())
     }
 
-    fn begin(&mut self, event: &Event, thread: Option<i64>) {
+    fn begin(&mut self, event: &Event, thread: Option<i64>, out: &mut Batch) {
         let announced = self.announced.take().unwrap_or_default();
         self.tx = Some(Tx {
             gtid_text: announced.gtid.as_ref().map(|g| Text::from(g.to_string())),
@@ -112,6 +111,19 @@ impl Capture {
             events: 1,
             emitted: false,
         });
+        self.begin_metadata(event, out);
+    }
+
+    fn begin_metadata(&mut self, event: &Event, out: &mut Batch) {
+        let (Some(meta), Some(tx)) = (&mut self.meta, &mut self.tx) else { return };
+        let unnumbered = || Text::from(format!("file={},pos={}", tx.begin.file, tx.begin.pos));
+        let id = tx.gtid_text.clone().unwrap_or_else(unnumbered);
+        let ts_ms = tx.committed_us.map_or(i64::from(event.header.timestamp) * 1000, |us| us / 1000);
+        if let Some(begin) = meta.begin(id, ts_ms) {
+            out.records.push(begin);
+            out.count(1, 0);
+            tx.emitted = true;
+        }
     }
 
     fn statement(&mut self, text: &[u8]) -> Result<()> {
@@ -124,11 +136,11 @@ impl Capture {
         self.count_event()
     }
 
-    fn end_of_transaction(&mut self, event: &Event) -> Result<()> {
+    fn end_of_transaction(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
         if self.tx.is_none() {
             return Err(Error::LogOrder { place: self.place(event), what: "a commit outside a transaction" });
         }
-        self.commit();
+        self.commit(out);
         Ok(())
     }
 
@@ -149,7 +161,7 @@ impl Capture {
         let meaning = meaning(&query.statement);
         if meaning == Meaning::Begin {
             self.only_between(event)?;
-            self.begin(event, Some(i64::from(query.thread)));
+            self.begin(event, Some(i64::from(query.thread)), out);
             return Ok(());
         }
         if meaning == Meaning::Rows && self.tables.captures_database(&query.db) {
@@ -163,7 +175,7 @@ impl Capture {
         }
         if self.tx.is_some() {
             return match meaning {
-                Meaning::Commit => self.end_of_transaction(event),
+                Meaning::Commit => self.end_of_transaction(event, out),
                 Meaning::Rollback => self.roll_back(event, out),
                 _ => self.count_event(),
             };
@@ -189,7 +201,10 @@ impl Capture {
             }
             out.records.truncate(out.records.len().saturating_sub(made));
         }
-        self.commit();
+        if let Some(meta) = &mut self.meta {
+            meta.forget();
+        }
+        self.commit(out);
         Ok(())
     }
 

@@ -28,6 +28,7 @@ pub mod statement;
 pub mod table;
 pub mod tables;
 pub mod task;
+pub mod txmeta;
 pub mod window;
 pub mod wire;
 

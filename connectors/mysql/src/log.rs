@@ -1,6 +1,6 @@
 //! The stream of the log: events with their places, checksums compared, silence noticed.
-use crate::binlog::event::{self, FLAG_ARTIFICIAL, Header, kind};
 use crate::binlog::DecodeError;
+use crate::binlog::event::{self, FLAG_ARTIFICIAL, Header, kind};
 use crate::error::{Error, Place, Result, of_stream};
 use crate::position::LogPosition;
 use bytes::Bytes;
@@ -42,6 +42,17 @@ struct Payload {
     first: bool,
 }
 
+/// How a stream is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Reading {
+    /// Whether checksums are compared.
+    pub verify: bool,
+    /// Whether the server tells tasks apart by their own names.
+    pub named: bool,
+    /// How often an idle server says so.
+    pub heartbeat: Duration,
+}
+
 /// Reads the log.
 pub struct Log {
     stream: BinlogStream,
@@ -51,17 +62,19 @@ pub struct Log {
     /// Whether `at` comes from the server and not from the request.
     known: bool,
     verify: bool,
+    /// Whether the server knows this task by a name of its own.
+    named: bool,
     silence: Duration,
     heard: Duration,
     payload: Option<Payload>,
 }
 
 impl Log {
-    /// Reads a stream that was requested from `at`; `known` says that the server will start exactly there.
-    pub fn new(stream: BinlogStream, clock: Arc<dyn Clock>, at: LogPosition, verify: bool, heartbeat: Duration) -> Self {
+    /// Reads a stream that was requested from `at`.
+    pub fn new(stream: BinlogStream, clock: Arc<dyn Clock>, at: LogPosition, how: Reading) -> Self {
         let heard = clock.monotonic();
-        let silence = heartbeat * 3 + Duration::from_secs(5);
-        Self { stream, clock, at, known: false, verify, silence, heard, payload: None }
+        let silence = how.heartbeat * 3 + Duration::from_secs(5);
+        Self { stream, clock, at, known: false, verify: how.verify, named: how.named, silence, heard, payload: None }
     }
 
     /// End of the last event.
@@ -83,7 +96,9 @@ impl Log {
     pub async fn first(&mut self, wait: Duration) -> Result<()> {
         match self.next(wait).await? {
             Some(event) if event.header.kind == kind::ROTATE => Ok(()),
-            Some(event) => Err(Error::LogOrder { place: self.place(event.start), what: "it does not begin with its name" }),
+            Some(event) => {
+                Err(Error::LogOrder { place: self.place(event.start), what: "it does not begin with its name" })
+            }
             None => Err(Error::Silent { seconds: wait.as_secs() }),
         }
     }
@@ -123,7 +138,7 @@ impl Log {
     }
 
     fn received(&mut self, event: Option<mysql_async::Result<RawEvent>>) -> Result<Event> {
-        let event = event.ok_or(Error::Closed)?.map_err(|e| of_stream(e, &self.at.to_string()))?;
+        let event = event.ok_or(Error::Closed)?.map_err(|e| of_stream(e, &self.at.to_string(), self.named))?;
         self.heard = self.clock.monotonic();
         let raw = event.header();
         let header = Header {
@@ -166,7 +181,9 @@ impl Log {
             return Ok(());
         }
         match event.checksum() {
-            Some(sum) if u32::from_le_bytes(sum) != event.calc_checksum(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32) => {
+            Some(sum)
+                if u32::from_le_bytes(sum) != event.calc_checksum(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32) =>
+            {
                 Err(Error::Checksum { place: self.place(self.at.pos) })
             }
             _ => Ok(()),

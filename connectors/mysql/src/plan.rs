@@ -38,8 +38,7 @@ pub fn exact(column: &Column, name: &str) -> Result<Converter> {
 }
 
 fn charset_of(charset: &str, column: &str) -> Result<Charset> {
-    Charset::named(charset)
-        .ok_or_else(|| Error::Charset { column: column.to_owned(), charset: charset.to_owned() })
+    Charset::named(charset).ok_or_else(|| Error::Charset { column: column.to_owned(), charset: charset.to_owned() })
 }
 
 fn logical(kind: Kind, name: &str) -> Schema {
@@ -134,9 +133,7 @@ fn date(mode: TimeMode) -> (Schema, Out) {
 
 fn time(mode: TimeMode) -> (Schema, Out) {
     match mode {
-        TimeMode::Connect => {
-            (logical(Kind::Int32, "org.apache.kafka.connect.data.Time"), Out::Time(Unit::MilliOfDay))
-        }
+        TimeMode::Connect => (logical(Kind::Int32, "org.apache.kafka.connect.data.Time"), Out::Time(Unit::MilliOfDay)),
         TimeMode::IsoString => (logical(Kind::String, "io.debezium.time.IsoTime"), Out::Time(Unit::Iso)),
         TimeMode::Nanoseconds => (logical(Kind::Int64, "io.debezium.time.NanoTime"), Out::Time(Unit::Nano)),
         TimeMode::Adaptive | TimeMode::Microseconds => {

@@ -1,6 +1,7 @@
 //! Positions in the log and the offset stored for them: Debezium's fields, so that its offsets go on.
 use crate::error::{Error, Result};
 use crate::gtid::{GtidSet, Gtids, MariaGtids};
+use crate::txmeta::Stored;
 use elasticflow_api::position::SourceOffset;
 use serde_json::{Map, Value as Json};
 use std::cmp::Ordering;
@@ -63,6 +64,8 @@ pub struct Resume {
     pub snapshot: Option<String>,
     /// Our own field: progress of the snapshot.
     pub own: Option<String>,
+    /// The transaction that was open.
+    pub transaction: Stored,
 }
 
 /// Name of our own field; Debezium ignores it.
@@ -95,6 +98,7 @@ impl Resume {
                 Some(_) => Some("INITIAL".to_owned()),
             },
             own: text(OWN_FIELD).map(str::to_owned),
+            transaction: Stored::read(&offset.0),
         })
     }
 }

@@ -79,7 +79,9 @@ fn judge(settings: &HashMap<String, String>) -> Vec<Finding> {
     if let Some(format) = of("binlog_format").filter(|f| *f != "ROW") {
         found.push(fatal(
             HOST,
-            format!("binlog_format is {format}, must be ROW. Run: SET GLOBAL binlog_format=ROW; and reconnect the writers."),
+            format!(
+                "binlog_format is {format}, must be ROW. Run: SET GLOBAL binlog_format=ROW; and reconnect the writers."
+            ),
         ));
     }
     if let Some(image) = of("binlog_row_image").filter(|i| *i != "FULL") {
@@ -130,10 +132,7 @@ async fn grants(session: &mut Session, config: &CdcConfig) -> Result<Vec<Finding
     let missing = |needed: &&str| !lines.iter().any(|line| grants_globally(line, needed));
     let found = ["REPLICATION SLAVE", client].into_iter().filter(missing).map(|privilege| {
         let user = &config.user;
-        fatal(
-            "database.user",
-            format!("user {user} lacks {privilege}. Run: GRANT {privilege} ON *.* TO '{user}'@'%';"),
-        )
+        fatal("database.user", format!("user {user} lacks {privilege}. Run: GRANT {privilege} ON *.* TO '{user}'@'%';"))
     });
     Ok(found.collect())
 }
@@ -143,7 +142,9 @@ fn grants_globally(line: &str, privilege: &str) -> bool {
     let upper = line.to_ascii_uppercase();
     let Some((list, rest)) = upper.strip_prefix("GRANT ").and_then(|l| l.split_once(" ON ")) else { return false };
     let same = |given: &str| {
-        given == privilege || given.starts_with("ALL PRIVILEGES") || (privilege == "BINLOG MONITOR" && given == "REPLICATION CLIENT")
+        given == privilege
+            || given.starts_with("ALL PRIVILEGES")
+            || (privilege == "BINLOG MONITOR" && given == "REPLICATION CLIENT")
     };
     rest.starts_with("*.*") && list.split(',').map(str::trim).any(same)
 }
@@ -230,7 +231,12 @@ mod tests {
 
     #[test]
     fn a_server_set_up_well_has_no_finding() {
-        let right = [("log_bin", "ON"), ("binlog_format", "ROW"), ("binlog_row_image", "FULL"), ("binlog_row_metadata", "FULL")];
+        let right = [
+            ("log_bin", "ON"),
+            ("binlog_format", "ROW"),
+            ("binlog_row_image", "FULL"),
+            ("binlog_row_metadata", "FULL"),
+        ];
         assert_eq!(judge(&right.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect()), []);
     }
 

@@ -222,6 +222,10 @@ impl Snapshot {
             (Told::Chunk { rows, seen, high, next, more }, phase) => {
                 *phase = Phase::Ready { rows, seen, high, next, more };
             }
+            (Told::Stale, phase) => {
+                *phase = Phase::Idle;
+                self.current = None;
+            }
             (Told::Opened(at), phase) => *phase = Phase::Opening(at),
             (Told::Rows(new), Phase::Flowing { rows, .. }) => rows.extend(new),
             (Told::End(more), Phase::Flowing { ended, .. }) => *ended = Some(more),
@@ -291,11 +295,12 @@ impl Snapshot {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Sending { mut rows, next, more, outdated } => {
                 let ends_table = next.is_none();
+                let mut origin = read_origin(capture);
                 while out.room() > 0 && !out.is_full() {
                     let Some(row) = rows.next() else { break };
                     let last = ends_table && rows.len() == 0;
                     if !outdated.contains(&row.key) {
-                        self.read(capture, row, (last, last && !more), out);
+                        self.read(capture, row, (&mut origin, last, last && !more), out);
                     }
                 }
                 if rows.len() > 0 {
@@ -305,10 +310,11 @@ impl Snapshot {
                 self.chunk_done(capture, next).await.map(Some)
             }
             Phase::Flowing { mut rows, ended } => {
+                let mut origin = read_origin(capture);
                 while out.room() > 0 && !out.is_full() && (rows.len() > 1 || ended.is_some()) {
                     let Some(row) = rows.pop_front() else { break };
                     let last = rows.is_empty();
-                    self.read(capture, row, (last, last && ended == Some(false)), out);
+                    self.read(capture, row, (&mut origin, last, last && ended == Some(false)), out);
                 }
                 if ended.is_some() && rows.is_empty() {
                     return self.chunk_done(capture, None).await.map(Some);
@@ -343,8 +349,14 @@ impl Snapshot {
         Ok(Outcome::ChunkDone)
     }
 
-    fn read(&mut self, capture: &mut Capture, row: ReadRow, (last, last_of_all): (bool, bool), out: &mut Batch) {
-        let Some(table) = self.current.as_ref().map(Arc::clone) else { return };
+    fn read(
+        &mut self,
+        capture: &mut Capture,
+        row: ReadRow,
+        (origin, last, last_of_all): (&mut Origin, bool, bool),
+        out: &mut Batch,
+    ) {
+        let Some(table) = &self.current else { return };
         let marker = match (last_of_all, self.first, last, self.first_of_table) {
             (true, ..) => "last",
             (_, true, ..) => "first",
@@ -354,19 +366,24 @@ impl Snapshot {
         };
         self.first = false;
         self.first_of_table = false;
-        let origin = Origin {
-            ts_us: capture.assembler.now_ms * 1000,
-            snapshot: Value::String(Text::from_static(marker)),
-            server_id: 0,
-            gtid: None,
-            file: Text::from(capture.boundary.file.as_ref()),
-            pos: capture.boundary.pos.cast_signed(),
-            thread: None,
-            query: None,
-        };
+        origin.snapshot = Value::String(Text::from_static(marker));
         let change = Change { op: Op::Read, before: None, after: Some(row.values), row: 0 };
-        let made = capture.assembler.change(&table, change, &origin, &mut out.records);
+        let made = capture.assembler.change(table, change, origin, &mut out.records);
         out.count(made, row.size);
+    }
+}
+
+/// Where rows of a snapshot come from: the place that the log has reached.
+fn read_origin(capture: &Capture) -> Origin {
+    Origin {
+        ts_us: capture.assembler.now_ms * 1000,
+        snapshot: Value::Null,
+        server_id: 0,
+        gtid: None,
+        file: Text::from(capture.boundary.file.as_ref()),
+        pos: capture.boundary.pos.cast_signed(),
+        thread: None,
+        query: None,
     }
 }
 

@@ -4,6 +4,7 @@ use crate::error::{Error, Result, of_client};
 use crate::gtid::{GtidSet, Gtids, MariaGtids};
 use crate::position::{LogPosition, Resume};
 use crate::preflight::{end_of_log, files, gtid_mode, reads_rows};
+use crate::txmeta::Stored;
 use crate::wire::{DumpFrom, Flavour, Session};
 use mysql_async::prelude::Queryable;
 
@@ -22,6 +23,8 @@ pub struct Beginning {
     pub snapshot: Option<Option<String>>,
     /// Whether there is nothing to do any more.
     pub finished: bool,
+    /// The transaction that an earlier start left open.
+    pub transaction: Stored,
 }
 
 /// Decides.
@@ -50,6 +53,7 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
         at: resume.at,
         gtids: resume.gtids,
         skip: (resume.events, resume.rows),
+        transaction: resume.transaction,
         finished: config.snapshot_mode == SnapshotMode::InitialOnly && !unfinished,
         snapshot: unfinished.then_some(resume.own),
     })
@@ -121,7 +125,7 @@ pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginnin
             (DumpFrom::Position(at.clone()), at, gtids)
         }
     };
-    Ok(Beginning { from, at, gtids, skip: (0, 0), snapshot, finished: false })
+    Ok(Beginning { from, at, gtids, skip: (0, 0), snapshot, finished: false, transaction: Stored::default() })
 }
 
 async fn oldest(session: &mut Session) -> Result<Beginning> {
@@ -135,7 +139,8 @@ async fn oldest(session: &mut Session) -> Result<Beginning> {
         }
         _ => Gtids::Off,
     };
-    Ok(Beginning { from: DumpFrom::Position(at.clone()), at, gtids, skip: (0, 0), snapshot: None, finished: false })
+    let from = DumpFrom::Position(at.clone());
+    Ok(Beginning { from, at, gtids, skip: (0, 0), snapshot: None, finished: false, transaction: Stored::default() })
 }
 
 /// Opens a snapshot on MariaDB and says exactly what it sees.
@@ -155,7 +160,10 @@ pub async fn maria_snapshot_position(session: &mut Session) -> Result<LogPositio
         .filter(|f| !f.is_empty())
         .zip(pos)
         .map(|(file, pos)| LogPosition::new(file, pos))
-        .ok_or_else(|| Error::Preflight { text: "the server does not tell the log position of a snapshot (Binlog_snapshot_position); is log_bin on?".to_owned() })
+        .ok_or_else(|| Error::Preflight {
+            text: "the server does not tell the log position of a snapshot (Binlog_snapshot_position); is log_bin on?"
+                .to_owned(),
+        })
 }
 
 /// MariaDB's transaction ids at a place.

@@ -193,10 +193,9 @@ impl Maker {
             Some(slots.iter().take(column).filter(|s| s.converter.is_some()).count())
         };
         let chosen: Vec<usize> = match self.filters.key_columns(id) {
-            Some(names) => names
-                .iter()
-                .filter_map(|n| slots.iter().position(|s| s.name.eq_ignore_ascii_case(n)))
-                .collect(),
+            Some(names) => {
+                names.iter().filter_map(|n| slots.iter().position(|s| s.name.eq_ignore_ascii_case(n))).collect()
+            }
             None => identity.to_vec(),
         };
         let places: Vec<usize> = chosen.into_iter().filter_map(captured_place).collect();

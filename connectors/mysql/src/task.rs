@@ -6,18 +6,20 @@ use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::information;
-use crate::log::Log;
+use crate::log::{Log, Reading};
 use crate::position::{Parts, Resume, offset};
 use crate::preflight;
 use crate::snapshot::{Outcome, Snapshot};
 use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
 use crate::tables::{Control, Tables};
-use crate::wire::{self, Reader, Session};
+use crate::txmeta::TxMeta;
+use crate::wire::{self, Flavour, Reader, Session};
 use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
 use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use elasticflow_cdc::naming::topic;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -91,7 +93,9 @@ impl CdcTask {
         let name = format!("{}/{}/{}", cx.task.group, cx.task.connector, cx.task.task.0);
         let reader = Reader::new(config, &name, heartbeat);
         let stream = wire::dump(config, session.flavour, &reader, &begin.from).await?;
-        let mut log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), config.verify_checksum, heartbeat);
+        let named = session.flavour == Flavour::MySql;
+        let how = Reading { verify: config.verify_checksum, named, heartbeat };
+        let mut log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), how);
         log.first(config.connect_timeout.duration()).await?;
         Ok(log)
     }
@@ -108,6 +112,10 @@ impl CdcTask {
         let collations = information::collations(&mut session).await?;
         let run = uuid::Uuid::new_v4().to_string();
         let assembler = Assembler::new(config, flavour, cx.task.task.0, &run);
+        let meta = config.transaction_metadata.then(|| {
+            let topic = topic(&[&config.topic_prefix, &config.transaction_topic], &config.topic_delimiter);
+            TxMeta::new(topic, assembler.transaction_schema(), begin.transaction.clone())
+        });
         let maker = Maker {
             config: Arc::clone(config),
             filters: Arc::clone(filters),
@@ -124,6 +132,7 @@ impl CdcTask {
             gtids: begin.gtids.clone(),
             skip: begin.skip,
             include_query: config.include_query,
+            meta,
         }))
     }
 
@@ -163,7 +172,12 @@ impl SourceTask for CdcTask {
 }
 
 impl Running {
-    async fn poll(&mut self, cx: &SourceContext, limits: Limits, partition: &Arc<SourcePartition>) -> Result<SourceBatch> {
+    async fn poll(
+        &mut self,
+        cx: &SourceContext,
+        limits: Limits,
+        partition: &Arc<SourcePartition>,
+    ) -> Result<SourceBatch> {
         self.capture.assembler.now_ms = cx.clock.wall_ms();
         let began_inside = self.capture.is_inside();
         let mut out = Batch::new(limits, began_inside);
@@ -220,7 +234,11 @@ impl Running {
             server_id: (server != 0).then_some(server),
             snapshot: progress.as_deref(),
         };
-        SourcePosition { partition: Arc::clone(partition), offset: Arc::new(offset(parts)) }
+        let mut offset = offset(parts);
+        if let Some(meta) = &capture.meta {
+            meta.store(&mut offset.0);
+        }
+        SourcePosition { partition: Arc::clone(partition), offset: Arc::new(offset) }
     }
 }
 

@@ -85,9 +85,7 @@ async fn dial(config: &CdcConfig, ssl: Option<SslOpts>) -> Result<Conn> {
 async fn connect_raw(config: &CdcConfig) -> Result<Conn> {
     let first = dial(config, tls(config)).await;
     match first {
-        Err(Error::Connect { ref cause, .. })
-            if config.ssl_mode == SslMode::Preferred && no_tls_on_server(cause) =>
-        {
+        Err(Error::Connect { ref cause, .. }) if config.ssl_mode == SslMode::Preferred && no_tls_on_server(cause) => {
             dial(config, None).await
         }
         other => other,
@@ -131,7 +129,8 @@ impl Reader {
     pub fn new(config: &CdcConfig, name: &str, heartbeat: Duration) -> Self {
         let (low, high) = (fnv(name, 0), fnv(name, 1));
         let derived = 5400 + u32::try_from(low % 100_000).unwrap_or(0);
-        let uuid = uuid::Builder::from_custom_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes()).into_uuid();
+        let uuid =
+            uuid::Builder::from_custom_bytes((u128::from(high) << 64 | u128::from(low)).to_be_bytes()).into_uuid();
         Self { server_id: config.server_id.unwrap_or(derived), uuid, heartbeat }
     }
 }

@@ -74,7 +74,9 @@ impl Packed<'_> {
         };
         let mut digits = String::with_capacity(MOST + 10);
         let _ = write!(digits, "{}", take(width(int % 9)));
-        (0..int / 9).for_each(|_| { let _ = write!(digits, "{:09}", take(4)); });
+        (0..int / 9).for_each(|_| {
+            let _ = write!(digits, "{:09}", take(4));
+        });
         let mut out = String::with_capacity(digits.len() + frac + 2);
         if negative {
             out.push('-');
@@ -83,7 +85,9 @@ impl Packed<'_> {
         out.push_str(if digits.is_empty() { "0" } else { digits });
         if frac > 0 {
             out.push('.');
-            (0..frac / 9).for_each(|_| { let _ = write!(out, "{:09}", take(4)); });
+            (0..frac / 9).for_each(|_| {
+                let _ = write!(out, "{:09}", take(4));
+            });
             let tail = frac % 9;
             if tail > 0 {
                 let _ = write!(out, "{:0tail$}", take(width(tail)));

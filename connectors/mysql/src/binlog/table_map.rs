@@ -17,27 +17,54 @@ pub enum Op {
     U64,
     F32,
     F64,
-    Decimal { precision: u8, scale: u8 },
+    Decimal {
+        precision: u8,
+        scale: u8,
+    },
     Date,
-    Time { fsp: u8 },
-    DateTime { fsp: u8 },
-    Timestamp { fsp: u8 },
+    Time {
+        fsp: u8,
+    },
+    DateTime {
+        fsp: u8,
+    },
+    Timestamp {
+        fsp: u8,
+    },
     Time1,
     DateTime1,
     Timestamp1,
     Year,
-    Enum { width: u8 },
-    Set { width: u8 },
-    Bit { bits: u16 },
+    Enum {
+        width: u8,
+    },
+    Set {
+        width: u8,
+    },
+    Bit {
+        bits: u16,
+    },
     /// CHAR, BINARY: at most `max` bytes.
-    Char { max: u16 },
+    Char {
+        max: u16,
+    },
     /// VARCHAR, VARBINARY: at most `max` bytes.
-    Varchar { max: u16 },
+    Varchar {
+        max: u16,
+    },
     /// BLOB and TEXT: the length has `prefix` bytes.
-    Blob { prefix: u8 },
-    Json { prefix: u8 },
-    Geometry { prefix: u8 },
-    Vector { prefix: u8 },
+    Blob {
+        prefix: u8,
+    },
+    Json {
+        prefix: u8,
+    },
+    Geometry {
+        prefix: u8,
+    },
+    Vector {
+        prefix: u8,
+    },
 }
 
 /// A column of a table map.

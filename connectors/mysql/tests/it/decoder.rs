@@ -67,7 +67,10 @@ async fn the_corpus_is_recorded_when_asked_for() {
         for sql in rows {
             conn.query_drop(*sql).await.unwrap();
         }
-        let request = mysql_async::BinlogStreamRequest::new(4242).with_filename(file.as_bytes()).with_pos(pos).with_non_blocking();
+        let request = mysql_async::BinlogStreamRequest::new(4242)
+            .with_filename(file.as_bytes())
+            .with_pos(pos)
+            .with_non_blocking();
         let mut stream = server.connect().await.get_binlog_stream(request).await.unwrap();
         let mut out = Vec::new();
         while let Some(event) = stream.next().await {
@@ -125,9 +128,15 @@ fn images(event: BinlogEvent) -> Vec<RowData> {
 /// Whether a cell of ours is the other decoder's value.
 fn same(op: Op, ours: &Raw<'_>, theirs: &MySqlValue) -> bool {
     match (ours, theirs) {
-        (Raw::Int(v), MySqlValue::TinyInt(t)) => *v == if op == Op::I8 { i64::from(t.cast_signed()) } else { i64::from(*t) },
-        (Raw::Int(v), MySqlValue::SmallInt(t)) => *v == if op == Op::I16 { i64::from(t.cast_signed()) } else { i64::from(*t) },
-        (Raw::Int(v), MySqlValue::Int(t)) => *v == if op == Op::I32 { i64::from(t.cast_signed()) } else { i64::from(*t) },
+        (Raw::Int(v), MySqlValue::TinyInt(t)) => {
+            *v == if op == Op::I8 { i64::from(t.cast_signed()) } else { i64::from(*t) }
+        }
+        (Raw::Int(v), MySqlValue::SmallInt(t)) => {
+            *v == if op == Op::I16 { i64::from(t.cast_signed()) } else { i64::from(*t) }
+        }
+        (Raw::Int(v), MySqlValue::Int(t)) => {
+            *v == if op == Op::I32 { i64::from(t.cast_signed()) } else { i64::from(*t) }
+        }
         (Raw::Int(v), MySqlValue::BigInt(t)) => v.cast_unsigned() == *t,
         (Raw::UInt(v), MySqlValue::BigInt(t)) => v == t,
         (Raw::F32(v), MySqlValue::Float(t)) => v == t,
@@ -137,7 +146,9 @@ fn same(op: Op, ours: &Raw<'_>, theirs: &MySqlValue) -> bool {
             let ours = b.iter().rev().flat_map(|byte| (0..8).map(move |i| byte >> i & 1 == 1));
             ours.zip(t).all(|(a, b)| a == *b)
         }
-        (Raw::Civil(c), MySqlValue::Date(t)) => (c.year, c.month, c.day) == (t.year.into(), t.month.into(), t.day.into()),
+        (Raw::Civil(c), MySqlValue::Date(t)) => {
+            (c.year, c.month, c.day) == (t.year.into(), t.month.into(), t.day.into())
+        }
         (Raw::Civil(c), MySqlValue::DateTime(t)) => {
             let seconds = i64::from(t.hour) * 3600 + i64::from(t.minute) * 60 + i64::from(t.second);
             (c.year, c.month, c.day) == (t.year.into(), t.month.into(), t.day.into())

@@ -9,7 +9,8 @@ pub(crate) struct Matcher {
     base_file: u64,
     base_gtid: u64,
     server: String,
-    maria: bool,
+    /// MariaDB: last number of each domain, and the server's id.
+    domains: Option<(BTreeMap<u32, u64>, u32)>,
     positions: BTreeMap<u64, u64>,
     threads: BTreeMap<String, i64>,
 }
@@ -21,10 +22,13 @@ impl Matcher {
         let maria = version.contains("MariaDB");
         let mut row: mysql_async::Row = conn.query_first("SHOW MASTER STATUS").await.unwrap().unwrap();
         let file: String = row.take(0).unwrap();
+        let mut domains = None;
         let (server, gtid) = if maria {
             let now: String = conn.query_first("SELECT @@gtid_current_pos").await.unwrap().unwrap();
             let id: u32 = conn.query_first("SELECT @@server_id").await.unwrap().unwrap();
-            (format!("0-{id}-"), now.rsplit('-').next().unwrap().parse().unwrap_or(0))
+            let all = now.split(',').filter_map(maria_gtid).map(|(domain, _, n)| (domain, n)).collect();
+            domains = Some((all, id));
+            (String::new(), 0)
         } else {
             let uuid: String = conn.query_first("SELECT @@server_uuid").await.unwrap().unwrap();
             let set: String = conn.query_first("SELECT @@gtid_executed").await.unwrap().unwrap();
@@ -35,7 +39,7 @@ impl Matcher {
             base_file: number(&file),
             base_gtid: gtid,
             server,
-            maria,
+            domains,
             positions: BTreeMap::new(),
             threads: BTreeMap::new(),
         }
@@ -47,13 +51,25 @@ impl Matcher {
         match (actual, expected) {
             (_, Json::String(token)) if token == "@any" || token == "@version" || token == "@id" => Ok(()),
             (Json::Number(n), Json::String(token)) => {
-                if self.number(n.as_i64().unwrap_or(0), token) { Ok(()) } else { differ() }
+                if self.number(n.as_i64().unwrap_or(0), token) {
+                    Ok(())
+                } else {
+                    differ()
+                }
             }
             (Json::String(a), Json::String(e)) => {
-                if self.text(a) == *e { Ok(()) } else { differ() }
+                if self.text(a) == *e {
+                    Ok(())
+                } else {
+                    differ()
+                }
             }
             (Json::Number(a), Json::Number(e)) => {
-                if same_number(a, e) { Ok(()) } else { differ() }
+                if same_number(a, e) {
+                    Ok(())
+                } else {
+                    differ()
+                }
             }
             (Json::Object(a), Json::Object(e)) => {
                 for (key, value) in e {
@@ -64,7 +80,13 @@ impl Matcher {
                 if extra.is_empty() { Ok(()) } else { Err(format!("{path}: {extra:?} should not be there")) }
             }
             (Json::Array(a), Json::Array(e)) if a.len() == e.len() => {
-                for (i, (a, e)) in a.iter().zip(e).enumerate() {
+                let (mut a, mut e) = (a.clone(), e.clone());
+                if path.ends_with("data_collections") {
+                    // A set, in whatever order.
+                    a.sort_by_key(|c| c["data_collection"].to_string());
+                    e.sort_by_key(|c| c["data_collection"].to_string());
+                }
+                for (i, (a, e)) in a.iter().zip(&e).enumerate() {
                     self.equal(&format!("{path}/{i}"), a, e)?;
                 }
                 Ok(())
@@ -95,9 +117,12 @@ impl Matcher {
         {
             return format!("@binlog.{:06}", number(text) - self.base_file + 1);
         }
-        if self.maria {
-            if let Some(n) = text.strip_prefix(&self.server).and_then(|n| n.parse::<u64>().ok()) {
-                return format!("0-101-{}", n - self.base_gtid);
+        if let Some((bases, id)) = &self.domains {
+            let parts: Option<Vec<(u32, u32, u64)>> = text.split(',').map(maria_gtid).collect();
+            if let Some(parts) = parts.filter(|p| p.iter().all(|(_, server, _)| server == id)) {
+                let since = |(domain, _, n): &(u32, u32, u64)| (*domain, n - bases.get(domain).copied().unwrap_or(0));
+                let new = parts.iter().map(since).filter(|(_, n)| *n > 0);
+                return new.map(|(domain, n)| format!("{domain}-101-{n}")).collect::<Vec<_>>().join(",");
             }
         } else if let Some(rest) = text.strip_prefix(&self.server) {
             let rest = rest.trim_start_matches(':');
@@ -119,6 +144,12 @@ fn same_number(a: &serde_json::Number, e: &serde_json::Number) -> bool {
     }
     let (a, e) = (a.as_f64().unwrap(), e.as_f64().unwrap());
     (a - e).abs() <= a.abs() * f64::EPSILON
+}
+
+fn maria_gtid(text: &str) -> Option<(u32, u32, u64)> {
+    let mut parts = text.split('-');
+    let gtid = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
+    parts.next().is_none().then_some(gtid)
 }
 
 fn number(file: &str) -> u64 {

@@ -37,7 +37,9 @@ fn text(report: &ValidationReport, key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_password_is_an_error_of_the_configuration() {
-    let Some(mut server) = Server::of("EF_MYSQL", "a_wrong_password_is_an_error_of_the_configuration").await else { return };
+    let Some(mut server) = Server::of("EF_MYSQL", "a_wrong_password_is_an_error_of_the_configuration").await else {
+        return;
+    };
     server.password = "wrong-hunter2".to_owned();
     let config = server.config(&[]);
     let report = validate(&config).await;
@@ -67,7 +69,11 @@ async fn every_problem_of_server_and_user_is_reported_at_once_with_its_statement
     root.query_drop("SET GLOBAL binlog_format=MIXED, GLOBAL binlog_row_image=MINIMAL").await.unwrap();
     let own: u32 = root.query_first("SELECT @@server_id").await.unwrap().unwrap();
     (server.user, server.password) = ("weak".to_owned(), "weak".to_owned());
-    let config = server.config(&[("database.server.id", &own.to_string()), ("converters", "x"), ("table.include.list", "no\\.t")]);
+    let config = server.config(&[
+        ("database.server.id", &own.to_string()),
+        ("converters", "x"),
+        ("table.include.list", "no\\.t"),
+    ]);
     let report = validate(&config).await;
     let started = failure(config, &Arc::default()).await;
     root.query_drop("SET GLOBAL binlog_format=ROW, GLOBAL binlog_row_image=FULL").await.unwrap();
@@ -188,7 +194,8 @@ async fn a_statement_logged_by_a_session_stops_the_task() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_partial_image_written_by_a_session_stops_the_task() {
     let name = "a_partial_image_written_by_a_session_stops_the_task";
-    stops_at(name, "binlog_row_image=MINIMAL", "UPDATE t SET v=2", "MYSQL-0128", "SET GLOBAL binlog_row_image=FULL").await;
+    stops_at(name, "binlog_row_image=MINIMAL", "UPDATE t SET v=2", "MYSQL-0128", "SET GLOBAL binlog_row_image=FULL")
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -211,10 +218,8 @@ async fn a_killed_dump_is_tried_again() {
     harness.start().await.unwrap();
     harness.poll().await.unwrap();
     let mut root = server.connect_as("root", "elasticflow").await;
-    let dumps: Vec<u64> = root
-        .query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'")
-        .await
-        .unwrap();
+    let dumps: Vec<u64> =
+        root.query("SELECT ID FROM information_schema.PROCESSLIST WHERE COMMAND LIKE 'Binlog Dump%'").await.unwrap();
     for id in dumps {
         // Another test's dump may have ended meanwhile.
         let _ = root.query_drop(format!("KILL {id}")).await;

@@ -52,9 +52,8 @@ async fn survives_writes_and_restarts(server: Server, db: &str, restarts: usize)
         conn.query_drop(format!("INSERT INTO t VALUES {}", rows.join(","))).await.unwrap();
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let writers: Vec<_> = (1..4)
-        .map(|seed| tokio::spawn(write(server.clone(), db.to_owned(), seed, Arc::clone(&stop))))
-        .collect();
+    let writers: Vec<_> =
+        (1..4).map(|seed| tokio::spawn(write(server.clone(), db.to_owned(), seed, Arc::clone(&stop)))).collect();
     let config = server.config(&[("database.include.list", db), ("snapshot.chunk.rows", "100")]);
     let offsets = Arc::new(Offsets::default());
     let mut all = Vec::new();

@@ -55,7 +55,9 @@ async fn mariadb_streams_changes_and_resumes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_transaction_cut_after_any_row_goes_on_with_the_next_one() {
-    let Some(server) = Server::of("EF_MYSQL", "a_transaction_cut_after_any_row_goes_on_with_the_next_one").await else { return };
+    let Some(server) = Server::of("EF_MYSQL", "a_transaction_cut_after_any_row_goes_on_with_the_next_one").await else {
+        return;
+    };
     let mut conn = server.database("ef_cut").await;
     conn.query_drop("CREATE TABLE t (id INT PRIMARY KEY, v INT)").await.unwrap();
     let config = server.config(&[("database.include.list", "ef_cut"), ("snapshot.mode", "no_data")]);
@@ -66,7 +68,13 @@ async fn a_transaction_cut_after_any_row_goes_on_with_the_next_one() {
     first.until(1).await;
     first.stop().await;
 
-    for statement in ["BEGIN", "INSERT INTO t VALUES (10,1),(11,1),(12,1)", "UPDATE t SET v=2", "DELETE FROM t WHERE id=11", "COMMIT"] {
+    for statement in [
+        "BEGIN",
+        "INSERT INTO t VALUES (10,1),(11,1),(12,1)",
+        "UPDATE t SET v=2",
+        "DELETE FROM t WHERE id=11",
+        "COMMIT",
+    ] {
         conn.query_drop(statement).await.unwrap();
     }
     // One record a start: every place inside the transaction is a place to go on from.

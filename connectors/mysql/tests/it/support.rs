@@ -77,7 +77,8 @@ impl Server {
             return None;
         };
         let (host, port) = address.split_once(':').unwrap();
-        let variable = |name: &str| std::env::var(format!("{prefix}_{name}")).unwrap_or_else(|_| "elasticflow".to_owned());
+        let variable =
+            |name: &str| std::env::var(format!("{prefix}_{name}")).unwrap_or_else(|_| "elasticflow".to_owned());
         let (user, password) = (variable("USER"), variable("PASSWORD"));
         let guard = Arc::new(Arc::clone(&ALONE).lock_owned().await);
         Some(Self { host: host.to_owned(), port: port.parse().unwrap(), user, password, _guard: guard })

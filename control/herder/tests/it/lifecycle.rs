@@ -35,6 +35,7 @@ async fn a_second_connector_of_the_same_name_is_refused() {
     );
     let refused = [first, second].into_iter().filter_map(Result::err).collect::<Vec<_>>();
     assert_eq!(refused, [HerderError::Conflict("Connector c already exists".to_owned())]);
+    worker.until_running("c", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

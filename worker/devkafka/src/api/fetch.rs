@@ -108,3 +108,65 @@ impl State {
         data.with_aborted_transactions(aborted).with_records(Some(records))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::groups::classic::text;
+    use crate::log::split;
+    use crate::testing::BatchSpec;
+    use kafka_protocol::messages::fetch_request::FetchTopic;
+    use std::collections::BTreeMap;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    /// Two partitions with three batches each, and the bytes of one.
+    fn state() -> (State, usize) {
+        let mut s = State::new(&Config::default(), SocketAddr::from((Ipv4Addr::LOCALHOST, 9092)));
+        s.create_topic("t", 2, BTreeMap::new()).unwrap();
+        let batch = split(BatchSpec::plain(1).bytes()).unwrap().remove(0);
+        for partition in [0, 1] {
+            for _ in 0..3 {
+                s.partition("t", partition).unwrap().append(&batch, 0, false).unwrap();
+            }
+        }
+        (s, batch.bytes.len())
+    }
+
+    fn request(offsets: [i64; 2]) -> FetchRequest {
+        let one = |(p, o): (i32, i64)| {
+            FetchPartition::default().with_partition(p).with_fetch_offset(o).with_partition_max_bytes(i32::MAX)
+        };
+        let partitions = (0..).zip(offsets).map(one).collect();
+        FetchRequest::default()
+            .with_topics(vec![FetchTopic::default().with_topic(TopicName(text("t"))).with_partitions(partitions)])
+    }
+
+    fn batches(f: &Fetched, one: usize) -> Vec<usize> {
+        f.response.responses[0].partitions.iter().map(|p| p.records.as_ref().map_or(0, Bytes::len) / one).collect()
+    }
+
+    #[test]
+    fn an_answer_keeps_to_its_budget_but_has_at_least_one_batch() {
+        let (mut s, one) = state();
+        for (budget, want) in [(0, [1, 0]), (1, [1, 0]), (2 * one, [2, 0]), (4 * one, [3, 1]), (100 * one, [3, 3])] {
+            let fetched = s.fetch(&request([0, 0]), budget);
+            assert_eq!(batches(&fetched, one), want, "{budget}");
+            assert!(!fetched.failed);
+        }
+        assert_eq!(
+            batches(&s.fetch(&request([3, 0]), 0), one),
+            [0, 1],
+            "an empty partition does not use the one batch up"
+        );
+    }
+
+    #[test]
+    fn an_offset_out_of_range_is_answered_at_once() {
+        let (mut s, _) = state();
+        let fetched = s.fetch(&request([4, 3]), 1 << 20);
+        let codes: Vec<i16> = fetched.response.responses[0].partitions.iter().map(|p| p.error_code).collect();
+        assert!(fetched.failed);
+        assert_eq!(codes, [code::OFFSET_OUT_OF_RANGE, code::NONE]);
+    }
+}

@@ -96,3 +96,23 @@ impl State {
         self.write(&Line::OffsetDelete { g: group.into(), t: topic.into(), p: partition });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use std::collections::BTreeMap;
+    use std::net::{Ipv4Addr, SocketAddr};
+
+    #[test]
+    fn offsets_of_unknown_partitions_and_with_long_metadata_are_refused() {
+        let mut s = State::new(&Config::default(), SocketAddr::from((Ipv4Addr::LOCALHOST, 9092)));
+        s.create_topic("t", 1, BTreeMap::new()).unwrap();
+        let with = |n: usize| Committed { offset: 1, leader_epoch: -1, metadata: Some("x".repeat(n)) };
+        assert_eq!(s.check_offset("t", 0, &with(METADATA_MAX)), Ok(()));
+        assert_eq!(s.check_offset("t", 0, &with(METADATA_MAX + 1)), Err(METADATA_TOO_LARGE));
+        for (topic, partition) in [("t", 1), ("t", -1), ("other", 0)] {
+            assert_eq!(s.check_offset(topic, partition, &with(0)), Err(code::UNKNOWN_TOPIC_OR_PARTITION));
+        }
+    }
+}

@@ -232,3 +232,23 @@ fn a_journal_that_cannot_be_written_stops_the_broker() {
     s.new_producer_id();
     assert!(s.stopped().unwrap_err().contains("metadata journal cannot be written"));
 }
+
+#[test]
+fn an_overgrown_journal_is_rewritten_while_the_broker_runs() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut s = start(dir.path());
+    s.create_topic("t", 1, BTreeMap::new()).unwrap();
+    for offset in 0..1_000 {
+        s.commit_offset("g", "t", 0, committed(offset, -1, None));
+    }
+    let grown = std::fs::metadata(dir.path().join(FILE)).unwrap().len();
+    assert_eq!(s.journal.bytes, grown);
+    s.tick(true);
+    assert_eq!(s.journal.bytes, grown, "not large enough to be worth it");
+    s.journal.bytes = super::super::GROWTH_MAX + 1;
+    s.tick(true);
+    assert!(s.journal.bytes < grown / 10 && s.journal.bytes == std::fs::metadata(dir.path().join(FILE)).unwrap().len());
+    s.commit_offset("g", "t", 0, committed(5_000, -1, None));
+    drop(s);
+    assert_eq!(start(dir.path()).groups["g"].offsets[&("t".into(), 0)].offset, 5_000);
+}

@@ -143,3 +143,18 @@ fn a_draft_that_a_crash_left_behind_changes_nothing() {
     assert_eq!(p.compact(ALWAYS, 0).unwrap(), 1);
     assert_eq!(left(&p), [(1, "a".into())]);
 }
+
+#[test]
+fn a_partition_with_too_many_keys_is_compacted_up_to_where_they_end() {
+    let dir = tempfile::tempdir().unwrap();
+    for mut p in both(dir.path()) {
+        for _ in 0..3 {
+            keyed(&mut p, &[("long key", Some("1")), ("long key", Some("2"))], 0);
+        }
+        // The first batch fills the memory for keys: of what follows nothing is known, so nothing of it goes.
+        assert_eq!(p.compact_within(ALWAYS, 0, 1).unwrap(), 1);
+        assert_eq!(left(&p).iter().map(|r| r.0).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
+        assert_eq!(p.compact(ALWAYS, 0).unwrap(), 4, "the rest is still dirty");
+        assert_eq!(left(&p).iter().map(|r| r.0).collect::<Vec<_>>(), [5]);
+    }
+}

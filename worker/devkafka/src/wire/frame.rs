@@ -170,6 +170,21 @@ mod tests {
         assert!(matches!(read_all(&[0, 0]).await, Err(Closed::ByClient)));
     }
 
+    /// On a clock that runs ahead while everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_client_and_half_a_frame_do_not_hold_a_connection_for_good() {
+        let (mut broker, mut client) = tokio::io::duplex(64);
+        let (limits, room) = (Limits::default(), InFlight::new(1 << 20));
+        let start = tokio::time::Instant::now();
+        assert!(matches!(read(&mut broker, &limits, &room).await, Err(Closed::Silent)));
+        assert!(start.elapsed() >= IDLE_MAX);
+        tokio::io::AsyncWriteExt::write_all(&mut client, &frame(50, 12, 4, &[0; 3])).await.unwrap();
+        let start = tokio::time::Instant::now();
+        assert!(matches!(read(&mut broker, &limits, &room).await, Err(Closed::Silent)));
+        assert!(start.elapsed() >= REST_MAX && start.elapsed() < IDLE_MAX);
+        assert_eq!(room.free.available_permits(), room.units, "its room is free again");
+    }
+
     #[tokio::test]
     async fn frames_share_the_room_in_flight() {
         let room = InFlight::new(4 * UNIT);

@@ -155,6 +155,25 @@ fn every_shape_is_what_the_decoder_reads_and_every_answer_can_be_encoded() {
     assert!(wrong.is_empty(), "{} of them: {:#?}", wrong.len(), &wrong[..wrong.len().min(20)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_its_answer_is_cut_off() {
+    let (broker_end, mut client) = tokio::io::duplex(256);
+    let (shared, start) = (broker(), tokio::time::Instant::now());
+    let request = framed(requests::API_VERSIONS, 0, false, &[]);
+    let ((), closed) = tokio::join!(
+        async {
+            for _ in 0..8 {
+                if client.write_all(&request).await.is_err() {
+                    break; // it was cut off before it had sent everything
+                }
+            }
+        },
+        serve(&shared, broker_end)
+    );
+    assert!(matches!(closed, Closed::Silent), "{closed:?}");
+    assert!(start.elapsed() >= WRITE_MAX);
+}
+
 #[test]
 fn trailing_bytes_are_ignored_as_kafka_does() {
     let body = [&Maker::body("[s] 1", 1)[..], b"more"].concat();

@@ -27,7 +27,7 @@ pub struct RuntimeOptions {
     /// Called for every event, in order per task; must not block.
     pub events: Arc<dyn Fn(TaskEvent) + Send + Sync>,
     /// The worker's own properties, from which `key.converter`, `value.converter`, `header.converter` and their
-    /// settings are taken when a connector names none.
+    /// settings are taken when a connector names none; `consumer.*` tells which consumer settings the user has chosen.
     pub worker: Properties,
     /// `offset.storage.topic`; exists already.
     pub offsets_topic: String,

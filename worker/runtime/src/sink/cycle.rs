@@ -125,9 +125,15 @@ impl Cycle {
         let mut gathered = Gathered::default();
         gathered.add(at, records);
         let ended_by = self.gather(&mut gathered).await?;
+        let is_all = gathered.records < self.settings.batch_records && gathered.bytes < self.settings.batch_bytes;
         while gathered.records > 0 {
             let next = gathered.take(self.settings.batch_records, self.settings.batch_bytes);
             self.put(next).await?;
+        }
+        // Nothing more waits: what was put is made durable at once. Under load the sink may keep requests in flight
+        // across puts, until offsets are due or its buffer is full.
+        if is_all && self.settings.interval.is_none() {
+            self.flush().await?;
         }
         Ok(ended_by)
     }
@@ -180,11 +186,10 @@ impl Cycle {
     async fn after_put(&mut self) -> Result<(), TaskError> {
         let most = self.cx.buffer_max;
         let full = self.unflushed >= most.records || self.unflushed_bytes >= most.bytes;
-        match (&self.sink, self.settings.interval) {
-            (Kind::Transactional(_), _) => self.put_is_durable().await,
-            (Kind::Idempotent(_), None) => self.flush().await,
-            (Kind::Idempotent(_) | Kind::TwoPhase(_), _) if full => self.commit().await,
-            (Kind::Idempotent(_) | Kind::TwoPhase(_), _) => Ok(()),
+        match &self.sink {
+            Kind::Transactional(_) => self.put_is_durable().await,
+            Kind::Idempotent(_) | Kind::TwoPhase(_) if full => self.commit().await,
+            Kind::Idempotent(_) | Kind::TwoPhase(_) => Ok(()),
         }
     }
 

@@ -38,10 +38,11 @@ impl Cycle {
         if !matches!(self.sink, Kind::Transactional(_)) {
             return;
         }
+        let now = self.task.services.options.clock.monotonic();
         for (at, start) in stored {
             if let StartAt::Stored(offset) = start {
                 self.consumed.insert(at.clone(), *offset);
-                self.since.get_or_insert(self.task.services.options.clock.monotonic());
+                self.since.get_or_insert(now);
             }
         }
     }

@@ -56,6 +56,22 @@ async fn every_kind_delivers_each_record_once_and_moves_the_groups_offsets() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idempotent_sink_is_flushed_as_soon_as_nothing_more_waits() {
+    let script = SinkScript::new(SinkType::Idempotent, |_| Hook::Go);
+    let fixture = fixture(&script);
+    let runtime = fixture.runtime();
+    let keys = [("topics", "in"), ("batch.max.records", "7")];
+    runtime.start_task(fixture.spec(TaskKind::Sink, &keys)).unwrap();
+    until("offsets are at the end", || consumed(&fixture) == 40).await;
+    assert_eq!(script.values(), expected(40));
+    assert!(script.calls("put") >= 6, "no put is larger than asked for");
+    let flushed = script.calls("flush");
+    fixture.kafka.write("in", &[("k40", "v040")]);
+    until("one record alone is durable", || script.values().len() == 41).await;
+    assert_eq!(script.calls("flush"), flushed + 1);
+}
+
 /// Every call of every kind, before and after its work.
 fn steps(kind: SinkType) -> Vec<&'static str> {
     let own: &[&str] = match kind {

@@ -158,7 +158,7 @@ impl Cycle {
                 Ok(())
             }
             Err(Refused::Task(error)) => Err(error),
-            Err(Refused::Record(reason)) => self.refused(reason, &record),
+            Err(Refused::Record(reason)) => self.refused(&reason, &record),
         }
     }
 
@@ -175,7 +175,7 @@ impl Cycle {
     }
 
     /// A record that Kafka will not take is bad like any other; its position moves all the same.
-    fn refused(&mut self, reason: String, record: &Record) -> Result<(), TaskError> {
+    fn refused(&mut self, reason: &str, record: &Record) -> Result<(), TaskError> {
         let error = elasticflow_api::RecordError {
             stage: elasticflow_api::error::Stage::ValueConverter,
             reason: format!("Kafka does not take the record: {reason}"),

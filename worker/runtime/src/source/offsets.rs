@@ -154,6 +154,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    #[expect(clippy::needless_pass_by_value, reason = "literals read better")]
     fn partition(json: Json) -> SourcePartition {
         SourcePartition(json.as_object().unwrap().clone())
     }

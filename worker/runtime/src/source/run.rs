@@ -28,6 +28,10 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let encoder = Encoder::new(Converters::new(&options.registry, properties, &options.worker)?);
     let transforms = Transforms::new(&options.registry, properties)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
+    if properties.value("errors.deadletterqueue.topic.name").is_some_and(|t| !t.is_empty()) {
+        let id = &task.spec.id;
+        tracing::warn!(task = %id, "errors.deadletterqueue.topic.name has no effect on a source: bad records are skipped and counted");
+    }
     let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };

@@ -179,9 +179,11 @@ async fn a_tolerated_record_is_skipped_and_its_position_moves() {
 #[tokio::test(start_paused = true)]
 async fn a_record_that_kafka_refuses_is_tolerated_like_a_bad_one() {
     let script = scripted_source(|at| {
-        Ok((at == 8)
-            .then(|| scripted_batch(8, 12, Boundary::Complete))
-            .or((at == 0).then(|| scripted_batch(7, 8, Boundary::Complete))))
+        Ok(match at {
+            0 => Some(scripted_batch(7, 8, Boundary::Complete)),
+            8 => Some(scripted_batch(8, 12, Boundary::Complete)),
+            _ => None,
+        })
     });
     let fixture = Fixture::new(Some(script));
     fixture.kafka.refuse_values_above(2);

@@ -46,5 +46,7 @@ impl<S: Send + 'static> Blocking<S> {
 pub(crate) async fn aside<T: Send + 'static>(
     call: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
-    tokio::task::spawn_blocking(call).await.map_err(|_| Error::Bug("a thread that reads or writes files has panicked".to_owned()))?
+    tokio::task::spawn_blocking(call)
+        .await
+        .map_err(|_| Error::Bug("a thread that reads or writes files has panicked".to_owned()))?
 }

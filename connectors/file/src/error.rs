@@ -113,9 +113,7 @@ impl From<Error> for ConnectorError {
 /// Class of an answer of the operating system.
 fn io_class(error: &io::Error) -> (ErrorClass, &'static str) {
     match Errno::from_io_error(error) {
-        Some(Errno::NOSPC | Errno::DQUOT) => {
-            (ErrorClass::Transient { retry_after: Some(NO_SPACE_WAIT) }, "FILE-0020")
-        }
+        Some(Errno::NOSPC | Errno::DQUOT) => (ErrorClass::Transient { retry_after: Some(NO_SPACE_WAIT) }, "FILE-0020"),
         Some(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::XDEV | Errno::LOOP | Errno::NOTDIR) => {
             (ErrorClass::Config, "FILE-0001")
         }

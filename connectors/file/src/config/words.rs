@@ -169,7 +169,9 @@ impl ConfigValue for PartitionerClass {
     const KIND: KeyType = KeyType::Class;
     fn read(text: &str) -> Result<Self, String> {
         let simple = text.trim().rsplit('.').next().unwrap_or_default();
-        Partitioner::read(simple).map(Self).map_err(|_| format!("Class must be one of: {}", Partitioner::words().join(", ")))
+        Partitioner::read(simple)
+            .map(Self)
+            .map_err(|_| format!("Class must be one of: {}", Partitioner::words().join(", ")))
     }
 }
 

@@ -120,7 +120,9 @@ impl SinkTask for Task {
 impl IdempotentSink for Task {
     async fn flush(&mut self, _: &SinkContext) -> Result<ConsumedOffsets> {
         let path = self.path.clone();
-        self.file.call(move |file| file.sync_data().map_err(Error::with(|| format!("cannot make {path} durable")))).await?;
+        self.file
+            .call(move |file| file.sync_data().map_err(Error::with(|| format!("cannot make {path} durable"))))
+            .await?;
         Ok(self.consumed.clone())
     }
 }

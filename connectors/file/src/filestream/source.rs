@@ -96,7 +96,15 @@ impl SourceTask for Task {
                 text: "Offset position is the incorrect type: it must be a number of bytes; alter it through the offsets endpoint".to_owned(),
             })?,
         };
-        let schema = Schema { kind: Kind::String, name: None, version: None, optional: false, default: None, doc: None, parameters: [].into() };
+        let schema = Schema {
+            kind: Kind::String,
+            name: None,
+            version: None,
+            optional: false,
+            default: None,
+            doc: None,
+            parameters: [].into(),
+        };
         self.lines.set(Follower {
             path: self.path.clone(),
             topic: Arc::clone(&self.topic),
@@ -152,7 +160,8 @@ impl Follower {
                     bytes += line;
                     self.position += whole as u64;
                     // What is not UTF-8 becomes U+FFFD, as in Java.
-                    let text = Text::try_from(taken.clone()).unwrap_or_else(|_| String::from_utf8_lossy(&taken).into_owned().into());
+                    let text = Text::try_from(taken.clone())
+                        .unwrap_or_else(|_| String::from_utf8_lossy(&taken).into_owned().into());
                     records.push(self.record(text, now_ms));
                 }
                 None if self.fill()? => {}
@@ -182,7 +191,10 @@ impl Follower {
             return Err(Error::Changed { file: self.path.clone(), byte: from, how: "it is shorter" });
         }
         if self.held.len() > LINE_BYTES_MAX {
-            let text = format!("{}: the line at byte {} is longer than {LINE_BYTES_MAX} bytes; use FileSourceConnector", self.path, self.position);
+            let text = format!(
+                "{}: the line at byte {} is longer than {LINE_BYTES_MAX} bytes; use FileSourceConnector",
+                self.path, self.position
+            );
             return Err(Error::Definite { code: "FILE-0029", text });
         }
         let mut piece = vec![0; PIECE_BYTES];
@@ -203,7 +215,10 @@ impl Follower {
                 headers: Vec::new(),
                 timestamp_ms: Some(now_ms),
             },
-            position: Some(SourcePosition { partition: Arc::clone(&self.partition), offset: Arc::new(SourceOffset(offset)) }),
+            position: Some(SourcePosition {
+                partition: Arc::clone(&self.partition),
+                offset: Arc::new(SourceOffset(offset)),
+            }),
         }
     }
 }

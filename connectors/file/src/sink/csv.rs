@@ -55,7 +55,8 @@ fn field_of(field: &Field, cell: &Value, json: &JsonConverter, out: &mut BytesMu
         (Value::Array(_) | Value::Map(_) | Value::Struct(_), _) => {
             let datum = Datum { schema: Some(Arc::clone(&field.schema)), value: cell.clone() };
             let mut text = BytesMut::new();
-            json.write(&datum, &mut text).map_err(|e| bad(format!("field {} is not to be written as JSON: {e}", field.name)))?;
+            json.write(&datum, &mut text)
+                .map_err(|e| bad(format!("field {} is not to be written as JSON: {e}", field.name)))?;
             quoted(&String::from_utf8_lossy(&text), out);
         }
         _ => {

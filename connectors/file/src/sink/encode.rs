@@ -62,7 +62,9 @@ impl Encoder {
     pub(crate) fn line(&self, value: &Datum, out: &mut BytesMut) -> Result<Encoded, RecordError> {
         if value.value == Value::Null {
             match self.nulls {
-                NullValues::Fail => return Err(bad("the value is null; set behavior.on.null.values to ignore or write")),
+                NullValues::Fail => {
+                    return Err(bad("the value is null; set behavior.on.null.values to ignore or write"));
+                }
                 NullValues::Ignore => return Ok(Encoded::LeftOut),
                 NullValues::Write => {}
             }
@@ -82,7 +84,8 @@ impl Encoder {
     }
 
     fn json_line(&self, value: &Datum, out: &mut BytesMut) -> Result<(), RecordError> {
-        let is_value = self.json.write(value, out).map_err(|error| bad(format!("not to be written as JSON: {error}")))?;
+        let is_value =
+            self.json.write(value, out).map_err(|error| bad(format!("not to be written as JSON: {error}")))?;
         if !is_value {
             out.extend_from_slice(b"null");
         }
@@ -101,7 +104,9 @@ impl Encoder {
             _ => return Err(bad("the value is no text; set text.stringify=true or another format")),
         };
         if line.contains('\n') {
-            return Err(bad("the text holds a line feed, which a file of lines cannot express; use format json or csv"));
+            return Err(bad(
+                "the text holds a line feed, which a file of lines cannot express; use format json or csv",
+            ));
         }
         out.extend_from_slice(line.as_bytes());
         Ok(())

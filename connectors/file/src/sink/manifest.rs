@@ -107,7 +107,15 @@ mod tests {
 
     #[test]
     fn the_stored_forms_are_these() {
-        let file = Finished { part: "0.part".into(), target: "topics/t/x".into(), length: 5, crc32c: 7, first: 0, last: 1, records: 2 };
+        let file = Finished {
+            part: "0.part".into(),
+            target: "topics/t/x".into(),
+            length: 5,
+            crc32c: 7,
+            first: 0,
+            last: 1,
+            records: 2,
+        };
         let bytes = Manifest::new(vec![file]).to_bytes().unwrap();
         let golden = r#"{"version":1,"files":[{"part":"0.part","final":"topics/t/x","length":5,"crc32c":7,"first":0,"last":1,"records":2}]}"#;
         assert_eq!(std::str::from_utf8(&bytes).unwrap(), golden);

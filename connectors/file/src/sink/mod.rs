@@ -23,9 +23,7 @@ use elasticflow_api::context::{ConnectorContext, SinkContext};
 use elasticflow_api::error::Result;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition, UnitId};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
-use elasticflow_api::sink::{
-    Committed, Handle, SinkBatch, SinkConnector, SinkKind, SinkTask, StartAt, TwoPhaseSink,
-};
+use elasticflow_api::sink::{Committed, Handle, SinkBatch, SinkConnector, SinkKind, SinkTask, StartAt, TwoPhaseSink};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -118,8 +116,7 @@ impl SinkTask for Task {
     }
 
     async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()> {
-        let around =
-            Around { errant: Arc::clone(&cx.errant), flow: Arc::clone(&cx.flow), now_ms: cx.clock.wall_ms() };
+        let around = Around { errant: Arc::clone(&cx.errant), flow: Arc::clone(&cx.flow), now_ms: cx.clock.wall_ms() };
         Ok(self.writer.call(move |writer| writer.put(&batch.records, &around)).await?)
     }
 

@@ -43,7 +43,13 @@ pub(crate) fn final_directory(config: &SinkConfig, topic: &str, folder: &str) ->
 }
 
 /// Name of a finished file.
-pub(crate) fn final_name(config: &SinkConfig, topic: &str, partition: i32, offsets: (i64, i64), suffix: &str) -> String {
+pub(crate) fn final_name(
+    config: &SinkConfig,
+    topic: &str,
+    partition: i32,
+    offsets: (i64, i64),
+    suffix: &str,
+) -> String {
     let (delim, pad) = (&config.delim, config.pad);
     let topic = component(topic, TOPIC_MAX);
     let (first, last) = offsets;

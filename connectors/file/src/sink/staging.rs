@@ -49,14 +49,17 @@ impl Staging {
         let root = Dir::open(output).map_err(failed())?;
         let path = connector_path(&id.group, &id.connector).join(id.task.0.to_string());
         let task = root.descend_made(&path, MODE);
-        let task = task.map_err(Error::with(|| format!("cannot make the staging directory {}", output.join(&path).display())))?;
-        let path = path.to_str().map(str::to_owned).ok_or_else(|| Error::Bug("a staging path is not UTF-8".to_owned()))?;
+        let task = task
+            .map_err(Error::with(|| format!("cannot make the staging directory {}", output.join(&path).display())))?;
+        let path =
+            path.to_str().map(str::to_owned).ok_or_else(|| Error::Bug("a staging path is not UTF-8".to_owned()))?;
         Ok(Self { task, path })
     }
 
     /// A directory for new parts, locked.
     pub(crate) fn begin(&self, now_ms: i64) -> Result<Open, Error> {
-        let failed = || Error::with::<io::Error>(|| format!("cannot make a directory in {}", self.task.path().display()));
+        let failed =
+            || Error::with::<io::Error>(|| format!("cannot make a directory in {}", self.task.path().display()));
         for number in 0..ENTRIES_MAX {
             let name = format!("{OPEN}{now_ms}-{}-{number}", std::process::id());
             if self.task.look(&name).map_err(failed())?.is_some() {
@@ -116,7 +119,9 @@ impl Staging {
         let mut units: Vec<(u64, u64, String)> = Vec::new();
         for entry in done.entries(ENTRIES_MAX).map_err(failed())? {
             let name = entry.name.to_str().unwrap_or_default();
-            if let Some((owner, commit)) = name.split_once('.').and_then(|(o, c)| Some((o.parse().ok()?, c.parse().ok()?))) {
+            if let Some((owner, commit)) =
+                name.split_once('.').and_then(|(o, c)| Some((o.parse().ok()?, c.parse().ok()?)))
+            {
                 units.push((owner, commit, name.to_owned()));
             }
         }

@@ -32,7 +32,8 @@ struct Place {
 impl Place {
     /// `None` when the task's directory is not there.
     fn of(token: &Token, unit: &UnitId) -> Result<Option<Self>, Error> {
-        let failed = || Error::with::<io::Error>(|| format!("cannot open the staging directory below {}", token.output));
+        let failed =
+            || Error::with::<io::Error>(|| format!("cannot open the staging directory below {}", token.output));
         let Some(root) = present(Dir::open(Path::new(&token.output))).map_err(failed())? else { return Ok(None) };
         let Some(task) = present(root.descend(Path::new(&token.task))).map_err(failed())? else { return Ok(None) };
         Ok(Some(Self { root, task, owner: unit.owner.0.to_string(), commit: unit.commit.0.to_string() }))
@@ -66,7 +67,8 @@ pub(crate) fn commit(handle: &Handle) -> Result<Attempt, Error> {
     let token = Token::of(handle)?;
     let absent = || Attempt::Missing(format!("{}/{}", token.output, token.task));
     let Some(place) = Place::of(&token, &handle.unit)? else { return Ok(absent()) };
-    let failed = || Error::with::<io::Error>(|| format!("cannot commit epoch {} below {}", place.epoch(), token.output));
+    let failed =
+        || Error::with::<io::Error>(|| format!("cannot commit epoch {} below {}", place.epoch(), token.output));
     let manifest = match place.staged().map_err(failed())? {
         Some(staged) => read(&staged)?.map(|bytes| (staged, bytes)),
         None => None,

@@ -61,7 +61,12 @@ impl Writer {
         Ok(())
     }
 
-    fn write(&mut self, record: &SinkRecord, folder: String, around: &Around) -> Result<Result<(), RecordError>, Error> {
+    fn write(
+        &mut self,
+        record: &SinkRecord,
+        folder: String,
+        around: &Around,
+    ) -> Result<Result<(), RecordError>, Error> {
         let at = self.part(record, folder, around)?;
         self.tick += 1;
         let Some(part) = self.parts.get_mut(at) else { return Err(Error::Bug("a part is gone".to_owned())) };
@@ -105,7 +110,10 @@ impl Writer {
         let open = self.open.insert(open);
         let name = format!("{}.part", self.number);
         self.number += 1;
-        let file = open.dir.create_file(&name).map_err(Error::with(|| format!("cannot make a file in {}", open.dir.path().display())))?;
+        let file = open
+            .dir
+            .create_file(&name)
+            .map_err(Error::with(|| format!("cannot make a file in {}", open.dir.path().display())))?;
         let is_gzip = self.config.compression == Compression::Gzip;
         self.parts.push(Part::new(file, name, is_gzip, at.clone(), folder));
         Ok(self.parts.len() - 1)
@@ -159,8 +167,18 @@ impl Writer {
     /// Drops what was written of partitions that are gone.
     pub(crate) fn close(&mut self, gone: &[TopicPartition]) -> Result<(), Error> {
         let mut names: Vec<String> = Vec::new();
-        self.parts.retain(|part| !gone.contains(&part.at) || { names.push(part.name.clone()); false });
-        self.finished.retain(|(at, file)| !gone.contains(at) || { names.push(file.part.clone()); false });
+        self.parts.retain(|part| {
+            !gone.contains(&part.at) || {
+                names.push(part.name.clone());
+                false
+            }
+        });
+        self.finished.retain(|(at, file)| {
+            !gone.contains(at) || {
+                names.push(file.part.clone());
+                false
+            }
+        });
         let Some(open) = &self.open else { return Ok(()) };
         for name in names {
             open.dir.remove_file(&name).map_err(Error::with(|| format!("cannot remove {name}")))?;
@@ -179,7 +197,8 @@ impl Writer {
         let Some(open) = self.open.take() else { return Err(Error::Bug("parts without a directory".to_owned())) };
         let files = std::mem::take(&mut self.finished).into_iter().map(|(_, file)| file).collect();
         let manifest = Manifest::new(files).to_bytes()?;
-        self.name_unit(&open, &manifest, unit).map_err(Error::with(|| format!("cannot prepare a unit in {}", open.dir.path().display())))?;
+        self.name_unit(&open, &manifest, unit)
+            .map_err(Error::with(|| format!("cannot prepare a unit in {}", open.dir.path().display())))?;
         let token = Token::new(&self.config.output_path, &self.staging.path, crc32c::crc32c(&manifest));
         Ok(Some(Handle { unit: unit.clone(), token: token.to_bytes()? }))
     }
@@ -236,7 +255,9 @@ fn field_folder(name: &str, value: &Datum) -> Result<String, RecordError> {
         }
         _ => None,
     };
-    let Some((value, schema)) = found else { return Err(bad(format!("the value has no field {name}, which partition.field.name needs"))) };
+    let Some((value, schema)) = found else {
+        return Err(bad(format!("the value has no field {name}, which partition.field.name needs")));
+    };
     let mut text = String::new();
     write_text(value, schema, &mut text);
     Ok(directory(&format!("{name}={text}")))

@@ -72,7 +72,13 @@ impl Filling {
     }
 
     /// Adds a record that was just read.
-    pub(crate) fn push(&mut self, row: Row, stream: &Stream, reader: &mut Reader, at: &Moment<'_>) -> Result<(), Error> {
+    pub(crate) fn push(
+        &mut self,
+        row: Row,
+        stream: &Stream,
+        reader: &mut Reader,
+        at: &Moment<'_>,
+    ) -> Result<(), Error> {
         self.bytes += row.bytes;
         let record = Record {
             topic: Arc::clone(&stream.topic),

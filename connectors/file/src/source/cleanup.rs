@@ -42,7 +42,8 @@ pub(crate) fn clean(root: &Dir, options: &Options, name: &str, place: &Place) ->
     };
     let to = Dir::open(&base).and_then(|dir| dir.descend_made(&below, 0o755));
     let to = to.map_err(Error::with(|| format!("cannot open {}", base.display())))?;
-    move_to(&parent_dir, file, &to).map_err(Error::with(|| format!("cannot move {name} to {}", to.path().display())))?;
+    move_to(&parent_dir, file, &to)
+        .map_err(Error::with(|| format!("cannot move {name} to {}", to.path().display())))?;
     Ok(Outcome::Cleaned)
 }
 
@@ -51,7 +52,10 @@ enum Target {
     Stay,
     Vanish,
     /// It moves to an existing directory, and in it to directories that are made.
-    Directory { base: PathBuf, below: PathBuf },
+    Directory {
+        base: PathBuf,
+        below: PathBuf,
+    },
 }
 
 fn target(options: &Options, place: &Place, modified_ns: i128, parent: &Path) -> Target {

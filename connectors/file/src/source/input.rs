@@ -92,11 +92,17 @@ impl Input {
     }
 
     fn failed(&self, source: std::io::Error) -> Error {
-        let is_data = matches!(source.kind(), std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof);
+        let is_data = matches!(
+            source.kind(),
+            std::io::ErrorKind::InvalidInput | std::io::ErrorKind::InvalidData | std::io::ErrorKind::UnexpectedEof
+        );
         if is_data && matches!(self.stream, Stream::Gzip { .. }) {
             return Error::Definite {
                 code: "FILE-0025",
-                text: format!("{} is not whole gzip data after {} uncompressed bytes; replace the file", self.name, self.at),
+                text: format!(
+                    "{} is not whole gzip data after {} uncompressed bytes; replace the file",
+                    self.name, self.at
+                ),
             };
         }
         Error::Io { context: format!("cannot read {}", self.name), source }
@@ -109,7 +115,10 @@ impl Input {
             {
                 Err(Error::Definite {
                     code: "FILE-0026",
-                    text: format!("{} grows more than {BOMB_RATIO} fold when it is decompressed; decompress it by hand if that is meant", self.name),
+                    text: format!(
+                        "{} grows more than {BOMB_RATIO} fold when it is decompressed; decompress it by hand if that is meant",
+                        self.name
+                    ),
                 })
             }
             _ => Ok(()),

@@ -74,7 +74,8 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn directory(&mut self, dir: &Dir, prefix: &str, depth: usize) -> Result<(), Error> {
-        let entries = dir.entries(FILES_MAX).map_err(Error::with(|| format!("cannot list {}", dir.path().display())))?;
+        let entries =
+            dir.entries(FILES_MAX).map_err(Error::with(|| format!("cannot list {}", dir.path().display())))?;
         for entry in entries {
             let Some(name) = entry.name.to_str() else {
                 tracing::warn!(directory = %dir.path().display(), "a file whose name is not UTF-8 is not read; rename it");
@@ -98,7 +99,9 @@ impl Look<'_> {
         match dir.child(name) {
             Ok(child) => self.directory(&child, path, depth + 1),
             // Removed or replaced by a link since it was listed.
-            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => Ok(()),
+            Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+                Ok(())
+            }
             Err(error) => Err(Error::at(format!("cannot open directory {path}"))(error)),
         }
     }
@@ -106,13 +109,17 @@ impl Look<'_> {
     fn file(&mut self, name: &str, path: String, identity: Identity) -> Result<(), Error> {
         let fits_glob = self.options.glob.as_ref().is_none_or(|glob| glob.is_match(&path));
         let is_skipped = self.options.skips_gz && name.ends_with(".gz");
-        let is_wanted =
-            fits_glob && !is_skipped && self.options.name_pattern.is_match(name) && self.share.has(&path, self.options.mode);
+        let is_wanted = fits_glob
+            && !is_skipped
+            && self.options.name_pattern.is_match(name)
+            && self.share.has(&path, self.options.mode);
         if is_wanted || self.all {
             self.found.push(Found { name: path.into(), identity, is_wanted });
         }
         if self.found.len() > FILES_MAX {
-            let text = format!("more than {FILES_MAX} files below input.path; narrow input.file.pattern or move finished files away");
+            let text = format!(
+                "more than {FILES_MAX} files below input.path; narrow input.file.pattern or move finished files away"
+            );
             return Err(Error::Config(text));
         }
         Ok(())

@@ -174,7 +174,10 @@ fn shape(config: &SourceConfig, preset: Preset, problems: &mut Problems) -> Opti
     match format {
         Format::Text => {
             if !config.key_fields.is_empty() {
-                problems.push(("schema.generation.key.fields", "a line of text has no fields; use format csv or json".to_owned()));
+                problems.push((
+                    "schema.generation.key.fields",
+                    "a line of text has no fields; use format csv or json".to_owned(),
+                ));
             }
             if config.value_schema.is_some() {
                 problems.push(("value.schema", "a line of text is a text; use format csv or json".to_owned()));
@@ -189,9 +192,13 @@ fn shape(config: &SourceConfig, preset: Preset, problems: &mut Problems) -> Opti
 fn json_shape(config: &SourceConfig, charset: Charset, problems: &mut Problems) -> Option<Shape> {
     let content = config.value_schema.as_deref();
     if content.is_none() && !config.key_fields.is_empty() {
-        problems.push(("schema.generation.key.fields", "json values have fields with value.schema alone; set it, or use the transform ValueToKey".to_owned()));
+        problems.push((
+            "schema.generation.key.fields",
+            "json values have fields with value.schema alone; set it, or use the transform ValueToKey".to_owned(),
+        ));
     }
-    let key = match content.map(|json| schema_of(json).and_then(|schema| KeyColumns::new(&schema, &config.key_fields))) {
+    let key = match content.map(|json| schema_of(json).and_then(|schema| KeyColumns::new(&schema, &config.key_fields)))
+    {
         None => None,
         Some(Ok(key)) => key,
         Some(Err(reason)) => {
@@ -223,7 +230,10 @@ fn csv_shape(config: &SourceConfig, replace: bool, problems: &mut Problems) -> O
     // The second byte of a character in GBK, Big5, Shift_JIS and others can be any of these.
     let can_be_second = |byte: &u8| *byte >= 0x30;
     if !encoding.is_single_byte() && encoding != encoding_rs::UTF_8 && special.iter().flatten().any(can_be_second) {
-        let text = format!("characters of {} can contain the bytes of this dialect; use a separator, quote and escape below the digits, or UTF-8", encoding.name());
+        let text = format!(
+            "characters of {} can contain the bytes of this dialect; use a separator, quote and escape below the digits, or UTF-8",
+            encoding.name()
+        );
         problems.push(("csv.separator.char", text));
     }
     let schema = config.value_schema.as_deref().and_then(|json| {

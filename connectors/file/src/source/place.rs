@@ -166,7 +166,18 @@ mod tests {
 
     #[test]
     fn a_place_is_read_back_as_it_was_stored() {
-        let place = Place { records: 3, byte: 77, line: 9, dev: 1, inode: 2, len: 100, fingerprint: Some(7), done: true, failed: false, cleaned: false };
+        let place = Place {
+            records: 3,
+            byte: 77,
+            line: 9,
+            dev: 1,
+            inode: 2,
+            len: 100,
+            fingerprint: Some(7),
+            done: true,
+            failed: false,
+            cleaned: false,
+        };
         let stored = place.stored();
         assert_eq!(
             serde_json::to_string(&stored.0).unwrap(),
@@ -179,7 +190,8 @@ mod tests {
     fn an_offset_of_spooldir_counts_records_and_nonsense_is_refused() {
         let read = |json: &str| Place::from_stored(&SourceOffset(serde_json::from_str(json).unwrap()), "f");
         assert_eq!(read(r#"{"offset":12}"#).unwrap(), Stored::Skip(12));
-        for nonsense in ["{}", r#"{"offset":"x"}"#, r#"{"byte":-1}"#, r#"{"byte":1,"fp":"zz"}"#, r#"{"byte":1,"fp":5}"#] {
+        for nonsense in ["{}", r#"{"offset":"x"}"#, r#"{"byte":-1}"#, r#"{"byte":1,"fp":"zz"}"#, r#"{"byte":1,"fp":5}"#]
+        {
             assert!(read(nonsense).is_err(), "{nonsense}");
         }
     }

@@ -1,9 +1,9 @@
 //! What comes before the first record of a file: byte order mark, lines to skip, the header of csv.
+use super::decode::Decode;
 use super::decode::columns::{Columns, Rules};
 use super::decode::csv::{CsvRows, Dialect, Split, Splitter};
 use super::decode::json::JsonLine;
 use super::decode::lines::{Lines, TextLine};
-use super::decode::Decode;
 use super::input::Input;
 use super::options::{Options, Shape};
 use crate::error::Error;
@@ -71,7 +71,12 @@ impl<'a> Beginning<'a> {
         Ok(())
     }
 
-    fn csv(mut self, dialect: &Dialect, rules: &Arc<Rules>, (header, skip_lines): (bool, u32)) -> Result<Option<Preamble>, Error> {
+    fn csv(
+        mut self,
+        dialect: &Dialect,
+        rules: &Arc<Rules>,
+        (header, skip_lines): (bool, u32),
+    ) -> Result<Option<Preamble>, Error> {
         let mut line = 0;
         for _ in 0..skip_lines {
             if !self.skip_line()? {
@@ -113,13 +118,18 @@ impl<'a> Beginning<'a> {
                 Split::Record => return Ok(true),
                 Split::TooLong => return Err(self.unfit("the first row is longer than csv.max.record.bytes")),
                 Split::More if self.fill()? => {}
-                Split::More => return Ok(self.is_whole && matches!(splitter.split(&mut self.piece, true), Split::Record)),
+                Split::More => {
+                    return Ok(self.is_whole && matches!(splitter.split(&mut self.piece, true), Split::Record));
+                }
             }
         }
     }
 
     fn unfit(&self, reason: &str) -> Error {
-        Error::Definite { code: "FILE-0027", text: format!("{}: {reason}; correct the file or the configuration", self.name) }
+        Error::Definite {
+            code: "FILE-0027",
+            text: format!("{}: {reason}; correct the file or the configuration", self.name),
+        }
     }
 }
 

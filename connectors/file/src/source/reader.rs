@@ -131,7 +131,10 @@ impl Reader {
                 Step::TooLong => {
                     self.go_back()?;
                     let most = self.options.record_bytes_max;
-                    return Err(self.bad(format!("longer than csv.max.record.bytes={most}; reading goes on at the next line"), line));
+                    return Err(self.bad(
+                        format!("longer than csv.max.record.bytes={most}; reading goes on at the next line"),
+                        line,
+                    ));
                 }
                 Step::More if is_end => return Ok(Next::End),
                 Step::More if stream.fill()? => {}

@@ -80,9 +80,9 @@ pub(crate) fn judge(
         let is_left = |name: &Arc<str>, place: &Place| {
             directory.named(name).is_none_or(|other| !place.is_inode_of(&other.identity))
         };
-        let mut elsewhere = known.iter().filter(|(name, place)| {
-            **name != found.name && place.is_inode_of(&found.identity) && is_left(name, place)
-        });
+        let mut elsewhere = known
+            .iter()
+            .filter(|(name, place)| **name != found.name && place.is_inode_of(&found.identity) && is_left(name, place));
         if let Some((_, place)) = elsewhere.next()
             && place.is_beginning_of(file).map_err(failed())?
             && found.identity.len >= place.byte
@@ -122,7 +122,9 @@ fn cut(place: Place, found: &Found, options: &Options) -> Result<Verdict, Error>
         return Ok(Verdict::New);
     }
     // Its inode was given to another file, or it was cut.
-    if place.byte == place.len || place.done { Ok(Verdict::New) } else {
+    if place.byte == place.len || place.done {
+        Ok(Verdict::New)
+    } else {
         Err(Error::Changed { file: found.name.to_string(), byte: place.byte, how: "it begins otherwise or is shorter" })
     }
 }

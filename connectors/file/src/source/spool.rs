@@ -104,7 +104,9 @@ impl Spool {
     pub(crate) fn committed(&mut self, positions: &[(Arc<str>, Place)]) -> Result<(), Error> {
         for (name, committed) in positions.iter().filter(|(_, place)| place.done && !place.cleaned) {
             let place = match self.known.get_mut(name) {
-                Some(Known::Done { place, is_committed, .. }) if place.byte == committed.byte && place.inode == committed.inode => {
+                Some(Known::Done { place, is_committed, .. })
+                    if place.byte == committed.byte && place.inode == committed.inode =>
+                {
                     *is_committed = true;
                     *place
                 }
@@ -228,7 +230,9 @@ impl Spool {
     fn forget_gone(&mut self, found: &[Found]) {
         if self.known.len() > found.len() + GONE_MAX || self.young.len() > found.len() {
             let there: std::collections::HashSet<&str> = found.iter().map(|f| &*f.name).collect();
-            self.known.retain(|name, known| there.contains(&**name) || matches!(known, Known::Done { is_committed: false, .. }));
+            self.known.retain(|name, known| {
+                there.contains(&**name) || matches!(known, Known::Done { is_committed: false, .. })
+            });
             self.young.retain(|name, _| there.contains(&**name));
         }
     }

@@ -59,14 +59,21 @@ pub(crate) struct Tail {
 
 impl Tail {
     /// With the stored positions of the connector.
-    pub(crate) fn new(root: Dir, options: Arc<Options>, share: Share, stored: Vec<(Arc<str>, Stored)>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        root: Dir,
+        options: Arc<Options>,
+        share: Share,
+        stored: Vec<(Arc<str>, Stored)>,
+    ) -> Result<Self, Error> {
         let is_beginning = stored.is_empty();
         let mut known = HashMap::new();
         for (name, stored) in stored {
             match stored {
                 Stored::Place(place) => known.insert(name, place),
                 Stored::Skip(_) => {
-                    let text = format!("the stored offset of {name} counts records of a whole file; mode tail needs bytes: alter or reset it through the offsets endpoint");
+                    let text = format!(
+                        "the stored offset of {name} counts records of a whole file; mode tail needs bytes: alter or reset it through the offsets endpoint"
+                    );
                     return Err(Error::Definite { code: "FILE-0024", text });
                 }
             };
@@ -103,7 +110,9 @@ impl Tail {
         for is_retired in [true, false] {
             let mut at = 0;
             while at < self.following.len() && filling.has_room() && self.bad.is_none() {
-                if self.following.get(at).is_some_and(|file| file.is_retired == is_retired) && self.read(at, now, &mut filling)? {
+                if self.following.get(at).is_some_and(|file| file.is_retired == is_retired)
+                    && self.read(at, now, &mut filling)?
+                {
                     self.following.remove(at);
                 } else {
                     at += 1;
@@ -240,17 +249,32 @@ impl Tail {
         let stream = Stream::of(reader.name(), &self.options);
         self.closed.remove(reader.name());
         let since = now.monotonic;
-        self.following.push(Following { reader, stream, seen, since, is_retired, is_nameless: false, is_at_end: false });
+        self.following.push(Following {
+            reader,
+            stream,
+            seen,
+            since,
+            is_retired,
+            is_nameless: false,
+            is_at_end: false,
+        });
     }
 
     /// Files that were renamed to names that are not wanted while no task ran: the rest of them is read first.
-    fn finish_renamed(&mut self, directory: &Directory, before: &HashMap<Arc<str>, Place>, now: Now) -> Result<(), Error> {
+    fn finish_renamed(
+        &mut self,
+        directory: &Directory,
+        before: &HashMap<Arc<str>, Place>,
+        now: Now,
+    ) -> Result<(), Error> {
         if self.options.identify == Identify::Path {
             return Ok(());
         }
         for (name, place) in before {
             let is_there = directory.named(name).is_some_and(|found| place.is_inode_of(&found.identity));
-            let is_moved = before.iter().any(|(other, known)| other != name && (known.dev, known.inode) == (place.dev, place.inode));
+            let is_moved = before
+                .iter()
+                .any(|(other, known)| other != name && (known.dev, known.inode) == (place.dev, place.inode));
             let renamed = directory.of_place(place);
             if is_there || is_moved || place.done || renamed.is_some_and(|found| found.is_wanted) {
                 continue;
@@ -274,7 +298,13 @@ impl Tail {
     }
 
     /// Follows the old file of a name; the file that has the name waits for its end.
-    fn finish_first(&mut self, name: &Arc<str>, place: Place, (found, file): (&Found, File), now: Now) -> Result<(), Error> {
+    fn finish_first(
+        &mut self,
+        name: &Arc<str>,
+        place: Place,
+        (found, file): (&Found, File),
+        now: Now,
+    ) -> Result<(), Error> {
         let reader = Reader::open(file, name, place, &self.options)?;
         self.follow(reader, found.identity, now, true);
         if let Some(following) = self.following.last_mut() {
@@ -352,7 +382,12 @@ fn refresh(file: &mut Following, options: &Arc<Options>, now: Now) -> Result<(),
 }
 
 /// Fills the batch; true at the end of the file.
-fn read_records(file: &mut Following, options: &Options, (now, is_final): (Now, bool), filling: &mut Filling) -> Result<bool, Error> {
+fn read_records(
+    file: &mut Following,
+    options: &Options,
+    (now, is_final): (Now, bool),
+    filling: &mut Filling,
+) -> Result<bool, Error> {
     while filling.has_room() {
         let moment = Moment::new(options.timestamps, now, &file.seen);
         match file.reader.next(is_final)? {

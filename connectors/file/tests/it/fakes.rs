@@ -54,7 +54,12 @@ pub(crate) struct Rejected {
 impl Errant for Rejected {
     fn reject(&self, record: &SinkRecord, error: RecordError) -> Result<()> {
         if self.intolerant {
-            return Err(ConnectorError { class: ErrorClass::Record, code: "TEST-0001", message: error.to_string(), source: None });
+            return Err(ConnectorError {
+                class: ErrorClass::Record,
+                code: "TEST-0001",
+                message: error.to_string(),
+                source: None,
+            });
         }
         self.records.lock().unwrap().push((record.origin.offset.0, error.reason));
         Ok(())
@@ -119,7 +124,9 @@ impl Sink {
         let registry = registry();
         let entry = registry.find(PluginKind::Sink, "elasticflow.connectors.FileSinkConnector").unwrap();
         let Plugin::Sink(plugin) = &entry.plugin else { panic!("no sink") };
-        let SinkKind::TwoPhase(mut task) = plugin.task(properties, TaskConfig::default())? else { panic!("not two-phase") };
+        let SinkKind::TwoPhase(mut task) = plugin.task(properties, TaskConfig::default())? else {
+            panic!("not two-phase")
+        };
         let (errant, flow) = (Arc::new(Rejected::default()), Arc::new(Flow::default()));
         let cx = sink_context(connector, Arc::clone(&errant), Arc::clone(&flow));
         task.start(&cx).await?;
@@ -152,10 +159,17 @@ impl Source {
         Self::start_as("elasticflow.connectors.FileSourceConnector", properties, stored, 3).await
     }
 
-    pub(crate) async fn start_as(class: &str, properties: &Properties, stored: &[SourcePosition], records: usize) -> Result<Self> {
+    pub(crate) async fn start_as(
+        class: &str,
+        properties: &Properties,
+        stored: &[SourcePosition],
+        records: usize,
+    ) -> Result<Self> {
         let clock = Leaping::new();
         let registry = registry();
-        let Plugin::Source(plugin) = &registry.find(PluginKind::Source, class).unwrap().plugin else { panic!("no source") };
+        let Plugin::Source(plugin) = &registry.find(PluginKind::Source, class).unwrap().plugin else {
+            panic!("no source")
+        };
         let planning = ConnectorContext { clock: Arc::<Leaping>::clone(&clock), replan: Arc::new(|| {}) };
         let tasks = plugin.plan(properties, 1, &planning).await?;
         let mut task = plugin.task(properties, tasks[0].clone())?;

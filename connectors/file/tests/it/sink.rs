@@ -178,9 +178,11 @@ async fn a_kill_at_any_step_of_commit_is_finished_by_another_instance_exactly() 
         let handle = first.prepare(1, 1).await;
         drop(first);
         let unit = staging(dir.path()).join("1/1");
-        let manifest: serde_json::Value = serde_json::from_slice(&fs::read(unit.join("manifest.json")).unwrap()).unwrap();
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&fs::read(unit.join("manifest.json")).unwrap()).unwrap();
         for (at, file) in manifest["files"].as_array().unwrap().iter().enumerate() {
-            let (part, target) = (unit.join(file["part"].as_str().unwrap()), dir.path().join(file["final"].as_str().unwrap()));
+            let (part, target) =
+                (unit.join(file["part"].as_str().unwrap()), dir.path().join(file["final"].as_str().unwrap()));
             fs::create_dir_all(target.parent().unwrap()).unwrap();
             if at < renamed {
                 fs::rename(part, target).unwrap();
@@ -359,17 +361,26 @@ async fn bad_records_go_to_the_error_policy_and_the_rest_is_written() {
     assert_eq!(rejected, [1, 2, 3]);
     let handle = sink.prepare(1, 1).await;
     sink.task.commit(&handle).await.unwrap();
-    assert_eq!(visible(dir.path())[0], ("topics/t/partition=0/t+0+0000000000+0000000000.txt".to_owned(), "a\n".to_owned()));
+    assert_eq!(
+        visible(dir.path())[0],
+        ("topics/t/partition=0/t+0+0000000000+0000000000.txt".to_owned(), "a\n".to_owned())
+    );
 }
 
 #[tokio::test]
 async fn hostile_topics_and_fields_stay_below_the_output_path() {
     let dir = tempdir().unwrap();
-    let properties =
-        json(dir.path()).with("partitioner.class", "FieldPartitioner").with("partition.field.name", "city").with("topics.dir", "");
+    let properties = json(dir.path())
+        .with("partitioner.class", "FieldPartitioner")
+        .with("partition.field.name", "city")
+        .with("topics.dir", "");
     let mut sink = Sink::start("c", &properties).await.unwrap();
     let city = |name: &str| Value::Map(vec![(Value::String("city".into()), Value::String(name.into()))]);
-    let records = vec![record("..", 0, city("../../up")), record(".elasticflow", 1, city("a/b")), record("t", 2, Value::Int64(1))];
+    let records = vec![
+        record("..", 0, city("../../up")),
+        record(".elasticflow", 1, city("a/b")),
+        record("t", 2, Value::Int64(1)),
+    ];
     sink.put(SinkBatch { records, consumed: Default::default() }).await;
     assert_eq!(sink.errant.records.lock().unwrap().len(), 1);
     let handle = sink.prepare(1, 1).await;

@@ -185,7 +185,8 @@ async fn a_record_above_the_limit_is_bad_and_reading_goes_on_at_the_next_line() 
     let long = "x".repeat(700_000);
     fs::write(dir.path().join("a.txt"), format!("a\n{long}\nb\n")).unwrap();
     fs::write(dir.path().join("b.txt"), format!("c\n{long}")).unwrap();
-    let properties = csv(dir.path()).with("format", "text").with("input.file.pattern", ".*").with("csv.max.record.bytes", "1000");
+    let properties =
+        csv(dir.path()).with("format", "text").with("input.file.pattern", ".*").with("csv.max.record.bytes", "1000");
     let mut source = Source::start(&properties, &[]).await.unwrap();
     let mut bad = 0;
     for _ in 0..20 {
@@ -203,7 +204,8 @@ async fn json_lines_are_schemaless_or_of_a_schema() {
     source.drain().await.unwrap();
     assert!(source.records.iter().all(|r| r.value.schema.is_none()) && source.records.len() == 2);
     fs::write(dir.path().join("a.json"), "{\"id\":1,\"n\":\"x\"}\n").unwrap();
-    let schema = r#"{"type":"struct","fields":[{"field":"id","type":"int64"},{"field":"n","type":"string","optional":true}]}"#;
+    let schema =
+        r#"{"type":"struct","fields":[{"field":"id","type":"int64"},{"field":"n","type":"string","optional":true}]}"#;
     let typed = base.with("value.schema", schema).with("schema.generation.key.fields", "id");
     let mut source = Source::start(&typed, &[]).await.unwrap();
     source.drain().await.unwrap();

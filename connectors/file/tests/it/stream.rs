@@ -37,9 +37,13 @@ async fn the_sink_appends_text_forms_and_says_what_is_durable() {
     let file = dir.path().join("out.txt");
     fs::write(&file, "before\n").unwrap();
     let registry = registry();
-    let Plugin::Sink(plugin) = &registry.find(PluginKind::Sink, "FileStreamSink").unwrap().plugin else { panic!("no sink") };
+    let Plugin::Sink(plugin) = &registry.find(PluginKind::Sink, "FileStreamSink").unwrap().plugin else {
+        panic!("no sink")
+    };
     let properties = Properties::from_iter([("file", file.to_str().unwrap())]);
-    let SinkKind::Idempotent(mut task) = plugin.task(&properties, TaskConfig::default()).unwrap() else { panic!("wrong kind") };
+    let SinkKind::Idempotent(mut task) = plugin.task(&properties, TaskConfig::default()).unwrap() else {
+        panic!("wrong kind")
+    };
     let cx = sink_context("c", Arc::new(Rejected::default()), Arc::default());
     task.start(&cx).await.unwrap();
     let at = TopicPartition { topic: "t".into(), partition: 0 };
@@ -50,7 +54,12 @@ async fn the_sink_appends_text_forms_and_says_what_is_durable() {
     task.put(numbers(4..5), &cx).await.unwrap();
     assert_eq!(fs::read_to_string(&file).unwrap(), "before\na b\nnull\n4\n");
     let missing = Properties::from_iter([("file", "/nowhere/out.txt")]);
-    let SinkKind::Idempotent(mut task) = plugin.task(&missing, TaskConfig::default()).unwrap() else { panic!("wrong kind") };
+    let SinkKind::Idempotent(mut task) = plugin.task(&missing, TaskConfig::default()).unwrap() else {
+        panic!("wrong kind")
+    };
     let error = task.start(&cx).await.unwrap_err();
-    assert!(error.message.starts_with("Couldn't find or create file '/nowhere/out.txt' for FileStreamSinkTask"), "{error}");
+    assert!(
+        error.message.starts_with("Couldn't find or create file '/nowhere/out.txt' for FileStreamSinkTask"),
+        "{error}"
+    );
 }

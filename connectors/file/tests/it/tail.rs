@@ -213,3 +213,22 @@ async fn a_compressed_neighbour_is_left_alone() {
     source.drain().await.unwrap();
     assert_eq!(source.texts(), ["1"]);
 }
+
+#[tokio::test]
+async fn a_place_told_under_a_new_name_does_not_undo_the_records_read_after_it() {
+    let dir = tempdir().unwrap();
+    let log = dir.path().join("app.log");
+    append(&log, "1\n");
+    let mut first = Source::start(&tail(dir.path(), "app.*"), &[]).await.unwrap();
+    first.drain().await.unwrap();
+    append(&log, "2\n");
+    fs::rename(&log, dir.path().join("app.log.1")).unwrap();
+    let mut second = Source::start(&tail(dir.path(), "app.*"), &first.stored).await.unwrap();
+    while second.records.is_empty() {
+        second.poll().await.unwrap();
+    }
+    assert_eq!(second.texts(), ["2"]);
+    let mut third = Source::start(&tail(dir.path(), "app.*"), &second.stored).await.unwrap();
+    third.drain().await.unwrap();
+    assert_eq!(third.texts(), [""; 0]);
+}

@@ -56,7 +56,10 @@ fn date(text: &str) -> Option<i64> {
     let (year, month, day) = (digits(year, 4)?, digits(month, 2)?, digits(day, 2)?);
     let days = days_from_civil(year, month, day);
     // A day that its month does not have becomes one of the next month.
-    let is_real = (1..=12).contains(&month) && day >= 1 && elasticflow_formats::calendar::civil_from_days(days) == (year, u8::try_from(month).ok()?, u8::try_from(day).ok()?);
+    let is_real = (1..=12).contains(&month)
+        && day >= 1
+        && elasticflow_formats::calendar::civil_from_days(days)
+            == (year, u8::try_from(month).ok()?, u8::try_from(day).ok()?);
     is_real.then_some(days)
 }
 

@@ -169,11 +169,15 @@ fn value_of(bytes: Bytes, field: &Field, rules: &Rules) -> Result<Value, String>
     if bytes.is_empty() && (rules.empty_is_null || !is_text) {
         return absent(field).map_err(|_| format!("column {} is empty and not optional", field.name));
     }
-    let text = rules.charset.text(bytes).ok_or_else(|| format!("column {}: {}", field.name, super::lines::not_of_charset()))?;
+    let text = rules
+        .charset
+        .text(bytes)
+        .ok_or_else(|| format!("column {}: {}", field.name, super::lines::not_of_charset()))?;
     if is_text {
         return Ok(Value::String(text));
     }
-    parsed(text.trim(), &field.schema).ok_or_else(|| format!("column {} is not of its type in value.schema", field.name))
+    parsed(text.trim(), &field.schema)
+        .ok_or_else(|| format!("column {} is not of its type in value.schema", field.name))
 }
 
 /// A schema written as JsonConverter writes it; the error is the reason.
@@ -191,7 +195,11 @@ pub(crate) fn schema_of(json: &str) -> Result<SchemaRef, String> {
     let converter = converter(true, None)?;
     let read = converter.read(Some(&message)).map_err(|e| e.to_string())?;
     let schema = read.schema.ok_or("not a schema")?;
-    if optional || !schema.optional { Ok(schema) } else { Ok(Arc::new(elasticflow_api::data::Schema { optional, ..(*schema).clone() })) }
+    if optional || !schema.optional {
+        Ok(schema)
+    } else {
+        Ok(Arc::new(elasticflow_api::data::Schema { optional, ..(*schema).clone() }))
+    }
 }
 
 /// The schema form of the spooldir connectors, `{"type":"STRUCT","fieldSchemas":{"id":{"type":"INT64"}}}`, in Connect's.
@@ -223,7 +231,8 @@ fn of_spooldir(tree: &serde_json::Value) -> Result<serde_json::Value, String> {
 /// A JSON converter of values: with the schema beside each payload, or bare payloads of one schema or of none.
 pub(crate) fn converter(schemas: bool, content: Option<&str>) -> Result<JsonConverter, String> {
     use elasticflow_api::config::{Properties, parse};
-    let mut properties = Properties::default().with("converter.type", "value").with("schemas.enable", schemas.to_string());
+    let mut properties =
+        Properties::default().with("converter.type", "value").with("schemas.enable", schemas.to_string());
     if let Some(content) = content {
         properties = properties.with("schema.content", content);
     }
@@ -240,7 +249,13 @@ mod tests {
 
     fn rules() -> Rules {
         let charset = Charset::new(encoding_rs::UTF_8, false);
-        Rules { schema: Some(schema_of(SCHEMA).unwrap()), key: vec!["id".to_owned()], empty_is_null: false, pad: false, charset }
+        Rules {
+            schema: Some(schema_of(SCHEMA).unwrap()),
+            key: vec!["id".to_owned()],
+            empty_is_null: false,
+            pad: false,
+            charset,
+        }
     }
 
     fn named(header: &[&str], rules: &Rules) -> Result<Columns, String> {

@@ -1,8 +1,8 @@
 //! A line is a JSON value.
+use super::Row;
 use super::columns::KeyColumns;
 use super::lines::{Line, NO_KEY, not_of_charset};
 use super::text::Charset;
-use super::Row;
 use bytes::Bytes;
 use elasticflow_api::data::Value;
 use elasticflow_formats::json::JsonConverter;
@@ -28,7 +28,11 @@ impl Line for JsonLine {
             return Ok(None);
         }
         let bytes = line.len();
-        let line = if self.charset.is_utf8() { line } else { self.charset.text(line).ok_or_else(not_of_charset)?.into_bytes() };
+        let line = if self.charset.is_utf8() {
+            line
+        } else {
+            self.charset.text(line).ok_or_else(not_of_charset)?.into_bytes()
+        };
         // The converter's own reason can quote the record.
         let value = self.converter.read(Some(&line)).map_err(|_| "not a JSON value that fits".to_owned())?;
         let key = match (&self.key, &value.value) {

@@ -4,9 +4,9 @@ pub(crate) mod columns;
 pub(crate) mod csv;
 pub(crate) mod json;
 pub(crate) mod lines;
-pub(crate) mod text;
 #[cfg(test)]
 mod tests;
+pub(crate) mod text;
 
 use bytes::Bytes;
 use elasticflow_api::data::Datum;

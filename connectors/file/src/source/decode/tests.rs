@@ -10,7 +10,13 @@ use proptest::prelude::*;
 use std::sync::Arc;
 
 fn csv(width: usize, bytes_max: usize) -> CsvRows {
-    let rules = Rules { schema: None, key: Vec::new(), empty_is_null: false, pad: true, charset: Charset::new(encoding_rs::UTF_8, true) };
+    let rules = Rules {
+        schema: None,
+        key: Vec::new(),
+        empty_is_null: false,
+        pad: true,
+        charset: Charset::new(encoding_rs::UTF_8, true),
+    };
     let dialect = Dialect { separator: b',', quote: b'"', escape: None, bytes_max };
     CsvRows::new(dialect, Columns::unnamed(width, &rules).unwrap(), Arc::new(rules))
 }
@@ -54,7 +60,8 @@ fn document() -> impl Strategy<Value = String> {
     let first = prop_oneof![Just("x"), Just("\u{feff}")];
     let row = (first, field(), field(), field()).prop_map(|(x, a, b, c)| format!("{x},{a},{b},{c}"));
     let end = prop_oneof![Just("\n"), Just("\r\n")];
-    prop::collection::vec((row, end), 1..8).prop_map(|rows| rows.into_iter().map(|(row, end)| format!("{row}{end}")).collect())
+    prop::collection::vec((row, end), 1..8)
+        .prop_map(|rows| rows.into_iter().map(|(row, end)| format!("{row}{end}")).collect())
 }
 
 proptest! {

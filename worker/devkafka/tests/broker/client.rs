@@ -26,6 +26,9 @@ pub(crate) struct Owner {
     pub(crate) epoch: i16,
 }
 
+/// Records, the last stable offset, and (producer, first offset) of aborted transactions.
+pub(crate) type Fetched = (Vec<Record>, i64, Vec<(i64, i64)>);
+
 fn text(s: &str) -> StrBytes {
     StrBytes::from_string(s.into())
 }
@@ -148,8 +151,8 @@ impl Client {
         }
     }
 
-    /// Records from an offset, the last stable offset, and (producer, first offset) of aborted transactions.
-    pub(crate) fn fetch(&mut self, t: &str, from: i64, wait_ms: i32) -> Result<(Vec<Record>, i64, Vec<(i64, i64)>)> {
+    /// What a reader of committed records gets from an offset on.
+    pub(crate) fn fetch(&mut self, t: &str, from: i64, wait_ms: i32) -> Result<Fetched> {
         use m::fetch_request::{FetchPartition, FetchTopic};
         let p = FetchPartition::default().with_partition(0).with_fetch_offset(from).with_partition_max_bytes(1 << 20);
         let request = m::FetchRequest::default()

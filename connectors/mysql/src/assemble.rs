@@ -196,7 +196,7 @@ impl Assembler {
                         out.push(self.record(table, key, change, origin));
                     }
                 } else {
-                    self.key_change(table, before, after, (origin, row), out);
+                    self.key_change(table, (before, after), (origin, row), out);
                 }
             }
             change if self.skips(change.op) => {}
@@ -216,8 +216,7 @@ impl Assembler {
     fn key_change(
         &self,
         table: &Table,
-        before: Vec<Value>,
-        after: Vec<Value>,
+        (before, after): (Vec<Value>, Vec<Value>),
         (origin, row): (&Origin, i32),
         out: &mut Vec<SourceRecord>,
     ) {

@@ -250,7 +250,7 @@ impl Capture {
             self.file_text = Text::from(self.log.at().file.as_ref());
         }
         let tx = self.tx.as_ref();
-        let committed = tx.and_then(|tx| tx.committed_us).or(self.announced.as_ref().and_then(|a| a.committed_us));
+        let committed = tx.and_then(|tx| tx.committed_us).or_else(|| self.announced.as_ref()?.committed_us);
         Origin {
             ts_us: committed.unwrap_or_else(|| i64::from(event.header.timestamp) * 1_000_000),
             snapshot: Value::Null,

@@ -171,8 +171,8 @@ impl Converter {
         Ok(match &self.out {
             Out::Text(charset) => Value::String(charset.text(bytes)),
             Out::Binary(mode, fill) => binary(bytes, *mode, *fill),
-            Out::Point(schema) => point(schema, bytes)?,
-            Out::Geometry(schema) => geometry(schema, bytes)?,
+            Out::Point(schema) => point(schema, &bytes)?,
+            Out::Geometry(schema) => geometry(schema, &bytes)?,
             Out::Vector => {
                 let floats = bytes.chunks_exact(4).map(|c| f32::from_le_bytes([c[0], c[1], c[2], c[3]]));
                 Value::Array(floats.map(Value::Float32).collect())
@@ -290,13 +290,13 @@ fn spatial(bytes: &Bytes) -> Result<(Value, Bytes), DecodeError> {
     Ok((if srid == 0 { Value::Null } else { Value::Int32(srid) }, bytes.slice(4..)))
 }
 
-fn geometry(schema: &SchemaRef, bytes: Bytes) -> Result<Value, DecodeError> {
-    let (srid, wkb) = spatial(&bytes)?;
+fn geometry(schema: &SchemaRef, bytes: &Bytes) -> Result<Value, DecodeError> {
+    let (srid, wkb) = spatial(bytes)?;
     Ok(Value::Struct(Struct { schema: Arc::clone(schema), values: vec![Value::Bytes(wkb), srid] }))
 }
 
-fn point(schema: &SchemaRef, bytes: Bytes) -> Result<Value, DecodeError> {
-    let (srid, wkb) = spatial(&bytes)?;
+fn point(schema: &SchemaRef, bytes: &Bytes) -> Result<Value, DecodeError> {
+    let (srid, wkb) = spatial(bytes)?;
     let number = |at: usize| {
         let raw = wkb.get(at..).and_then(<[u8]>::first_chunk::<8>).ok_or(DecodeError::Short)?;
         let little = wkb.first() == Some(&1);

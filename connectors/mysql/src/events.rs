@@ -118,7 +118,8 @@ impl Capture {
         let (Some(meta), Some(tx)) = (&mut self.meta, &mut self.tx) else { return };
         let unnumbered = || Text::from(format!("file={},pos={}", tx.begin.file, tx.begin.pos));
         let id = tx.gtid_text.clone().unwrap_or_else(unnumbered);
-        let ts_ms = tx.committed_us.map_or(i64::from(event.header.timestamp) * 1000, |us| us / 1000);
+        let logged_ms = i64::from(event.header.timestamp) * 1000;
+        let ts_ms = tx.committed_us.map_or(logged_ms, |us| us / 1000);
         if let Some(begin) = meta.begin(id, ts_ms) {
             out.records.push(begin);
             out.count(1, 0);

@@ -22,6 +22,9 @@ use tokio::sync::{Notify, mpsc};
 /// Most keys noted for one chunk; more changes than that, and the chunk is read again.
 const KEYS_MAX: usize = 1_000_000;
 
+/// Most rows of a whole table that wait here.
+const AHEAD_MAX: usize = 2000;
+
 /// What is stored: tables up to `done` in the order of their names, and the current one up to a key.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Progress {
@@ -186,7 +189,8 @@ impl Snapshot {
 
     /// Takes answers, asks for the next chunk, opens what is ready. Between transactions only.
     async fn advance(&mut self, capture: &mut Capture) -> Result<()> {
-        while let Ok(told) = self.told.try_recv() {
+        while self.listens() {
+            let Ok(told) = self.told.try_recv() else { break };
             self.hear(told)?;
         }
         if self.reader.is_finished() && matches!(self.phase, Phase::Reading) {
@@ -214,6 +218,15 @@ impl Snapshot {
             other => self.phase = other,
         }
         Ok(())
+    }
+
+    /// Whether an answer can be taken: what is read ahead stays with the reader, whose queue is short.
+    fn listens(&self) -> bool {
+        match &self.phase {
+            Phase::Reading => true,
+            Phase::Flowing { rows, ended } => ended.is_none() && rows.len() < AHEAD_MAX,
+            Phase::Idle | Phase::Ready { .. } | Phase::Sending { .. } | Phase::Opening(_) => false,
+        }
     }
 
     fn hear(&mut self, told: Told) -> Result<()> {

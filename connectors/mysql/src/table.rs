@@ -106,13 +106,13 @@ impl Maker {
         let mut slots = Vec::with_capacity(shape.columns.len());
         for (i, column) in shape.columns.iter().enumerate() {
             let op = shape.map.and_then(|m| m.columns.get(i)).map(|c| op_for(column, c));
-            slots.push(self.slot(&id, column, op, identity.contains(&i), &mut fields)?);
+            slots.push(self.slot(&id, column, (op, identity.contains(&i)), &mut fields)?);
         }
         let adjust = |suffix: &str| {
             let name = topic(&[&self.config.topic_prefix, shape.db, shape.name, suffix], ".");
             self.config.schema_adjustment.schema_name(&name)
         };
-        let key = self.key(&id, &slots, &fields.of_key, &identity, &adjust("Key"));
+        let key = self.key((&id, &adjust("Key")), &slots, &fields.of_key, &identity);
         let value: SchemaRef = Arc::new(structure(fields.of_image).called(&adjust("Value")).nullable(true));
         let parts = [self.config.topic_prefix.as_str(), shape.db, shape.name];
         Ok(Table {
@@ -133,8 +133,7 @@ impl Maker {
         &self,
         table: &str,
         column: &Column,
-        op: Option<Op>,
-        identifies: bool,
+        (op, identifies): (Option<Op>, bool),
         fields: &mut Fields,
     ) -> Result<Slot> {
         let name = format!("{table}.{}", column.name);
@@ -187,7 +186,7 @@ impl Maker {
         schema
     }
 
-    fn key(&self, id: &str, slots: &[Slot], fields: &[Field], identity: &[usize], name: &str) -> Option<Key> {
+    fn key(&self, (id, name): (&str, &str), slots: &[Slot], fields: &[Field], identity: &[usize]) -> Option<Key> {
         let captured_place = |column: usize| {
             slots.get(column)?.converter.as_ref()?;
             Some(slots.iter().take(column).filter(|s| s.converter.is_some()).count())

@@ -133,17 +133,17 @@ impl Tables {
             return Ok(true);
         }
         let Some(known) = self.versions.get(body.get(6..).unwrap_or_default()).cloned() else { return Ok(false) };
-        self.remember(id, body.clone(), known);
+        self.remember(id, body, known);
         Ok(true)
     }
 
-    fn remember(&mut self, id: u64, body: Bytes, known: Known) {
+    fn remember(&mut self, id: u64, body: &Bytes, known: Known) {
         if self.ids.len() >= VERSIONS_MAX || self.versions.len() >= VERSIONS_MAX {
             self.ids.clear();
             self.versions.clear();
         }
         // A copy of its own, so that the rest of the event's memory goes.
-        let body = Bytes::copy_from_slice(&body);
+        let body = Bytes::copy_from_slice(body);
         self.versions.insert(body.slice(6..), known.clone());
         self.ids.insert(id, (body, known));
     }
@@ -159,7 +159,7 @@ impl Tables {
         } else {
             Known::Ignored
         };
-        self.remember(id, body.clone(), known);
+        self.remember(id, body, known);
         Ok(())
     }
 

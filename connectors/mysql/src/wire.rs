@@ -67,12 +67,9 @@ fn tls(config: &CdcConfig) -> Option<SslOpts> {
 async fn dial(config: &CdcConfig, ssl: Option<SslOpts>) -> Result<Conn> {
     let address = config.address();
     let connecting = Conn::new(options(config, ssl));
-    let outcome = match tokio::time::timeout(config.connect_timeout.duration(), connecting).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "connect.timeout.ms is over");
-            return Err(Error::Connect { address, cause: late.into() });
-        }
+    let Ok(outcome) = tokio::time::timeout(config.connect_timeout.duration(), connecting).await else {
+        let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "connect.timeout.ms is over");
+        return Err(Error::Connect { address, cause: late.into() });
     };
     outcome.map_err(|cause| match &cause {
         mysql_async::Error::Server(e) if matches!(e.code, 1044 | 1045 | 1130 | 1251 | 1698 | 1862) => {

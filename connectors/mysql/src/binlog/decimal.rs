@@ -99,7 +99,8 @@ impl Packed<'_> {
 
 /// The unscaled number of a decimal text at a scale: digits beyond it are cut, missing ones are zeros.
 pub fn unscaled_of_text(text: &str, scale: u8) -> Option<BigInt> {
-    let (int, frac) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let text = text.trim();
+    let (int, frac) = text.split_once('.').unwrap_or((text, ""));
     let scale = usize::from(scale);
     let mut digits = int.to_owned();
     digits.extend(frac.chars().chain(std::iter::repeat('0')).take(scale));

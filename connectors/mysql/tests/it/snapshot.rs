@@ -112,3 +112,56 @@ async fn a_snapshot_of_mariadb_survives_writes_and_restarts() {
         survives_writes_and_restarts(server, "ef_snap", 4).await;
     }
 }
+
+async fn keyless_under_writes(server: Server, db: &str) {
+    let mut conn = server.database(db).await;
+    conn.query_drop("CREATE TABLE k (a INT, e ENUM('x','y'))").await.unwrap();
+    for from in (0..6000).step_by(1000) {
+        let rows: Vec<String> = (from..from + 1000).map(|i| format!("({i},'x')")).collect();
+        conn.query_drop(format!("INSERT INTO k VALUES {}", rows.join(","))).await.unwrap();
+    }
+    let stop = Arc::new(AtomicBool::new(false));
+    let (writing, other, name) = (Arc::clone(&stop), server.clone(), db.to_owned());
+    let writer = tokio::spawn(async move {
+        let mut conn = other.connect().await;
+        let mut n = 6000;
+        while !writing.load(Ordering::Relaxed) {
+            conn.query_drop(format!("INSERT INTO {name}.k VALUES ({n},'y')")).await.unwrap();
+            n += 1;
+        }
+        n
+    });
+    let offsets = Arc::new(Offsets::default());
+    let mut harness = Harness::new(server.config(&[("database.include.list", db)]), &offsets, 150);
+    harness.start().await.unwrap();
+    let deadline = Instant::now() + std::time::Duration::from_secs(60);
+    while harness.task.standing().unwrap().snapshot {
+        assert!(Instant::now() < deadline, "the snapshot does not end");
+        harness.poll().await.unwrap();
+    }
+    stop.store(true, Ordering::Relaxed);
+    let written = writer.await.unwrap();
+    harness.until(written).await;
+    let mut seen: Vec<u64> = harness
+        .stop()
+        .await
+        .iter()
+        .map(|r| datum(&r.record.value)["after"]["a"].as_u64().unwrap())
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..written as u64).collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_a_keyless_table_of_mysql_comes_once() {
+    if let Some(server) = Server::of("EF_MYSQL", "every_row_of_a_keyless_table_of_mysql_comes_once").await {
+        keyless_under_writes(server, "ef_keyless").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_row_of_a_keyless_table_of_mariadb_comes_once() {
+    if let Some(server) = Server::of("EF_MARIADB", "every_row_of_a_keyless_table_of_mariadb_comes_once").await {
+        keyless_under_writes(server, "ef_keyless").await;
+    }
+}

@@ -1,4 +1,5 @@
 //! The source and the sink against real files.
+mod conformance;
 mod fakes;
 mod sink;
 mod source;

@@ -162,7 +162,7 @@ fn runtime_options(
         random: Arc::new(SeededRandom::new(u64::from(std::process::id()) ^ clock.wall_ms().unsigned_abs())),
         assignment: Arc::new(AlwaysAssigned),
         events: reporter(news),
-        worker: config.converters.clone(),
+        worker: task_defaults(config),
         offsets_topic: settings.offset_topic.clone(),
         decisions_topic: format!("{}{DECISIONS}", settings.group_id),
         decisions_replication: replication(settings.config_replication),
@@ -173,6 +173,13 @@ fn runtime_options(
         limits: TaskLimits::default(),
         restart: RestartPolicy::default(),
     }
+}
+
+/// Worker keys that tasks fall back to: converters, and consumer settings that the runtime would choose otherwise.
+fn task_defaults(config: &WorkerConfig) -> Properties {
+    let mut keys = config.converters.clone();
+    keys.0.extend(config.consumer.iter().map(|(key, value)| (format!("consumer.{key}"), value.clone())));
+    keys
 }
 
 fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptions {

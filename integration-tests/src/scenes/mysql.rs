@@ -5,7 +5,7 @@ use crate::follow::{Follower, cluster};
 use crate::ledger::Line;
 use crate::mysql::Database;
 use crate::worker::{Worker, WorkerOptions};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::LogRecord;
 use mysql_async::prelude::Queryable;
@@ -57,6 +57,7 @@ impl Scene {
         running.with_context(|| worker.log_tail())?;
         let follower = follow(&cluster(bootstrap)?, &format!("ledger{run}.{schema}.accounts")).await;
         let follower = follower.with_context(|| worker.log_tail())?;
+        await_log(&worker, &database, &schema).await.with_context(|| worker.log_tail())?;
         let load = Load::start(&database, &schema).await?;
         Ok(Self { database, schema, worker, follower, load })
     }
@@ -140,6 +141,23 @@ async fn follow(kafka: &Arc<RdKafka>, topic: &str) -> Result<Follower> {
             Err(error) if began.elapsed() > FIRST_ROW_MAX => return Err(error),
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
+    }
+}
+
+/// Waits until the snapshot is over and the connector reads the log: a snapshot shows states and not every change, so that a
+/// load during one cannot be compared line by line.
+async fn await_log(worker: &Worker, database: &Database, schema: &str) -> Result<()> {
+    let began = Instant::now();
+    let change = format!("UPDATE {schema}.accounts SET version = version + 1 WHERE id = 0");
+    loop {
+        database.run(&[&change]).await?;
+        let stored = worker.rest().expect("GET", &format!("/connectors/{CONNECTOR}/offsets"), None).await?;
+        let offset = &stored["offsets"][0]["offset"];
+        if offset.is_object() && offset.get("snapshot").is_none() {
+            return Ok(());
+        }
+        ensure!(began.elapsed() < FIRST_ROW_MAX, "the snapshot does not end: {stored}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 

@@ -165,12 +165,19 @@ impl Handle {
                 return Err(Refusal::of(Code::Fail));
             }
             let rows = sys::rd_kafka_ListOffsets_result_infos(result, &raw mut count);
-            Ok((0..count)
+            let ends: Vec<_> = (0..count)
                 .map(|index| {
                     let row = sys::rd_kafka_ListOffsetsResultInfo_topic_partition(*rows.add(index));
                     list::read_row(&*row)
                 })
-                .collect())
+                .collect();
+            // An end that is missing or unknown must never be read as "empty".
+            if ends.len() != partitions.rows().len()
+                || ends.iter().any(|row| row.code == Code::NoError && row.position().is_none())
+            {
+                return Err(Refusal::of(Code::OffsetNotAvailable));
+            }
+            Ok(ends)
         }
     }
 

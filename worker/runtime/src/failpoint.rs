@@ -201,4 +201,32 @@ mod tests {
         assert!(parse("source.send.after=boom").unwrap_err().contains("boom"));
         assert!(parse("source.send.after=kill@x").unwrap_err().contains("source.send.after"));
     }
+
+    /// Names that a source file passes to the macro.
+    fn used_in(dir: &std::path::Path, names: &mut Vec<String>) {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                used_in(&path, names);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let calls = text.split("failpoint!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+                names.extend(calls.filter(|name| name.contains('.')).map(str::to_owned));
+            }
+        }
+    }
+
+    #[test]
+    fn every_name_stands_once_in_the_loops_and_on_the_page() {
+        let mut used = Vec::new();
+        used_in(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut used);
+        used.sort();
+        let mut all: Vec<String> = ALL.iter().map(|n| (*n).to_owned()).collect();
+        all.sort();
+        assert_eq!(used, all);
+        let page = include_str!("../../../docs/development/failpoints.md");
+        for name in ALL {
+            assert!(page.contains(&format!("| `{name}` |")), "docs/development/failpoints.md does not list {name}");
+        }
+    }
 }

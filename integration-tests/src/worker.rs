@@ -59,7 +59,7 @@ impl WorkerOptions {
              offset.storage.partitions=5\nstatus.storage.partitions=5\n\
              key.converter=org.apache.kafka.connect.json.JsonConverter\nkey.converter.schemas.enable=false\n\
              value.converter=org.apache.kafka.connect.json.JsonConverter\nvalue.converter.schemas.enable=false\n\
-             exactly.once.source.support=enabled\nlisteners=http://127.0.0.1:{port}\n"
+             exactly.once.source.support=enabled\ndevelopment.broker.allow=true\nlisteners=http://127.0.0.1:{port}\n"
         );
         for (key, value) in &self.properties {
             text.push_str(&format!("{key}={value}\n"));

@@ -144,6 +144,8 @@ settings! {
         "rest.extensions" => extensions: bool { default: "true", importance: Low, group: "REST" },
         /// Longest time a request may take. Connect has 90000 and no key. A key of this product.
         "rest.request.timeout.ms" => request_timeout: Millis { default: "90000", importance: Low, group: "REST" },
+        /// Whether the worker may run on the embedded development broker, which keeps one copy of everything; for tests alone. A key of this product.
+        "development.broker.allow" => development_broker: bool { default: "false", importance: Low, group: "Cluster" },
         /// Largest request body in bytes. A key of this product.
         "rest.request.bytes.max" => request_bytes_max: u32 { default: "4194304", importance: Low, group: "REST", valid: Validity::Range(1024.0, 1_073_741_824.0) },
     }

@@ -44,7 +44,7 @@ impl Dev {
     /// Ends the worker, then the broker.
     pub(crate) async fn stop(self) {
         self.worker.stop().await;
-        drop(self.broker);
+        self.broker.shutdown().await;
     }
 }
 

@@ -28,6 +28,10 @@ const CONNECT_VERSION: &str = "4.3.1";
 const COMMIT: &str = "0000000000000000";
 /// Suffix of the topic of claims and decisions of two-phase sinks, after `group.id`.
 const DECISIONS: &str = "-decisions";
+/// Cluster id of the embedded development broker.
+const DEVELOPMENT_CLUSTER: &str = "devbroker";
+/// Pause before the cluster's id is asked for again.
+const CLUSTER_ID_AGAIN: Duration = Duration::from_millis(500);
 /// How long Kafka clients may take to leave their groups at the end.
 const CLIENTS_CLOSE_MAX: Duration = Duration::from_secs(3);
 
@@ -39,6 +43,8 @@ pub(crate) struct Worker {
     runtime: Runtime,
     kafka: Arc<RdKafka>,
     stop: CancellationToken,
+    /// Cancelled when this Kafka must not be used.
+    refused: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -56,7 +62,11 @@ pub(crate) struct Parts {
 
 /// Runs a worker until the process is asked to end; an error is why it cannot go on without a person.
 pub(crate) async fn run(parts: Parts) -> Result<()> {
+    let may_be_embedded = parts.config.settings.development_broker;
     let mut worker = start(parts).await?;
+    if !may_be_embedded {
+        worker.refuse_the_development_broker();
+    }
     let outcome = worker.until_asked_or_broken().await;
     tracing::info!("draining: open transactions are finished");
     worker.stop().await;
@@ -86,14 +96,43 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
     let address = serve(&config, handle, &runtime, loggers, (&stop, &tasks)).await?;
     tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
-    Ok(Worker { address, herder: Some(herder), runtime, kafka, stop, tasks })
+    Ok(Worker { address, herder: Some(herder), runtime, kafka, stop, refused: CancellationToken::new(), tasks })
 }
 
 impl Worker {
+    /// Looks in the background which cluster this is: the embedded broker has one copy of everything and may be gone at
+    /// the next power cut, so a worker outside `dev` and `demo` ends on it.
+    fn refuse_the_development_broker(&self) {
+        let (kafka, refused) = (Arc::clone(&self.kafka), self.refused.clone());
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let known = stop.run_until_cancelled(async {
+                loop {
+                    match kafka.cluster_id().await {
+                        Ok(id) => return id,
+                        Err(_) => tokio::time::sleep(CLUSTER_ID_AGAIN).await,
+                    }
+                }
+            });
+            if known.await.as_deref() == Some(DEVELOPMENT_CLUSTER) {
+                refused.cancel();
+            }
+        });
+    }
+
     async fn until_asked_or_broken(&mut self) -> Result<()> {
         let Some(herder) = &mut self.herder else { return Ok(()) };
+        let refused = self.refused.clone();
         let broken = {
-            let asked = std::pin::pin!(ended());
+            let asked = std::pin::pin!(async {
+                match refused.run_until_cancelled(ended()).await {
+                    Some(asked) => asked,
+                    None => Err(anyhow::anyhow!(
+                        "bootstrap.servers is the embedded development broker, which is no place for data that matters; \
+                         name a real Kafka, use `elasticflow dev`, or set development.broker.allow=true for a test"
+                    )),
+                }
+            });
             let broken = std::pin::pin!(herder.ended());
             match futures_util::future::select(asked, broken).await {
                 Either::Left((asked, _)) => return asked,

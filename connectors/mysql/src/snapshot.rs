@@ -62,6 +62,8 @@ enum Phase {
     Idle,
     /// A chunk is being read.
     Reading,
+    /// A whole table is being opened: until its place is known the log is not read, because its changes are not sent.
+    Holding,
     /// A chunk has been read; the log must reach a place.
     Ready { rows: Vec<ReadRow>, seen: Mark, high: LogPosition, next: Option<Vec<String>>, more: bool },
     /// Rows go out.
@@ -169,7 +171,8 @@ impl Snapshot {
             let place = match &self.phase {
                 Phase::Ready { high, .. } => Some(high.clone()),
                 Phase::Opening(at) => Some(at.clone()),
-                Phase::Flowing { .. } => return self.await_rows(left).await,
+                Phase::Holding => return self.await_told(left, Outcome::Streamed).await,
+                Phase::Flowing { .. } => return self.await_told(left, Outcome::InChunk).await,
                 _ => None,
             };
             let until = Until { wait: left, place: place.as_ref(), wake: &self.wake };
@@ -180,11 +183,13 @@ impl Snapshot {
         }
     }
 
-    async fn await_rows(&mut self, left: Duration) -> Result<Outcome> {
-        if let Ok(Some(told)) = tokio::time::timeout(left, self.told.recv()).await {
-            self.hear(told)?;
+    async fn await_told(&mut self, left: Duration, outcome: Outcome) -> Result<Outcome> {
+        match tokio::time::timeout(left, self.told.recv()).await {
+            Ok(Some(told)) => self.hear(told)?,
+            Ok(None) => return Err(Error::Bug("the reader of chunks has ended")),
+            Err(_) => {}
         }
-        Ok(Outcome::InChunk)
+        Ok(outcome)
     }
 
     /// Takes answers, asks for the next chunk, opens what is ready. Between transactions only.
@@ -223,7 +228,7 @@ impl Snapshot {
     /// Whether an answer can be taken: what is read ahead stays with the reader, whose queue is short.
     fn listens(&self) -> bool {
         match &self.phase {
-            Phase::Reading => true,
+            Phase::Reading | Phase::Holding => true,
             Phase::Flowing { rows, ended } => ended.is_none() && rows.len() < AHEAD_MAX,
             Phase::Idle | Phase::Ready { .. } | Phase::Sending { .. } | Phase::Opening(_) => false,
         }
@@ -270,7 +275,7 @@ impl Snapshot {
             let covers = (capture.gtids.clone(), capture.log.at().clone());
             let ask = Ask { table, after: self.progress.key.clone(), whole, covers, following };
             self.asks.send(ask).await.map_err(|_| Error::Bug("the reader of chunks has ended"))?;
-            self.phase = Phase::Reading;
+            self.phase = if whole { Phase::Holding } else { Phase::Reading };
             return Ok(());
         }
         // Nothing left: an empty chunk ends the snapshot.

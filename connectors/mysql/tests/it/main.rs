@@ -1,4 +1,5 @@
 //! Tests against real servers. Without `EF_MYSQL` (and `EF_MARIADB`) they say that they are skipped.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
 mod decoder;
 mod golden;
 mod matching;

@@ -105,7 +105,7 @@ impl Matcher {
         if token.starts_with("@thread:") {
             return *self.threads.entry(token.to_owned()).or_insert(n) == n;
         }
-        (token == "@ts" && n > 0) || (token == "@server_id" && n > 0)
+        n > 0 && matches!(token, "@ts" | "@server_id")
     }
 
     /// Numbers of files and transactions as if the log had been reset before the script.

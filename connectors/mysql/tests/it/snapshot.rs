@@ -88,11 +88,12 @@ async fn survives_writes_and_restarts(server: Server, db: &str, restarts: usize)
         })
         .collect();
     let topic = replay(&all);
-    let missing: Vec<_> = table.iter().filter(|(k, v)| topic.get(*k) != Some(v)).take(5).collect();
+    let missing: Vec<_> = table.iter().filter(|(k, v)| topic.get(*k).is_none_or(|t| t != *v)).take(5).collect();
     let extra: Vec<_> = topic.keys().filter(|k| !table.contains_key(*k)).take(5).collect();
     assert!(missing.is_empty() && extra.is_empty(), "missing or different {missing:?}, extra {extra:?}");
     let reads = |key: &String| {
-        let of_key = |r: &&SourceRecord| datum(&r.record.key).to_string() == *key;
+        let key: Json = serde_json::from_str(key).unwrap();
+        let of_key = |r: &&SourceRecord| datum(&r.record.key) == key;
         all.iter().filter(of_key).filter(|r| datum(&r.record.value)["op"] == "r").count()
     };
     let twice: Vec<&String> = table.keys().take(300).filter(|k| reads(k) > 1).collect();
@@ -142,12 +143,8 @@ async fn keyless_under_writes(server: Server, db: &str) {
     stop.store(true, Ordering::Relaxed);
     let written = writer.await.unwrap();
     harness.until(written).await;
-    let mut seen: Vec<u64> = harness
-        .stop()
-        .await
-        .iter()
-        .map(|r| datum(&r.record.value)["after"]["a"].as_u64().unwrap())
-        .collect();
+    let mut seen: Vec<u64> =
+        harness.stop().await.iter().map(|r| datum(&r.record.value)["after"]["a"].as_u64().unwrap()).collect();
     seen.sort_unstable();
     assert_eq!(seen, (0..written as u64).collect::<Vec<_>>());
 }

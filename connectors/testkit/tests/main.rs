@@ -1,4 +1,5 @@
 //! The suite passes what keeps its promises and finds what does not.
+#![allow(clippy::unwrap_used, reason = "a test may")]
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticflow_api::context::{SinkContext, SourceContext};

@@ -35,9 +35,14 @@ const CONNECTOR: &str = "ledger";
 
 /// A table, its connector and the load on it.
 pub struct Scene {
+    worker: Worker,
+    ground: Ground,
+}
+
+/// What stays while workers come and go.
+struct Ground {
     database: Database,
     schema: String,
-    worker: Worker,
     follower: Follower,
     load: Load,
 }
@@ -59,7 +64,7 @@ impl Scene {
         let follower = follower.with_context(|| worker.log_tail())?;
         await_log(&worker, &database, &schema).await.with_context(|| worker.log_tail())?;
         let load = Load::start(&database, &schema).await?;
-        Ok(Self { database, schema, worker, follower, load })
+        Ok(Self { worker, ground: Ground { database, schema, follower, load } })
     }
 
     /// Kills the worker at random under load.
@@ -67,8 +72,9 @@ impl Scene {
     /// # Errors
     /// The worker does not come back, or the topic cannot be read.
     pub async fn under_kills(self, kills: &Kills, each: impl FnMut(u32)) -> Result<Outcome> {
-        let (worker, toll) = kills.run(self.worker, CONNECTOR, each).await?;
-        finish(self.database, self.schema, self.follower, self.load, worker, toll).await
+        let Self { worker, ground } = self;
+        let (worker, toll) = kills.run(worker, CONNECTOR, each).await?;
+        ground.finish(worker, toll).await
     }
 
     /// Ends the worker at every point once, under load.
@@ -76,33 +82,30 @@ impl Scene {
     /// # Errors
     /// As for [`Scene::under_kills`]; a point that is not reached.
     pub async fn at_points(self, points: &[(&str, u32)]) -> Result<Outcome> {
-        let mut worker = self.worker;
+        let Self { mut worker, ground } = self;
         for (point, hit) in points {
             worker = chaos::kill_at(worker, CONNECTOR, point, *hit).await?;
         }
-        finish(self.database, self.schema, self.follower, self.load, worker, Toll::default()).await
+        ground.finish(worker, Toll::default()).await
     }
 }
 
-async fn finish(
-    database: Database,
-    schema: String,
-    follower: Follower,
-    load: Load,
-    worker: Worker,
-    toll: Toll,
-) -> Result<Outcome> {
-    let committed = load.stop().await?;
-    {
-        let mut ledger = follower.ledger();
-        committed.into_iter().for_each(|line| ledger.expect(line));
+impl Ground {
+    /// Ends the load, compares, tidies up.
+    async fn finish(self, worker: Worker, toll: Toll) -> Result<Outcome> {
+        let Self { database, schema, follower, load } = self;
+        let committed = load.stop().await?;
+        {
+            let mut ledger = follower.ledger();
+            committed.into_iter().for_each(|line| ledger.expect(line));
+        }
+        let expected = follower.ledger().expected();
+        follower.settle(expected, QUIET).await.with_context(|| worker.log_tail())?;
+        let outcome = Outcome { report: follower.report(), toll };
+        worker.stop().await?;
+        database.run(&[&format!("DROP DATABASE {schema}")]).await?;
+        Ok(outcome)
     }
-    let expected = follower.ledger().expected();
-    follower.settle(expected, QUIET).await.with_context(|| worker.log_tail())?;
-    let outcome = Outcome { report: follower.report(), toll };
-    worker.stop().await?;
-    database.run(&[&format!("DROP DATABASE {schema}")]).await?;
-    Ok(outcome)
 }
 
 async fn create(database: &Database, schema: &str) -> Result<()> {

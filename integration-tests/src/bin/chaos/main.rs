@@ -36,7 +36,8 @@ fn arguments() -> Result<Arguments> {
     let mut found = Arguments { scenes: Vec::new(), kills: 200, seed: run_number() };
     let mut words = std::env::args().skip(1);
     while let Some(word) = words.next() {
-        let mut number = || words.next().with_context(|| format!("{word} needs a number"))?.parse().map_err(anyhow::Error::from);
+        let mut number =
+            || words.next().with_context(|| format!("{word} needs a number"))?.parse().map_err(anyhow::Error::from);
         match word.as_str() {
             "--kills" => found.kills = u32::try_from(number()?)?,
             "--seed" => found.seed = number()?,

@@ -40,7 +40,9 @@ pub(crate) fn generate(root: &Path, mode: Mode) -> Result<()> {
         }
     }
     match mode {
-        Mode::Check if !stale.is_empty() => bail!("run `cargo x docs`: stale option tables in\n  {}", stale.join("\n  ")),
+        Mode::Check if !stale.is_empty() => {
+            bail!("run `cargo x docs`: stale option tables in\n  {}", stale.join("\n  "))
+        }
         _ => crate::say(&format!("docs: {} pages differed\n", stale.len())),
     }
 }

@@ -18,7 +18,14 @@ const ORDER: &[&[&str]] = &[
         "elasticflow-kafka",
         "elasticflow-devkafka",
     ],
-    &["elasticflow-runtime", "elasticflow-plan", "elasticflow-flow", "elasticflow-store", "elasticflow-herder", "elasticflow-rest"],
+    &[
+        "elasticflow-runtime",
+        "elasticflow-plan",
+        "elasticflow-flow",
+        "elasticflow-store",
+        "elasticflow-herder",
+        "elasticflow-rest",
+    ],
     &["elasticflow-server"],
     &["elasticflow-integration-tests", "elasticflow-conformance", "xtask"],
 ];
@@ -108,7 +115,8 @@ mod tests {
     use serde_json::json;
 
     fn problems_of(name: &str, dependency: &str) -> Vec<String> {
-        let package = json!({"name": name, "manifest_path": "/x/y", "dependencies": [{"name": dependency, "kind": null}]});
+        let package =
+            json!({"name": name, "manifest_path": "/x/y", "dependencies": [{"name": dependency, "kind": null}]});
         let mut problems = Vec::new();
         check_package(&package, &mut problems);
         problems

@@ -1,6 +1,6 @@
 //! What the runtime gives to connectors and tasks.
-use crate::error::{RecordError, Result};
 use crate::clock::Clock;
+use crate::error::{RecordError, Result};
 use crate::position::{SourceOffset, SourcePartition, TaskId, TopicPartition};
 use crate::sink::SinkRecord;
 use std::sync::Arc;

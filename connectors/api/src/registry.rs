@@ -225,7 +225,10 @@ impl PluginEntry {
     /// allows: `FileStreamSource`, `Json`), an alias. An inner class is named with its outer one: `Cast$Key`.
     pub fn answers_to(&self, name: &str) -> bool {
         let simple = self.simple_name();
-        self.class == name || simple == name || self.aliases.contains(&name) || self.pruned_names(simple).any(|p| p == name)
+        self.class == name
+            || simple == name
+            || self.aliases.contains(&name)
+            || self.pruned_names(simple).any(|p| p == name)
     }
 
     fn simple_name(&self) -> &'static str {

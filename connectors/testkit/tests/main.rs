@@ -217,7 +217,12 @@ impl TwoPhaseSink for MemoryTask {
         if shared.applied.contains(&handle.unit) {
             return Ok(Committed::Before);
         }
-        Err(ConnectorError { class: ErrorClass::Bug, code: "TEST-0001", message: "unknown unit".to_owned(), source: None })
+        Err(ConnectorError {
+            class: ErrorClass::Bug,
+            code: "TEST-0001",
+            message: "unknown unit".to_owned(),
+            source: None,
+        })
     }
     async fn abort(&mut self, handle: &Handle) -> Result<()> {
         self.shared.lock().prepared.retain(|(unit, _)| *unit != handle.unit);

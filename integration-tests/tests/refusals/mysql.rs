@@ -41,7 +41,10 @@ impl Private {
     fn services(&self, verb: &str) -> Command {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let mut command = Command::new(root.join("scripts/services"));
-        command.args([verb, "mysql"]).env("EF_SERVICES_DIR", self.dir.path()).env("EF_MYSQL_PORT", self.port.to_string());
+        command
+            .args([verb, "mysql"])
+            .env("EF_SERVICES_DIR", self.dir.path())
+            .env("EF_MYSQL_PORT", self.port.to_string());
         command.env("EF_SERVICES_CACHE", root.join(".services/cache"));
         command
     }
@@ -93,7 +96,14 @@ async fn a_purged_position_fails_the_task_and_says_what_to_do() {
     let Some(database) = server() else { return };
     let private = Private::start("");
     let database = private.database(&database);
-    database.run(&["CREATE DATABASE refusals", "CREATE TABLE refusals.t (id INT PRIMARY KEY)", "INSERT INTO refusals.t VALUES (1)"]).await.unwrap();
+    database
+        .run(&[
+            "CREATE DATABASE refusals",
+            "CREATE TABLE refusals.t (id INT PRIMARY KEY)",
+            "INSERT INTO refusals.t VALUES (1)",
+        ])
+        .await
+        .unwrap();
     let ground = Ground::new("mysql-purged").await;
     let rest = ground.worker.rest();
     let config = source(&database, "purged");
@@ -109,7 +119,8 @@ async fn a_purged_position_fails_the_task_and_says_what_to_do() {
     let root = Database { user: "root".to_owned(), ..database.clone() };
     root.run(&["INSERT INTO refusals.t VALUES (2)", "FLUSH BINARY LOGS", "FLUSH BINARY LOGS"]).await.unwrap();
     let mut connection = root.connect().await.unwrap();
-    let logs: Vec<mysql_async::Row> = mysql_async::prelude::Queryable::query(&mut connection, "SHOW BINARY LOGS").await.unwrap();
+    let logs: Vec<mysql_async::Row> =
+        mysql_async::prelude::Queryable::query(&mut connection, "SHOW BINARY LOGS").await.unwrap();
     let last: String = logs.last().unwrap().get(0).unwrap();
     root.run(&[&format!("PURGE BINARY LOGS TO '{last}'")]).await.unwrap();
     rest.expect("PUT", "/connectors/purged/resume", None).await.unwrap();

@@ -7,7 +7,11 @@ async fn a_posted_configuration_is_refused_with_every_problem_and_the_nearest_na
     let rest = ground.worker.rest();
 
     let (status, answer) = rest
-        .call("POST", "/connectors", Some(&json!({"name": "x", "config": {"connector.class": "ElasticsearchSinkConector"}})))
+        .call(
+            "POST",
+            "/connectors",
+            Some(&json!({"name": "x", "config": {"connector.class": "ElasticsearchSinkConector"}})),
+        )
         .await
         .unwrap();
     assert_eq!(status, 400, "{answer}");

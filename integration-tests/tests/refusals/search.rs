@@ -109,7 +109,8 @@ async fn a_mapping_conflict_fails_the_task_or_goes_to_the_dead_letter_topic() {
     let kafka = elasticflow_kafka::RdKafka::new(&client).unwrap();
     let dead = elasticflow_api::position::TopicPartition { topic: "ef-test-dead".into(), partition: 0 };
     until("20 dead letters", async || {
-        let ends = elasticflow_kafka::ports::Kafka::admin(&*kafka).end_offsets(std::slice::from_ref(&dead)).await.ok()?;
+        let ends =
+            elasticflow_kafka::ports::Kafka::admin(&*kafka).end_offsets(std::slice::from_ref(&dead)).await.ok()?;
         (ends.get(&dead)?.0 >= 20).then_some(())
     })
     .await;

@@ -179,7 +179,9 @@ pub(crate) async fn ended() -> Result<()> {
 fn client_properties(config: &WorkerConfig) -> ClientProperties {
     let mut all = config.client.clone();
     all.insert("bootstrap.servers".to_owned(), config.settings.bootstrap_servers.join(","));
-    for (prefix, section) in [("producer.", &config.producer), ("consumer.", &config.consumer), ("admin.", &config.admin)] {
+    for (prefix, section) in
+        [("producer.", &config.producer), ("consumer.", &config.consumer), ("admin.", &config.admin)]
+    {
         all.extend(section.iter().map(|(key, value)| (format!("{prefix}{key}"), value.clone())));
     }
     all

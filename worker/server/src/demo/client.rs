@@ -37,7 +37,8 @@ impl Client {
             let tasks = status["tasks"].as_array().cloned().unwrap_or_default();
             std::iter::once(status["connector"].clone()).chain(tasks)
         });
-        let failed = parts.filter(|part| part["state"] == "FAILED").map(|p| p["trace"].as_str().unwrap_or("").to_owned());
+        let failed =
+            parts.filter(|part| part["state"] == "FAILED").map(|p| p["trace"].as_str().unwrap_or("").to_owned());
         Ok(failed.into_iter().next())
     }
 

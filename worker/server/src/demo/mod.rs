@@ -118,8 +118,7 @@ fn fresh_folders(dir: &Path) -> Result<Folders> {
         }
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
     }
-    let folders =
-        Folders { input: dir.join("input"), table: dir.join("orders.db"), output: dir.join("output") };
+    let folders = Folders { input: dir.join("input"), table: dir.join("orders.db"), output: dir.join("output") };
     for folder in [&folders.input, &folders.output] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }

@@ -66,7 +66,8 @@ pub(crate) fn compare(folders: &Folders, goal: &Counts) -> Result<Report> {
     let mut seen = BTreeMap::new();
     for file in json_files(&folders.output)? {
         for line in std::fs::read_to_string(&file)?.lines() {
-            let value: Value = serde_json::from_str(line).with_context(|| format!("{} holds a broken line", file.display()))?;
+            let value: Value =
+                serde_json::from_str(line).with_context(|| format!("{} holds a broken line", file.display()))?;
             let id = value["id"].as_u64().with_context(|| format!("{}: a line has no id", file.display()))?;
             *seen.entry(id).or_default() += 1;
         }

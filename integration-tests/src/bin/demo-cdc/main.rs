@@ -86,6 +86,8 @@ async fn play(scene: &Scene, run: u64, exits: bool) -> Result<()> {
     let watch = Watch::start(scene);
     let load = Load::start(scene, SNAPSHOT_ROWS).await?;
     worker = kill_in_the_middle(worker).await?;
+    say("the killed sink's partitions come back when its group session ends, at most 10 s after the kill");
+    watch::await_caught_up(scene, STEP_MAX).await?;
     let steady_from = Instant::now();
     say(&format!("\nsteady load for {} s", STEADY.as_secs()));
     tokio::time::sleep(STEADY).await;

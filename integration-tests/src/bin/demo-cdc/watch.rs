@@ -1,8 +1,9 @@
 //! Watches the index: when was each change found by a search?
 use crate::Scene;
 use crate::load::Commits;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use elasticflow_integration_tests::search::Search;
+use mysql_async::prelude::Queryable;
 use serde_json::json;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -48,6 +49,28 @@ impl Watch {
     pub(crate) async fn stop(self) -> Seen {
         let _ = self.stop.send(());
         self.running.await.unwrap_or_default()
+    }
+}
+
+/// Waits until what is committed when it is called can be found.
+pub(crate) async fn await_caught_up(scene: &Scene, most: Duration) -> Result<()> {
+    let mut connection = scene.database.connect().await?;
+    let query = format!("SELECT MAX(change_no) FROM {}.customers", scene.schema);
+    let committed: Option<u64> = connection.query_first(query).await?.flatten();
+    connection.disconnect().await?;
+    let began = Instant::now();
+    let highest = json!({"size": 0, "aggs": {"highest": {"max": {"field": "change_no"}}}});
+    loop {
+        let answer = scene.search.call("POST", &format!("/{}/_search", scene.index), Some(&highest)).await?;
+        #[expect(clippy::cast_precision_loss, reason = "numbers of changes are far below 2^53")]
+        let committed = committed.unwrap_or(0) as f64;
+        if answer["aggregations"]["highest"]["value"].as_f64().is_some_and(|found| found >= committed) {
+            return Ok(());
+        }
+        if began.elapsed() > most {
+            bail!("the index does not catch up");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

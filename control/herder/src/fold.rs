@@ -2,7 +2,6 @@
 use crate::answer::RunState;
 use crate::herder::Herder;
 use crate::secrets::hide;
-use crate::view::ConnectorView;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::LogRecord;
 use elasticflow_plan::restart::Request;
@@ -137,7 +136,7 @@ impl Herder {
         let config = shown(&connector.config);
         let tasks: Vec<Properties> = connector.tasks.iter().map(shown).collect();
         let mut view = self.view.connectors.write();
-        let known = view.entry(name.to_owned()).or_insert_with(ConnectorView::default);
+        let known = view.entry(name.to_owned()).or_default();
         known.config = config;
         known.kind = kind;
         known.tasks = tasks;

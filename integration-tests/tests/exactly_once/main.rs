@@ -1,5 +1,14 @@
 //! Source to Kafka, exactly once, while the worker is killed. Needs the `elasticflow` binary beside this program or in
 //! `ELASTICFLOW_BIN`, built with `--features failpoints`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::print_stdout,
+    clippy::cloned_ref_to_slice_refs,
+    reason = "a test fails by panicking and says on standard output what it skips"
+)]
 mod datagen;
 mod mysql;
 

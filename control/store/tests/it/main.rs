@@ -1,4 +1,13 @@
 //! The stored formats against rows that a Kafka Connect 4.3 worker wrote, and the folds over them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unreachable,
+    clippy::print_stdout,
+    clippy::cloned_ref_to_slice_refs,
+    reason = "a test fails by panicking and says on standard output what it skips"
+)]
 mod config_state;
 mod golden;
 mod offsets;

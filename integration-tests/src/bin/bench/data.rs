@@ -75,7 +75,7 @@ fn row(i: u64, sql: &mut String) -> Result<()> {
         note.push(' ');
         k = k.wrapping_mul(1_103_515_245).wrapping_add(12_345) & 0x7fff_ffff;
     }
-    let score = if i.is_multiple_of(50) { "NULL".to_owned() } else { format!("{}/65536", h) };
+    let score = if i.is_multiple_of(50) { "NULL".to_owned() } else { format!("{h}/65536") };
     let note = if i.is_multiple_of(97) { "NULL".to_owned() } else { format!("'{}'", note.trim_end()) };
     let second = i % 20_000_000;
     write!(

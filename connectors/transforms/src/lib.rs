@@ -1,1 +1,0 @@
-//! Single message transforms and predicates, one file each.

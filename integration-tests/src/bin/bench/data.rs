@@ -48,6 +48,7 @@ pub(crate) async fn fill(bench: &Bench) -> Result<()> {
         connection.query_drop(insert(first, last)?).await?;
         first = last + 1;
     }
+    connection.query_drop("ANALYZE TABLE bench.snap").await?;
     connection.disconnect().await?;
     Ok(())
 }
@@ -99,7 +100,9 @@ pub(crate) async fn copy(connection: &mut Conn, table: &str, rows: u64, per_tran
     let mut first = 1;
     while first <= rows {
         let end = (first + per_transaction).min(rows + 1);
-        let sql = format!("INSERT INTO bench.{table} SELECT * FROM bench.snap WHERE id >= {first} AND id < {end}");
+        let sql = format!(
+            "INSERT INTO bench.{table} SELECT * FROM bench.snap FORCE INDEX (PRIMARY) WHERE id >= {first} AND id < {end}"
+        );
         connection.query_drop(sql).await?;
         first = end;
     }

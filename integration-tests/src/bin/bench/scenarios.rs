@@ -136,6 +136,13 @@ fn figures(worker: &Worker, name: &str, records: u64, seconds: f64, before: mete
 
 /// Waits until a topic holds so many records and nothing more comes; seconds to the last one.
 async fn await_records(bench: &Bench, topic: &str, records: u64, began: Instant) -> Result<f64> {
+    // Asked for the end of a topic that is not there, the client looks for it for a minute.
+    while !bench.kafka.admin().topics().await?.contains_key(topic) {
+        if began.elapsed() > WORK_MAX {
+            bail!("{topic} does not appear");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
     let (mut end, mut moved) = (0, Instant::now());
     loop {
         let now = end_of(bench, topic).await?;

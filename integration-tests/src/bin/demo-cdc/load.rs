@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 const PAUSE: Duration = Duration::from_millis(2);
 /// Rows of one INSERT of the first filling.
 const ROWS_A_STATEMENT: u64 = 1000;
-/// Ids of a further load begin above this times its number, so that rounds do not meet.
+/// Seed of the choice between inserts, updates and deletes.
 const SEED: u64 = 42;
 
 /// What was committed, and when.

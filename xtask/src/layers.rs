@@ -8,7 +8,7 @@ use std::process::Command;
 const ORDER: &[&[&str]] = &[
     &["elasticflow-config"],
     &["elasticflow-api"],
-    &["elasticflow-formats", "elasticflow-cdc", "elasticflow-testkit"],
+    &["elasticflow-formats", "elasticflow-cdc", "elasticflow-sql", "elasticflow-testkit"],
     &[
         "elasticflow-mysql",
         "elasticflow-elasticsearch",

@@ -22,6 +22,7 @@ pub mod log;
 pub mod plan;
 pub mod position;
 pub mod preflight;
+pub mod sink;
 pub mod snapshot;
 pub mod start;
 pub mod statement;

@@ -7,6 +7,7 @@
 mod context;
 mod sink;
 mod source;
+pub mod sql;
 
 pub use context::{Rejected, Stored, TestClock, Wishes, sink_context, source_context, task_id};
 pub use sink::{SinkCase, check_sink};

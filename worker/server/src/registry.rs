@@ -11,6 +11,8 @@ pub fn registry() -> Result<Registry> {
     let crates = [
         #[cfg(feature = "mysql")]
         elasticflow_mysql::plugins(),
+        #[cfg(feature = "mysql")]
+        elasticflow_mysql::sink::plugins(),
         #[cfg(feature = "file")]
         elasticflow_file::plugins(),
         #[cfg(feature = "datagen")]

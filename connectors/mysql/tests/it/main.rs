@@ -5,6 +5,7 @@ mod golden;
 mod matching;
 mod refusals;
 mod render;
+mod sink;
 mod snapshot;
 mod streaming;
 mod support;

@@ -1,0 +1,82 @@
+//! The sink: MySQL's and MariaDB's part of the SQL sink engine.
+//!
+//! Reading order: [`config`] -> [`dialect`] -> `session` -> `answer`; everything else is [`elasticflow_sql::sink`].
+mod answer;
+pub mod config;
+pub mod dialect;
+mod session;
+
+use config::MysqlSinkConfig;
+use elasticflow_api::config::{Settings, ValidationReport};
+use elasticflow_api::context::ConnectorContext;
+use elasticflow_api::error::{ConnectorError, ErrorClass, Result};
+use elasticflow_api::position::{Offset, TaskId, TopicPartition};
+use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
+use elasticflow_api::sink::{SinkConnector, SinkKind};
+use elasticflow_sql::{Database, sink};
+use session::MysqlDatabase;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The sink connector.
+pub struct MysqlSink;
+
+impl SinkConnector for MysqlSink {
+    const NAME: &'static str = "mysql";
+    type Config = MysqlSinkConfig;
+
+    fn guarantee(&self, config: &MysqlSinkConfig) -> Guarantee {
+        sink::guarantee(&config.keys)
+    }
+
+    async fn validate(&self, config: &MysqlSinkConfig, _: &ConnectorContext) -> ValidationReport {
+        let mut report = ValidationReport::default();
+        sink::check_keys(&config.keys, &mut report);
+        match MysqlDatabase::new(config) {
+            Err(problem) => report.error("connection.url", format!("connection.url {problem}")),
+            Ok(database) => match database.connect().await {
+                Ok(session) => session.close().await,
+                Err(answer) => report.error("connection.url", answer.text),
+            },
+        }
+        report
+    }
+
+    fn plan(&self, _: &MysqlSinkConfig, tasks_max: usize) -> Result<Vec<TaskConfig>> {
+        Ok(sink::plan(tasks_max))
+    }
+
+    fn task(&self, config: &MysqlSinkConfig, _: TaskConfig) -> Result<SinkKind> {
+        Ok(sink::SqlSink::kind(Arc::new(database(config)?), &config.keys))
+    }
+
+    async fn alter_offsets(
+        &self,
+        config: &MysqlSinkConfig,
+        id: &TaskId,
+        offsets: &BTreeMap<TopicPartition, Option<Offset>>,
+    ) -> Result<()> {
+        sink::alter_offsets(&database(config)?, &config.keys, id, offsets).await
+    }
+}
+
+fn database(config: &MysqlSinkConfig) -> Result<MysqlDatabase> {
+    MysqlDatabase::new(config).map_err(|problem| ConnectorError {
+        class: ErrorClass::Config,
+        code: "SQL-0001",
+        message: format!("connection.url {problem}"),
+        source: None,
+    })
+}
+
+/// The plug-ins of the sink.
+pub fn plugins() -> Vec<PluginEntry> {
+    vec![PluginEntry {
+        class: "elasticflow.connectors.MysqlSinkConnector",
+        aliases: &["mysql", "mariadb", "MysqlSink", "elasticflow.connectors.MariadbSinkConnector"],
+        version: env!("CARGO_PKG_VERSION"),
+        keys: MysqlSinkConfig::keys(),
+        remarks: "",
+        plugin: Plugin::Sink(Arc::new(MysqlSink)),
+    }]
+}

@@ -1,0 +1,23 @@
+//! The sink engine: every put is one transaction of rows, next offsets and owner epochs.
+//!
+//! Reading order: [`task`] (sessions, retries, epochs) -> `writer` (one batch) -> `shape` and `plan` (where a record goes)
+//! -> `tables` -> `rows` (text of rows, one per key) -> `statement` -> `offsets`.
+//!
+//! `open` raises the epoch of each new partition under a lock and answers the stored offset. `put` locks the offset rows
+//! first, refuses an older owner, leaves out what lies below the stored offset, writes rows, moves offsets, commits. A
+//! commit without an answer is judged by the table: the next try reads it under the lock.
+//!
+//! Invariants: nothing is written without the lock on the offset rows; the session of a failed try is never used again; a
+//! record is handed to the error policy once per put; statements hold literals written by the dialect alone.
+mod check;
+mod offsets;
+mod plan;
+mod rows;
+mod shape;
+mod statement;
+mod tables;
+mod task;
+mod writer;
+
+pub use check::{alter_offsets, check_keys, guarantee, plan};
+pub use task::SqlSink;

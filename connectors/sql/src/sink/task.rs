@@ -1,0 +1,197 @@
+//! The task: sessions, retries, epochs.
+use super::offsets::Offsets;
+use super::writer::{Transaction, Writer, locked, moves};
+use crate::config::{Delivery, SinkKeys};
+use crate::error::Error;
+use crate::session::{Database, Session};
+use async_trait::async_trait;
+use elasticflow_api::clock::Clock;
+use elasticflow_api::context::SinkContext;
+use elasticflow_api::error::Result;
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
+use elasticflow_api::sink::{IdempotentSink, SinkBatch, SinkKind, SinkTask, StartAt, TransactionalSink};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Wait before the first retry of a transaction that lost a lock: whoever held it is done by then.
+const FIRST_RETRY: Duration = Duration::from_millis(20);
+/// Tries of a statement whose answer no rule covers.
+const UNKNOWN_TRIES: u32 = 2;
+
+/// A sink task over any database.
+pub struct SqlSink {
+    database: Arc<dyn Database>,
+    keys: Arc<SinkKeys>,
+    writer: Writer,
+    session: Option<Box<dyn Session>>,
+    /// `None` without a guarantee of the destination's own.
+    offsets: Option<Offsets>,
+    epochs: BTreeMap<TopicPartition, i64>,
+    /// At-least-once: what was committed to the database.
+    done: ConsumedOffsets,
+}
+
+impl SqlSink {
+    /// A task of the kind that the settings ask for; connects at its start.
+    pub fn kind(database: Arc<dyn Database>, keys: &SinkKeys) -> SinkKind {
+        let keys = Arc::new(keys.clone());
+        let task = Self {
+            writer: Writer::new(Arc::clone(&database), Arc::clone(&keys)),
+            database,
+            session: None,
+            offsets: None,
+            epochs: BTreeMap::new(),
+            done: ConsumedOffsets::default(),
+            keys,
+        };
+        match task.keys.delivery {
+            Delivery::ExactlyOnce => SinkKind::Transactional(Box::new(task)),
+            Delivery::AtLeastOnce => SinkKind::Idempotent(Box::new(task)),
+        }
+    }
+
+    /// The session, connected again after it was dropped.
+    async fn session(&mut self) -> Result<&mut Box<dyn Session>, Error> {
+        let session = match self.session.take() {
+            Some(session) => session,
+            None => self.database.connect().await.map_err(Error::at("connecting"))?,
+        };
+        Ok(self.session.insert(session))
+    }
+
+    /// Connects as often as the settings say.
+    async fn connect_at_start(&mut self, clock: &dyn Clock) -> Result<(), Error> {
+        let mut tries = 1;
+        loop {
+            match self.session().await.map(drop) {
+                Ok(()) => return Ok(()),
+                Err(error) if error.may_pass() && tries < self.keys.attempts => {
+                    tracing::warn!(%error, tries, "cannot connect yet");
+                    clock.sleep(self.keys.connect_backoff.duration()).await;
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn take_over(&mut self, new: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, StartAt>, Error> {
+        let begin = self.database.dialect().begin();
+        let mut session = match self.session.take() {
+            Some(session) => session,
+            None => self.database.connect().await.map_err(Error::at("connecting"))?,
+        };
+        let Some(offsets) = &self.offsets else { return Ok(BTreeMap::new()) };
+        session.execute(begin).await.map_err(Error::at("beginning the take-over of partitions"))?;
+        let rows = offsets.raise(session.as_mut(), new).await?;
+        session.execute("COMMIT").await.map_err(Error::at("committing the take-over of partitions"))?;
+        self.session = Some(session);
+        self.epochs.extend(rows.iter().map(|(tp, row)| (tp.clone(), row.epoch)));
+        Ok(rows.into_iter().map(|(tp, row)| (tp, row.next.map_or(StartAt::Group, StartAt::Stored))).collect())
+    }
+
+    /// One try of a batch. The session is put back only when everything has succeeded: a dropped one ends its transaction,
+    /// and what became of a commit without an answer is read from the offset table by the next try.
+    async fn attempt(
+        &mut self,
+        batch: &SinkBatch,
+        cx: &SinkContext,
+        handed: &mut BTreeSet<(TopicPartition, Offset)>,
+    ) -> Result<(), Error> {
+        self.session().await?;
+        let Some(mut session) = self.session.take() else { return Err(Error::Bug("a session was lost")) };
+        let mut tx = Transaction { session: session.as_mut(), batch, rejected: Vec::new() };
+        let planned = self.writer.plan(&mut tx).await?;
+        tx.session.execute(self.database.dialect().begin()).await.map_err(Error::at("beginning a transaction"))?;
+        let stored = match &self.offsets {
+            Some(offsets) => locked(offsets, &mut *tx.session, &self.epochs, batch).await?,
+            None => BTreeMap::new(),
+        };
+        self.writer.write(&mut tx, &planned, &stored).await?;
+        let rejected = std::mem::take(&mut tx.rejected);
+        for (at, error) in rejected {
+            let Some(record) = batch.records.get(at) else { continue };
+            let applied = stored.get(&record.origin.at).and_then(|row| row.next);
+            let is_new = applied.is_none_or(|next| record.origin.offset >= next)
+                && handed.insert((record.origin.at.clone(), record.origin.offset));
+            if is_new {
+                cx.errant.reject(record, error)?;
+            }
+        }
+        if let Some(offsets) = &self.offsets {
+            offsets.advance(session.as_mut(), &moves(batch, &stored)).await?;
+        }
+        session.execute("COMMIT").await.map_err(Error::at("committing a batch"))?;
+        self.session = Some(session);
+        Ok(())
+    }
+
+    /// How long to wait before another try; `None` when the error stands.
+    fn retry_after(&mut self, error: &Error, tries: u32) -> Option<Duration> {
+        if error.is_structure() {
+            // Somebody changed a table: it is described again, once.
+            self.writer.forget_tables();
+            return (tries == 0).then_some(Duration::ZERO);
+        }
+        let most = if error.is_unknown() { UNKNOWN_TRIES } else { self.keys.max_retries };
+        let again = (error.may_pass() || error.is_unknown()) && tries < most;
+        let backoff = self.keys.retry_backoff.duration();
+        again.then(|| if tries == 0 { FIRST_RETRY.min(backoff) } else { backoff })
+    }
+}
+
+#[async_trait]
+impl SinkTask for SqlSink {
+    async fn start(&mut self, cx: &SinkContext) -> Result<()> {
+        self.connect_at_start(cx.clock.as_ref()).await?;
+        if self.keys.delivery == Delivery::ExactlyOnce {
+            let offsets = Offsets::new(self.database.dialect(), &cx.task, &self.keys.offset_table);
+            offsets.create(self.session().await?.as_mut()).await?;
+            self.offsets = Some(offsets);
+        }
+        Ok(())
+    }
+
+    async fn open(&mut self, new: &[TopicPartition], _: &SinkContext) -> Result<BTreeMap<TopicPartition, StartAt>> {
+        if new.is_empty() || self.offsets.is_none() {
+            return Ok(BTreeMap::new());
+        }
+        Ok(self.take_over(new).await?)
+    }
+
+    async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()> {
+        let mut handed = BTreeSet::new();
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.attempt(&batch, cx, &mut handed).await else { break };
+            let Some(wait) = self.retry_after(&error, tries) else { return Err(error.into()) };
+            tracing::warn!(%error, tries, "a batch was not written; trying it again");
+            tries += 1;
+            cx.clock.sleep(wait).await;
+        }
+        self.done.0.extend(batch.consumed.0);
+        Ok(())
+    }
+
+    async fn close(&mut self, gone: &[TopicPartition], _: bool) -> Result<()> {
+        self.epochs.retain(|tp, _| !gone.contains(tp));
+        self.done.0.retain(|tp, _| !gone.contains(tp));
+        Ok(())
+    }
+
+    async fn stop(&mut self) {
+        if let Some(session) = self.session.take() {
+            session.close().await;
+        }
+    }
+}
+
+impl TransactionalSink for SqlSink {}
+
+#[async_trait]
+impl IdempotentSink for SqlSink {
+    async fn flush(&mut self, _: &SinkContext) -> Result<ConsumedOffsets> {
+        Ok(self.done.clone())
+    }
+}

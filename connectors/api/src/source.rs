@@ -1,13 +1,15 @@
 //! Source connectors and tasks.
 use crate::context::{ConnectorContext, SourceContext};
 use crate::data::Record;
-use crate::error::Result;
+use crate::error::{RecordError, Result};
 use crate::position::SourcePosition;
 use crate::registry::{Guarantee, TaskConfig};
 use async_trait::async_trait;
+use bytes::Bytes;
 use elasticflow_config::{Settings, ValidationReport};
 use serde_json::{Map, Value as Json};
 use std::future::Future;
+use std::sync::Arc;
 
 /// A source connector: a plan of tasks. Holds no connection while tasks run.
 pub trait SourceConnector: Send + Sync + 'static {
@@ -67,8 +69,9 @@ pub trait SourceTask: Send + 'static {
     /// Returns what has arrived, bounded by `cx.batch_max()`; an empty batch means nothing new, never the end.
     ///
     /// Called: again and again, outside the rate limit's wait. On `Ok`: the positions are in order within a partition.
-    /// On `Err(Transient)`: the open transaction is aborted and the task restarted from committed positions.
-    /// On stop: dropped at an await, so a cancelled poll must not have consumed anything that a new instance cannot
+    /// On `Err(Transient)`: the open transaction is aborted and the task restarted from committed positions. On
+    /// `Err(Record)`: the tolerance is asked; if it allows the error, the next poll goes on after what was bad. A source
+    /// that knows the position after a bad record tells it in [`SourceBatch::rejected`] instead. On stop: dropped at an await, so a cancelled poll must not have consumed anything that a new instance cannot
     /// read again. Must return within `cx.poll_max()`.
     async fn poll(&mut self, cx: &SourceContext) -> Result<SourceBatch>;
 
@@ -90,6 +93,8 @@ pub trait SourceTask: Send + 'static {
 pub struct SourceBatch {
     /// Records in source order.
     pub records: Vec<SourceRecord>,
+    /// What upstream has and the task cannot read, in source order.
+    pub rejected: Vec<Rejected>,
     /// Positions passed without a record: heartbeats, filtered events.
     pub progress: Vec<SourcePosition>,
     /// Where the upstream transaction stands after the last record.
@@ -105,6 +110,24 @@ pub struct SourceRecord {
     pub record: Record,
     /// To the offsets topic, even if the pipeline drops the record. `None` where a task cannot resume right after this
     /// record or leaves it to a later record or to [`SourceBatch::progress`]; the runtime never cuts after such a record.
+    pub position: Option<SourcePosition>,
+}
+
+/// Something upstream that cannot become a record: the error policy is asked, and if it allows the error, the task goes on
+/// after it. Its position and its dead letter become durable together.
+#[derive(Debug)]
+pub struct Rejected {
+    /// How many records of the batch come before it.
+    pub after: usize,
+    /// Where the record would have gone.
+    pub topic: Arc<str>,
+    /// The bytes that could not be read, if they are at hand: they become the dead letter's value.
+    pub value: Option<Bytes>,
+    /// The record's time, if known.
+    pub timestamp_ms: Option<i64>,
+    /// Why; no contents.
+    pub error: RecordError,
+    /// The position after it, if the task can go on there.
     pub position: Option<SourcePosition>,
 }
 

@@ -250,7 +250,7 @@ impl SourceTask for DatagenTask {
         let inside = self.n.checked_rem(self.config.transaction_records).is_some_and(|rest| rest != 0);
         let end_of_data = self.left() == Some(0);
         let boundary = if inside && !end_of_data { Boundary::Inside } else { Boundary::Complete };
-        Ok(SourceBatch { records, progress: Vec::new(), boundary, end_of_data })
+        Ok(SourceBatch { records, boundary, end_of_data, ..SourceBatch::default() })
     }
 
     async fn stop(&mut self) {}

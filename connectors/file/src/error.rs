@@ -122,6 +122,12 @@ fn io_class(error: &io::Error) -> (ErrorClass, &'static str) {
     }
 }
 
+/// A bad record of the source: code and text alone, which name file and line.
+pub(crate) fn unread(error: Error) -> RecordError {
+    let reason = ConnectorError::from(error).to_string();
+    RecordError { stage: Stage::TaskPoll, reason, source: None }
+}
+
 /// A bad record of the sink.
 pub(crate) fn bad(reason: impl Into<String>) -> RecordError {
     RecordError { stage: Stage::TaskPut, reason: reason.into(), source: None }

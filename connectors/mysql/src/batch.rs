@@ -60,6 +60,6 @@ impl Batch {
             Some(last) => last.position = position,
             None => progress.extend(position),
         }
-        SourceBatch { records: self.records, progress, boundary, end_of_data: false }
+        SourceBatch { records: self.records, progress, boundary, ..SourceBatch::default() }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! Absent on purpose: any connector, any REST type, any decision of where a task runs.
 
+mod dead_letters;
 mod error;
 mod event;
 pub mod failpoint;

@@ -5,11 +5,12 @@ use super::place::{Place, partition};
 use super::reader::Reader;
 use crate::config::Timestamps;
 use crate::dir::Identity;
-use crate::error::Error;
+use crate::error::{Error, unread};
+use bytes::Bytes;
 use elasticflow_api::context::Limits;
 use elasticflow_api::data::Record;
 use elasticflow_api::position::{SourcePartition, SourcePosition};
-use elasticflow_api::source::{SourceBatch, SourceRecord};
+use elasticflow_api::source::{Rejected, SourceBatch, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -68,7 +69,36 @@ impl Filling {
 
     /// Whether another record may come.
     pub(crate) fn has_room(&self) -> bool {
-        self.batch.records.len() < self.limits.records.max(1) && self.bytes < self.limits.bytes.max(1)
+        self.news() < self.limits.records.max(1) && self.bytes < self.limits.bytes.max(1)
+    }
+
+    /// Records, good and bad.
+    pub(crate) fn news(&self) -> usize {
+        self.batch.records.len() + self.batch.rejected.len()
+    }
+
+    /// Adds a bad record that was just met; reading goes on after it.
+    pub(crate) fn reject(
+        &mut self,
+        error: Error,
+        stream: &Stream,
+        reader: &mut Reader,
+        at: &Moment<'_>,
+    ) -> Result<(), Error> {
+        let before = reader.place().byte;
+        let value = reader.pass_bad();
+        self.bytes += value.as_ref().map_or(0, Bytes::len);
+        let is_passed = reader.place().byte > before;
+        let position = if is_passed { Some(stream.position(&reader.stored_place(at.identity)?)) } else { None };
+        self.batch.rejected.push(Rejected {
+            after: self.batch.records.len(),
+            topic: Arc::clone(&stream.topic),
+            value,
+            timestamp_ms: Some(at.timestamp_ms),
+            error: unread(error),
+            position,
+        });
+        Ok(())
     }
 
     /// Adds a record that was just read.

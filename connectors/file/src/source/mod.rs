@@ -189,7 +189,7 @@ impl SourceTask for Task {
         let now = now(cx.clock.as_ref());
         let limits = Limits { records: cx.batch_max.records.min(self.options.batch_records), ..cx.batch_max };
         let batch = self.engine.call(move |engine| engine.poll(now, limits)).await?;
-        if batch.records.is_empty() && batch.progress.is_empty() {
+        if batch.records.is_empty() && batch.rejected.is_empty() && batch.progress.is_empty() {
             cx.clock.sleep(self.options.empty_wait.min(cx.poll_max)).await;
         }
         Ok(batch)

@@ -10,7 +10,11 @@ use crate::error::Error;
 use bytes::{Buf, Bytes};
 use std::fs::File;
 use std::io::Seek;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+
+/// Longest bad record whose bytes are told: a dead letter must fit into a Kafka record.
+const BAD_BYTES_MAX: u64 = 900_000;
 
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
 
@@ -98,6 +102,24 @@ impl Reader {
     /// What the open file looks like at present.
     pub(crate) fn identity(&self) -> Result<Identity, Error> {
         identity(&self.file).map_err(Error::with(|| format!("cannot look at {}", self.name)))
+    }
+
+    /// Passes over the bad record that the last call told, and gives its bytes where they can be read again cheaply.
+    pub(crate) fn pass_bad(&mut self) -> Option<Bytes> {
+        let from = self.place.byte;
+        self.place = self.after_bad.take()?;
+        self.raw(from, self.place.byte)
+    }
+
+    /// Bytes of an uncompressed file, without a line end behind them.
+    fn raw(&self, from: u64, to: u64) -> Option<Bytes> {
+        let len = to.checked_sub(from).filter(|len| !self.is_gzip && *len <= BAD_BYTES_MAX)?;
+        let mut bytes = vec![0; usize::try_from(len).ok()?];
+        self.file.read_exact_at(&mut bytes, from).ok()?;
+        while matches!(bytes.last(), Some(b'\n' | b'\r')) {
+            bytes.pop();
+        }
+        Some(bytes.into())
     }
 
     /// The next record. With `is_whole` the end of the file is its real end: half a record there is a whole one.

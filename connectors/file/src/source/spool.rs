@@ -52,8 +52,6 @@ pub(crate) struct Spool {
     queue: VecDeque<(Found, Stored)>,
     current: Option<Current>,
     next_look: Duration,
-    /// A bad record after records that had to go first.
-    bad: Option<Error>,
     /// Files cleaned up, to be told with the next batch.
     cleaned: Vec<SourcePosition>,
 }
@@ -70,16 +68,12 @@ impl Spool {
             queue: VecDeque::new(),
             current: None,
             next_look: Duration::ZERO,
-            bad: None,
             cleaned: Vec::new(),
         }
     }
 
     /// What is there, within limits.
     pub(crate) fn poll(&mut self, now: Now, limits: Limits) -> Result<SourceBatch, Error> {
-        if let Some(bad) = self.bad.take() {
-            return Err(bad);
-        }
         let mut filling = Filling::new(limits);
         filling.batch.progress.append(&mut self.cleaned);
         // The runtime takes progress after the records of its batch, so places told here must not have company.
@@ -265,14 +259,6 @@ impl Spool {
         let has_record = filling.batch.records.len() > before;
         let is_whole = match outcome {
             Ok(is_whole) => is_whole,
-            Err(error @ Error::Record { .. }) if self.options.halt_on_error => {
-                if !has_record {
-                    self.current = Some(current);
-                    return Err(error);
-                }
-                self.bad = Some(error);
-                false
-            }
             Err(error @ Error::Record { .. }) => {
                 tracing::warn!(code = "FILE-0022", %error, "the rest of a file with a bad record is not read; it moves to error.path");
                 let mut place = current.reader.stored_place(&current.seen)?;
@@ -304,7 +290,14 @@ impl Spool {
         let mut is_whole = false;
         while filling.has_room() {
             let moment = Moment::new(self.options.timestamps, now, &current.seen);
-            match current.reader.next(is_whole)? {
+            let next = match current.reader.next(is_whole) {
+                Err(error @ Error::Record { .. }) if self.options.halt_on_error => {
+                    filling.reject(error, &current.stream, &mut current.reader, &moment)?;
+                    continue;
+                }
+                next => next?,
+            };
+            match next {
                 Next::Record(row) => filling.push(row, &current.stream, &mut current.reader, &moment)?,
                 Next::End if is_whole => return Ok(true),
                 Next::End => {

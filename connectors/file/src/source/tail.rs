@@ -54,7 +54,6 @@ pub(crate) struct Tail {
     is_first: bool,
     /// No task of the connector has ever looked.
     is_beginning: bool,
-    bad: Option<Error>,
 }
 
 impl Tail {
@@ -88,15 +87,11 @@ impl Tail {
             next_look: Duration::ZERO,
             is_first: true,
             is_beginning,
-            bad: None,
         })
     }
 
     /// What has been added, within limits.
     pub(crate) fn poll(&mut self, now: Now, limits: Limits) -> Result<SourceBatch, Error> {
-        if let Some(bad) = self.bad.take() {
-            return Err(bad);
-        }
         let mut filling = Filling::new(limits);
         if self.next_look <= now.monotonic {
             self.next_look = now.monotonic + self.options.empty_wait;
@@ -109,7 +104,7 @@ impl Tail {
         // Retired files first: what they hold is older than what their successors hold.
         for is_retired in [true, false] {
             let mut at = 0;
-            while at < self.following.len() && filling.has_room() && self.bad.is_none() {
+            while at < self.following.len() && filling.has_room() {
                 if self.following.get(at).is_some_and(|file| file.is_retired == is_retired)
                     && self.read(at, now, &mut filling)?
                 {
@@ -321,21 +316,11 @@ impl Tail {
         if file.is_at_end && !is_final {
             return Ok(false);
         }
-        let before = filling.batch.records.len();
-        let outcome = read_records(file, &self.options, (now, is_final), filling);
+        let (before, news) = (filling.batch.records.len(), filling.news());
+        file.is_at_end = read_records(file, &self.options, (now, is_final), filling)?;
         let has_record = filling.batch.records.len() > before;
-        let is_over = match outcome {
-            Ok(is_at_end) => {
-                file.is_at_end = is_at_end;
-                is_at_end && is_final
-            }
-            Err(error @ Error::Record { .. }) if has_record => {
-                self.bad = Some(error);
-                false
-            }
-            Err(error) => return Err(error),
-        };
-        if has_record || is_over {
+        let is_over = file.is_at_end && is_final;
+        if filling.news() > news || is_over {
             let mut place = file.reader.stored_place(&file.seen)?;
             place.done = is_over;
             filling.mark(&file.stream, &place, has_record);
@@ -390,9 +375,11 @@ fn read_records(
 ) -> Result<bool, Error> {
     while filling.has_room() {
         let moment = Moment::new(options.timestamps, now, &file.seen);
-        match file.reader.next(is_final)? {
-            Next::Record(row) => filling.push(row, &file.stream, &mut file.reader, &moment)?,
-            Next::End => return Ok(true),
+        match file.reader.next(is_final) {
+            Ok(Next::Record(row)) => filling.push(row, &file.stream, &mut file.reader, &moment)?,
+            Ok(Next::End) => return Ok(true),
+            Err(error @ Error::Record { .. }) => filling.reject(error, &file.stream, &mut file.reader, &moment)?,
+            Err(error) => return Err(error),
         }
     }
     Ok(false)

@@ -151,6 +151,8 @@ pub(crate) struct Source {
     pub(crate) cx: SourceContext,
     pub(crate) clock: Arc<Leaping>,
     pub(crate) records: Vec<Record>,
+    /// Reasons and bytes of what could not be read.
+    pub(crate) rejected: Vec<(String, Option<String>)>,
     pub(crate) stored: Vec<SourcePosition>,
 }
 
@@ -182,16 +184,23 @@ impl Source {
             poll_max: Duration::from_millis(100),
         };
         task.start(&cx).await?;
-        Ok(Self { task, cx, clock, records: Vec::new(), stored: stored.to_vec() })
+        Ok(Self { task, cx, clock, records: Vec::new(), rejected: Vec::new(), stored: stored.to_vec() })
     }
 
     /// One poll; positions count as committed but the task is not told.
     pub(crate) async fn poll(&mut self) -> Result<usize> {
         let batch = self.task.poll(&self.cx).await?;
-        let count = batch.records.len() + batch.progress.len();
+        let count = batch.records.len() + batch.rejected.len() + batch.progress.len();
         for record in batch.records {
             self.records.push(record.record);
             if let Some(position) = record.position {
+                self.note(position);
+            }
+        }
+        for bad in batch.rejected {
+            let text = bad.value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+            self.rejected.push((bad.error.to_string(), text));
+            if let Some(position) = bad.position {
                 self.note(position);
             }
         }

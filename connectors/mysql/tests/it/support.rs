@@ -155,7 +155,7 @@ impl Harness {
 
     /// One poll; the batch is committed when it is complete.
     pub(crate) async fn poll(&mut self) -> Result<bool> {
-        let SourceBatch { mut records, progress, boundary, end_of_data } = self.task.poll(&self.cx).await?;
+        let SourceBatch { mut records, progress, boundary, end_of_data, .. } = self.task.poll(&self.cx).await?;
         for position in records.iter().filter_map(|r| r.position.clone()).chain(progress) {
             self.last = Some(position);
         }

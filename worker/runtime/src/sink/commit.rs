@@ -69,7 +69,7 @@ impl Cycle {
     async fn write_dead_letters(&mut self) -> Result<(), TaskError> {
         let letters = self.intake.rejects.drain();
         match (&self.dead_letters, &mut self.letters_producer) {
-            (Some(topic), Some(producer)) => topic.write(&letters, producer.as_mut()).await,
+            (Some(topic), Some(producer)) => super::rejects::write(topic, &letters, producer.as_mut()).await,
             _ => Ok(()),
         }
     }

@@ -1,9 +1,9 @@
 //! The loop of a sink task.
-use super::dead_letters::DeadLetters;
 use super::flow::{Flow, Wish};
 use super::intake::{Gathered, Intake};
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
+use crate::dead_letters::DeadLetters;
 use crate::error::{Doing, TaskError};
 use crate::event::Happening;
 use crate::failpoint::failpoint;

@@ -1,5 +1,5 @@
 //! From what was consumed to what is put: decoding, transforms, rejected records.
-use super::dead_letters::Rejects;
+use super::rejects::Rejects;
 use crate::error::TaskError;
 use crate::pipeline::{Decoder, Retry, Stopped, Tolerance, Transforms};
 use crate::supervise::Supervision;

@@ -5,10 +5,10 @@
 //! commits. Reading order: `run` -> `cycle` -> `rebalance` -> `commit` -> `two_phase`.
 mod commit;
 mod cycle;
-mod dead_letters;
 mod flow;
 mod intake;
 mod rebalance;
+mod rejects;
 mod run;
 mod settings;
 mod two_phase;

@@ -1,10 +1,11 @@
 //! One instance of a sink task, from connection to release.
 use super::cycle::{Cycle, Kind};
-use super::dead_letters::{DeadLetters, Rejects};
 use super::flow::{Flow, Held};
 use super::intake::Intake;
+use super::rejects::Rejects;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
+use crate::dead_letters::{DeadLetters, topic_of};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::pipeline::{Converters, Decoder, Tolerance, Transforms, parsed};
@@ -26,7 +27,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let settings = SinkSettings::new(properties, &task.spec.id.connector)?;
     let (sink, class) = connector(&task)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
-    let rejects = Arc::new(Rejects::new(tolerance.clone(), settings.dead_letters.is_some(), class));
+    let rejects = Arc::new(Rejects::new(tolerance.clone(), topic_of(properties).is_some(), class));
     let intake = Intake {
         task: Arc::clone(&task),
         decoder: Decoder::new(Converters::new(&options.registry, properties, &options.worker)?),
@@ -34,7 +35,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         tolerance,
         rejects: Arc::clone(&rejects),
     };
-    let dead_letters = DeadLetters::new(&task, &settings).await?;
+    let dead_letters = DeadLetters::new(&task).await?;
     let flow = Arc::new(Flow::default());
     let shared: Arc<Flow> = Arc::clone(&flow);
     let cx = context(&task, rejects, shared);

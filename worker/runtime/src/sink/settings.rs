@@ -20,12 +20,6 @@ settings! {
         "batch.linger.ms" => linger: Millis { default: "5" },
         /// Time between commits: 60000 for two-phase sinks, after every put for the others.
         "commit.interval.ms" => interval: Option<Millis> {},
-        /// Topic for records that could not be processed; empty is none.
-        "errors.deadletterqueue.topic.name" => dead_letters: Option<String> {},
-        /// Replication factor of that topic when it is created.
-        "errors.deadletterqueue.topic.replication.factor" => dead_letters_replication: i16 { default: "3" },
-        /// Whether dead letters carry headers that say what went wrong.
-        "errors.deadletterqueue.context.headers.enable" => dead_letters_context: bool { default: "false" },
     }
 }
 
@@ -37,9 +31,6 @@ pub(super) struct SinkSettings {
     pub(super) batch_bytes: usize,
     pub(super) linger: Duration,
     pub(super) interval: Option<Duration>,
-    pub(super) dead_letters: Option<String>,
-    pub(super) dead_letters_replication: i16,
-    pub(super) dead_letters_context: bool,
 }
 
 impl SinkSettings {
@@ -63,9 +54,6 @@ impl SinkSettings {
             batch_bytes: keys.batch_bytes.max(1),
             linger: keys.linger.duration(),
             interval: keys.interval.map(Millis::duration),
-            dead_letters: keys.dead_letters.filter(|t| !t.is_empty()),
-            dead_letters_replication: keys.dead_letters_replication,
-            dead_letters_context: keys.dead_letters_context,
         })
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct Caps {
 pub(super) struct Open {
     pub(super) records: usize,
     pub(super) bytes: usize,
+    /// Dead letters.
+    pub(super) letters: usize,
     /// Positions are pending, with or without records.
     pub(super) positions: bool,
     /// The upstream transaction of the last batch goes on.
@@ -57,7 +59,12 @@ pub(super) enum Next {
 
 impl Open {
     fn empty(&self) -> bool {
-        self.records == 0 && !self.positions
+        self.silent() && !self.positions
+    }
+
+    /// Nothing but positions.
+    fn silent(&self) -> bool {
+        self.records == 0 && self.letters == 0
     }
 }
 
@@ -66,14 +73,14 @@ pub(super) fn after(rule: Rule, caps: &Caps, open: &Open, age: Duration, waiting
     if open.empty() || !open.resumable {
         return Next::Wait;
     }
-    let full = open.records >= caps.records || open.bytes >= caps.bytes;
+    let full = open.records + open.letters >= caps.records || open.bytes >= caps.bytes;
     if open.inside {
         let late = age >= caps.age && rule != Rule::Connector;
         return if full || late { Next::Cut } else { Next::Wait };
     }
     let ends = match rule {
         Rule::Interval(every) => age >= every,
-        Rule::Poll | Rule::Connector if open.records == 0 => age >= PROGRESS_MAX,
+        Rule::Poll | Rule::Connector if open.silent() => age >= PROGRESS_MAX,
         Rule::Poll | Rule::Connector => !waiting || age >= GROUP_MAX,
     };
     if full || ends { Next::Commit } else { Next::Wait }
@@ -96,7 +103,7 @@ pub(super) fn due(rule: Rule, caps: &Caps, open: &Open) -> Option<Duration> {
     Some(match rule {
         Rule::Interval(every) if !open.inside => every,
         Rule::Connector if open.inside => return None,
-        Rule::Poll | Rule::Connector if !open.inside && open.records == 0 => PROGRESS_MAX,
+        Rule::Poll | Rule::Connector if !open.inside && open.silent() => PROGRESS_MAX,
         Rule::Poll | Rule::Connector if !open.inside => GROUP_MAX,
         Rule::Poll | Rule::Interval(_) | Rule::Connector => caps.age,
     })
@@ -110,7 +117,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(1);
 
     fn open(records: usize) -> Open {
-        Open { records, bytes: records, positions: true, inside: false, resumable: true }
+        Open { records, bytes: records, letters: 0, positions: true, inside: false, resumable: true }
     }
 
     #[test]

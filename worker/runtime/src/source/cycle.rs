@@ -2,15 +2,18 @@
 use super::boundary::{Caps, Next, Open, Rule, after, before, due};
 use super::offsets::Pending;
 use super::poller::Poller;
+use super::rejects::{Bad, Rejects};
 use super::topics::Topics;
 use super::transaction::{Refused, Transaction};
 use crate::error::TaskError;
 use crate::event::Happening;
 use crate::failpoint::failpoint;
-use crate::pipeline::{Encoder, Failed, Place, Retry, Stopped, Tolerance, Transforms};
+use crate::pipeline::{Encoder, Failed, Stopped, Transforms};
 use crate::supervise::{Supervision, target_changed};
 use elasticflow_api::data::Record;
-use elasticflow_api::source::{Boundary, SourceBatch, SourceRecord};
+use elasticflow_api::error::Stage;
+use elasticflow_api::position::SourcePosition;
+use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +26,7 @@ pub(super) struct Cycle {
     pub(super) transaction: Transaction,
     pub(super) encoder: Encoder,
     pub(super) transforms: Transforms,
-    pub(super) tolerance: Tolerance,
+    pub(super) rejects: Rejects,
     pub(super) topics: Topics,
     pub(super) rule: Rule,
     pub(super) caps: Caps,
@@ -79,9 +82,8 @@ impl Cycle {
             self.since = self.task.services.options.clock.monotonic();
         }
         self.end_of_data |= batch.end_of_data;
-        if batch.boundary != Boundary::Abort && !batch.records.is_empty() {
-            self.task.metrics.batch_size.add(batch.records.len() as u64);
-            self.send_all(batch.records).await?;
+        if batch.boundary != Boundary::Abort {
+            self.send_all(batch.records, batch.rejected).await?;
         }
         for position in batch.progress {
             self.pending.note(position);
@@ -107,9 +109,16 @@ impl Cycle {
         }
     }
 
-    async fn send_all(&mut self, records: Vec<SourceRecord>) -> Result<(), TaskError> {
-        let half = records.len() / 2;
+    async fn send_all(&mut self, records: Vec<SourceRecord>, rejected: Vec<Rejected>) -> Result<(), TaskError> {
+        let (count, half) = (records.len(), records.len() / 2);
+        if count > 0 {
+            self.task.metrics.batch_size.add(count as u64);
+        }
+        let mut rejected = rejected.into_iter().peekable();
         for (at, SourceRecord { record, position }) in records.into_iter().enumerate() {
+            while let Some(bad) = rejected.next_if(|bad| bad.after <= at) {
+                self.unread(bad).await?;
+            }
             if at % YIELD_EVERY == YIELD_EVERY - 1 {
                 tokio::task::yield_now().await;
             }
@@ -117,32 +126,56 @@ impl Cycle {
                 failpoint!("source.send.some");
             }
             self.open.resumable = position.is_some() || !self.positioned;
-            self.send_one(record).await?;
+            self.send_one(record, position.as_ref()).await?;
             if let Some(position) = position {
                 self.pending.note(position);
             }
         }
-        failpoint!("source.send.after");
+        for bad in rejected {
+            self.unread(bad).await?;
+        }
+        if count > 0 {
+            failpoint!("source.send.after");
+        }
         Ok(())
     }
 
-    async fn send_one(&mut self, record: Record) -> Result<(), TaskError> {
+    /// What the source could not read. Its position and its dead letter go into the same transaction.
+    async fn unread(&mut self, mut rejected: Rejected) -> Result<(), TaskError> {
+        let position = rejected.position.clone();
+        // Without a position of its own it changes nothing about where the task can resume.
+        self.open.resumable = position.is_some() || self.open.resumable || self.open.records == 0;
+        rejected.error.stage = Stage::TaskPoll;
+        let (failed, bad) = self.rejects.unread(rejected);
+        self.skip(failed, bad).await?;
+        if let Some(position) = position {
+            self.pending.note(position);
+        }
+        Ok(())
+    }
+
+    async fn send_one(&mut self, record: Record, position: Option<&SourcePosition>) -> Result<(), TaskError> {
         let mut record = record;
         if !self.transforms.is_empty() {
+            let bad = self.rejects.writes().then(|| record.clone());
             let (topic, timestamp_ms) = (Arc::clone(&record.topic), record.timestamp_ms);
             record = match self.transforms.apply(record) {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(()),
-                Err(failed) => return self.skip(failed, &topic, timestamp_ms),
+                Err(failed) => {
+                    let known = bad.map(|bad| self.rejects.unwritten(&bad, position));
+                    return self.skip(failed, known.unwrap_or_else(|| Bad::of(topic, timestamp_ms))).await;
+                }
             };
         }
         loop {
             match self.encoder.encode(&mut record) {
                 Ok(()) => break,
-                Err(Stopped::Failed(failed)) => return self.skip(failed, &record.topic, record.timestamp_ms),
+                Err(Stopped::Failed(failed)) => {
+                    return self.skip(failed, self.rejects.unwritten(&record, position)).await;
+                }
                 Err(Stopped::Need { is_key, need }) => {
-                    let retry =
-                        Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
+                    let retry = self.rejects.retry();
                     self.encoder.converters().resolve(&record.topic, is_key, &need, retry).await?;
                 }
             }
@@ -158,7 +191,7 @@ impl Cycle {
                 Ok(())
             }
             Err(Refused::Task(error)) => Err(error),
-            Err(Refused::Record(reason)) => self.refused(&reason, &record),
+            Err(Refused::Record(reason)) => self.refused(&reason, &record, position).await,
         }
     }
 
@@ -175,21 +208,24 @@ impl Cycle {
     }
 
     /// A record that Kafka will not take is bad like any other; its position moves all the same.
-    fn refused(&mut self, reason: &str, record: &Record) -> Result<(), TaskError> {
-        let error = elasticflow_api::RecordError {
-            stage: elasticflow_api::error::Stage::ValueConverter,
-            reason: format!("Kafka does not take the record: {reason}"),
-            source: None,
-        };
-        self.skip(
-            Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" },
-            &record.topic,
-            record.timestamp_ms,
-        )
+    async fn refused(
+        &mut self,
+        reason: &str,
+        record: &Record,
+        position: Option<&SourcePosition>,
+    ) -> Result<(), TaskError> {
+        let reason = format!("Kafka does not take the record: {reason}");
+        let error = elasticflow_api::RecordError { stage: Stage::KafkaProduce, reason, source: None };
+        let failed = Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" };
+        self.skip(failed, self.rejects.unwritten(record, position)).await
     }
 
-    fn skip(&mut self, failed: Failed, topic: &str, timestamp_ms: Option<i64>) -> Result<(), TaskError> {
-        self.tolerance.judge(failed, Place { topic, timestamp_ms, ..Place::default() }).map(drop)
+    async fn skip(&mut self, failed: Failed, bad: Bad) -> Result<(), TaskError> {
+        if let Some((topic, letter)) = self.rejects.judge(failed, bad)? {
+            self.transaction.send_letter(topic, &letter).await?;
+            self.open.letters += 1;
+        }
+        Ok(())
     }
 
     /// The commit point of everything that was sent.

@@ -7,6 +7,7 @@ mod boundary;
 mod cycle;
 pub(crate) mod offsets;
 mod poller;
+mod rejects;
 mod run;
 mod settings;
 mod topics;

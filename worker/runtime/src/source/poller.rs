@@ -4,8 +4,10 @@ use crate::error::TaskError;
 use crate::failpoint::failpoint;
 use crate::supervise::{Owned, Supervision, spawn, target_changed};
 use elasticflow_api::context::SourceContext;
+use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
-use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceTask};
+use elasticflow_api::{ErrorClass, RecordError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,11 +144,12 @@ impl Actor {
             self.tell_committed().await;
             self.wait_while_paused().await;
             failpoint!("source.poll.before");
-            let clock = &self.cx.clock;
+            let clock = Arc::clone(&self.cx.clock);
             let began = clock.monotonic();
-            let batch = self.connector.poll(&self.cx).await?;
+            let batch = self.poll().await?;
             let took = clock.monotonic().saturating_sub(began);
-            if batch.records.is_empty() && took < TOO_QUICK && !batch.end_of_data {
+            let is_idle = batch.records.is_empty() && batch.rejected.is_empty();
+            if is_idle && took < TOO_QUICK && !batch.end_of_data {
                 clock.sleep(QUICK_PAUSE).await;
             }
             if !batch.records.is_empty() {
@@ -162,16 +165,32 @@ impl Actor {
         }
     }
 
+    /// A record that cannot be read is not the end of the task: the writer asks the tolerance.
+    async fn poll(&mut self) -> Result<SourceBatch, TaskError> {
+        match self.connector.poll(&self.cx).await {
+            Err(error) if error.class == ErrorClass::Record => {
+                let reason = error.to_string();
+                let error = RecordError { stage: Stage::TaskPoll, reason, source: error.source };
+                let (value, timestamp_ms, position) = (None, None, None);
+                let bad = Rejected { after: 0, topic: "".into(), value, timestamp_ms, error, position };
+                Ok(SourceBatch { rejected: vec![bad], boundary: self.boundary, ..SourceBatch::default() })
+            }
+            polled => Ok(polled?),
+        }
+    }
+
     /// Gives a batch to the writer once there is room for its records.
     async fn hand_over(&mut self, batch: SourceBatch) {
-        let says_nothing = batch.records.is_empty() && batch.progress.is_empty() && !batch.end_of_data;
+        let no_record = batch.records.is_empty() && batch.rejected.is_empty();
+        let says_nothing = no_record && batch.progress.is_empty() && !batch.end_of_data;
         if says_nothing && batch.boundary == self.boundary {
             return;
         }
         self.boundary = batch.boundary;
         // A batch larger than the bound takes all of it, or it would wait for ever.
         let most = self.cx.batch_max.records.max(1);
-        let wanted = u32::try_from(batch.records.len().min(most)).unwrap_or(u32::MAX);
+        let count = batch.records.len() + batch.rejected.len();
+        let wanted = u32::try_from(count.min(most)).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
         // The writer has gone only when this actor is about to be stopped.
         let _ = self.batches.send(Ok(Polled { batch, _room: room })).await;

@@ -2,12 +2,13 @@
 use super::cycle::Cycle;
 use super::offsets::{Pending, Stored, owner};
 use super::poller::Poller;
+use super::rejects::Rejects;
 use super::settings::SourceSettings;
 use super::topics::Topics;
 use super::transaction::{Outlet, Transaction};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
-use crate::pipeline::{Converters, Encoder, Tolerance, Transforms, parsed};
+use crate::pipeline::{Converters, Encoder, Transforms};
 use crate::supervise::Supervision;
 use elasticflow_api::context::SourceContext;
 use elasticflow_api::registry::{Guarantee, Plugin, PluginKind};
@@ -24,19 +25,15 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let options = &task.services.options;
     let properties = &task.spec.properties;
     let settings = SourceSettings::new(properties, options)?;
-    let (connector, guarantee) = connector(&task)?;
+    let (connector, guarantee, class) = connector(&task)?;
     let encoder = Encoder::new(Converters::new(&options.registry, properties, &options.worker)?);
     let transforms = Transforms::new(&options.registry, properties)?;
-    let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
-    if properties.value("errors.deadletterqueue.topic.name").is_some_and(|t| !t.is_empty()) {
-        let id = &task.spec.id;
-        tracing::warn!(task = %id, "errors.deadletterqueue.topic.name has no effect on a source: bad records are skipped and counted");
-    }
     let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };
     let stored = Arc::new(read_offsets(&task, &settings).await?);
     failpoint!("source.offsets.read");
+    let rejects = Rejects::new(&task, class).await?;
     let transaction = Transaction {
         outlet,
         offsets_topics: settings.own_offsets_topic.iter().cloned().chain([options.offsets_topic.clone()]).collect(),
@@ -51,7 +48,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         transaction,
         encoder,
         transforms,
-        tolerance,
+        rejects,
         topics,
         rule: settings.rule,
         caps: settings.caps,
@@ -101,13 +98,13 @@ async fn start_and_cycle(
     ended
 }
 
-fn connector(task: &Supervision) -> Result<(Box<dyn SourceTask>, Guarantee), TaskError> {
+fn connector(task: &Supervision) -> Result<(Box<dyn SourceTask>, Guarantee, &'static str), TaskError> {
     let class = task.spec.properties.value("connector.class").unwrap_or_default();
     let entry = task.services.options.registry.find(PluginKind::Source, class.trim());
-    match entry.map(|e| &e.plugin) {
-        Some(Plugin::Source(plugin)) => {
+    match entry.map(|e| (&e.plugin, e.class)) {
+        Some((Plugin::Source(plugin), class)) => {
             let guarantee = plugin.guarantee(&task.spec.properties).unwrap_or(Guarantee::AtLeastOnce);
-            Ok((plugin.task(&task.spec.properties, task.spec.task.clone())?, guarantee))
+            Ok((plugin.task(&task.spec.properties, task.spec.task.clone())?, guarantee, class))
         }
         _ => Err(TaskError::Config(format!("there is no source connector {class:?} in this build"))),
     }

@@ -2,8 +2,9 @@
 use crate::testing::{Commits, Fixture, scripted_batch, scripted_source, until};
 use crate::{Happening, StopOutcome, TaskKind, TaskState};
 use elasticflow_api::data::{Datum, Value};
-use elasticflow_api::source::{Boundary, SourceBatch};
-use elasticflow_api::{ConnectorError, ErrorClass};
+use elasticflow_api::error::Stage;
+use elasticflow_api::source::{Boundary, Rejected, SourceBatch};
+use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -174,6 +175,98 @@ async fn a_tolerated_record_is_skipped_and_its_position_moves() {
     until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":3}"#)).await;
     assert_eq!(fixture.kafka.values("out"), ["v0", "v2"]);
     assert_eq!(runtime.metrics()[0].0.skipped.value(), 1);
+}
+
+fn unread(after: usize, position: u64) -> Rejected {
+    let next = scripted_batch(position - 1, position, Boundary::Complete).records.remove(0).position;
+    let error = RecordError { stage: Stage::TaskPoll, reason: "FILE-1: line 2".to_owned(), source: None };
+    let value = Some(bytes::Bytes::from_static(b"raw"));
+    Rejected { after, topic: "out".into(), value, timestamp_ms: Some(5), error, position: next }
+}
+
+/// Records 0, 1, then what cannot be read as 2, then 3.
+fn one_unread(at: u64) -> Result<Option<SourceBatch>, ConnectorError> {
+    let mut batch = scripted_batch(0, 4, Boundary::Complete);
+    batch.records.remove(2);
+    batch.rejected.push(unread(2, 3));
+    Ok((at == 0).then_some(batch))
+}
+
+fn header(record: &elasticflow_kafka::ports::InRecord, name: &str) -> Option<String> {
+    let found = record.headers.iter().find(|(n, _)| **n == format!("__connect.errors.{name}"))?;
+    found.1.as_ref().map(|v| String::from_utf8(v.to_vec()).unwrap())
+}
+
+const DEAD: [(&str, &str); 3] = [
+    ("errors.tolerance", "all"),
+    ("errors.deadletterqueue.topic.name", "dead"),
+    ("errors.deadletterqueue.context.headers.enable", "true"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_cannot_read_is_a_dead_letter_in_the_transaction_of_its_position() {
+    let fixture = Fixture::new(Some(scripted_source(one_unread)));
+    fixture.kafka.fault(Commits::Refuse);
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &DEAD)).unwrap();
+    until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":4}"#)).await;
+    assert_eq!(fixture.kafka.values("out"), ["v0", "v1", "v3"]);
+    let dead = fixture.kafka.records("dead");
+    assert_eq!(dead.len(), 1, "the refused transaction has taken its dead letter along");
+    assert_eq!(fixture.kafka.values("dead"), ["raw"]);
+    let expected = [
+        ("topic", Some("out")),
+        ("partition", None),
+        ("offset", None),
+        ("source.partition", Some(r#"{"p":"x"}"#)),
+        ("source.offset", Some(r#"{"n":3}"#)),
+        ("stage", Some("TASK_POLL")),
+        ("class.name", Some("test.Source")),
+        ("exception.message", Some("FILE-1: line 2")),
+    ];
+    for (name, text) in expected {
+        assert_eq!(header(&dead[0], name).as_deref(), text, "{name}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_source_cannot_read_fails_the_task_when_nothing_is_tolerated() {
+    let fixture = Fixture::new(Some(scripted_source(one_unread)));
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
+    let trace = fixture.failure().await;
+    assert!(trace.contains("DataException: TASK_POLL: FILE-1: line 2"), "{trace}");
+    assert!(fixture.kafka.values("out").is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_poll_that_ends_at_a_bad_record_is_tolerated_and_the_next_one_goes_on() {
+    let polls = AtomicUsize::new(0);
+    let script = scripted_source(move |at| match polls.fetch_add(1, SeqCst) {
+        0 => Ok(Some(scripted_batch(0, 2, Boundary::Complete))),
+        1 => Err(ConnectorError { class: ErrorClass::Record, ..transient() }),
+        _ => Ok((at < 4).then(|| scripted_batch(at, 4, Boundary::Complete))),
+    });
+    let fixture = Fixture::new(Some(Arc::clone(&script)));
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &DEAD)).unwrap();
+    until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":4}"#)).await;
+    assert_eq!(script.starts.load(SeqCst), 1, "the instance lives on");
+    assert_eq!(fixture.kafka.values("out"), numbers(4));
+    let dead = fixture.kafka.records("dead");
+    assert_eq!(header(&dead[0], "exception.message").as_deref(), Some("TEST-0001: gone"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_a_converter_or_kafka_refuses_becomes_a_dead_letter_too() {
+    let fixture = Fixture::new(Some(scripted_source(one_bad)));
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &DEAD)).unwrap();
+    until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":3}"#)).await;
+    let dead = fixture.kafka.records("dead");
+    assert_eq!(dead.len(), 1);
+    assert_eq!(header(&dead[0], "stage").as_deref(), Some("VALUE_CONVERTER"));
+    assert_eq!(header(&dead[0], "source.offset").as_deref(), Some(r#"{"n":2}"#));
 }
 
 #[tokio::test(start_paused = true)]

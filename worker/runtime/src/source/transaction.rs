@@ -2,6 +2,7 @@
 //!
 //! Invariant: between `commit`'s beginning and its end nothing is sent. An outcome that is not known ends the producer.
 use super::offsets::{KeyBook, Pending, write_value};
+use crate::dead_letters::{DeadLetters, Letter};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::metrics::TaskMetrics;
@@ -63,6 +64,12 @@ impl Transaction {
                 }
             }
         }
+    }
+
+    /// Queues a dead letter with the records.
+    pub(super) async fn send_letter(&mut self, to: &DeadLetters, letter: &Letter) -> Result<(), TaskError> {
+        self.begin()?;
+        to.send(std::slice::from_ref(letter), self.outlet.producer()).await
     }
 
     fn begin(&mut self) -> Result<(), TaskError> {

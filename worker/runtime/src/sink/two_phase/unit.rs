@@ -1,10 +1,10 @@
 //! One unit: prepare, decide, commit, forget.
 use super::TwoPhase;
 use super::records::{connector_name, unit_key, unit_value};
+use crate::dead_letters::{DeadLetters, Letter};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::policy::backoff;
-use crate::sink::dead_letters::{DeadLetters, Letter};
 use elasticflow_api::ErrorClass;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};

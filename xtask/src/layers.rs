@@ -18,6 +18,7 @@ const ORDER: &[&[&str]] = &[
         "elasticflow-kafka",
         "elasticflow-devkafka",
     ],
+    &["elasticflow-protocol"],
     &[
         "elasticflow-runtime",
         "elasticflow-plan",

@@ -2,7 +2,8 @@
 //!
 //! The decide transaction is the commit point: before it everything may vanish, after it everything may repeat. Steps and
 //! crashes are those of the delivery contract; the order of a take-over is never changed: fence, stable offsets, decisions
-//! to the end, claim, adopt what is decided, abort what older owners of this id left undecided, consume.
+//! to the end, claim, adopt what is decided, abort what older owners of this id left undecided, consume. Order and decisions
+//! are asked of `elasticflow_protocol`, whose model visits every state of overlapping owners.
 mod records;
 mod take_over;
 mod unit;
@@ -14,6 +15,7 @@ use crate::table::Table;
 use elasticflow_api::position::{Offset, OwnerEpoch, TopicPartition};
 use elasticflow_api::sink::TwoPhaseSink;
 use elasticflow_kafka::ports::{ClientProperties, OutRecord, Producer, SendError, TopicSpec, TransactionalProducer};
+use elasticflow_protocol::{OutOfOrder, Step, TakeOver};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,6 +24,11 @@ const TRANSACTION_TIMEOUT_MS: &str = "15000";
 
 /// Partitions of the decisions topic when it is created. All records of a connector lie in one of them.
 const PARTITIONS: i32 = 1;
+
+/// A step out of order is a defect of this program, and is never taken.
+fn in_order(reached: Result<(), OutOfOrder>) -> Result<(), TaskError> {
+    reached.map_err(|error| TaskError::Bug(error.to_string()))
+}
 
 /// The owner of a two-phase sink task.
 pub(super) struct TwoPhase {
@@ -35,6 +42,8 @@ pub(super) struct TwoPhase {
     commits: u64,
     /// Keys of units that are committed: their tombstones go with the next transaction.
     forget: Vec<String>,
+    /// Watches the order of take-overs.
+    order: TakeOver,
     /// Partitions of the claim with their offsets.
     claimed: BTreeMap<TopicPartition, Option<Offset>>,
 }
@@ -66,6 +75,8 @@ impl TwoPhase {
         if !options.assignment.current(id, task.spec.generation).await {
             return Err(TaskError::Fenced);
         }
+        let mut order = TakeOver::default();
+        in_order(order.reached(Step::Fenced))?;
         Ok(Self {
             sink,
             task: Arc::clone(task),
@@ -74,6 +85,7 @@ impl TwoPhase {
             owner: None,
             commits: 0,
             forget: Vec::new(),
+            order,
             claimed: BTreeMap::new(),
         })
     }

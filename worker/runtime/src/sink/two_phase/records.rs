@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use elasticflow_api::position::{CommitEpoch, Offset, OwnerEpoch, TaskId, TaskIndex, TopicPartition, UnitId};
 use elasticflow_api::sink::Handle;
+use elasticflow_protocol::{must_adopt, next_owner};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -92,7 +93,7 @@ impl Decisions {
 
     /// The owner epoch that comes next for a task.
     pub(super) fn next_owner(&self, task: TaskIndex) -> OwnerEpoch {
-        OwnerEpoch(self.claims.get(&task.0).map_or(0, |claim| claim.owner) + 1)
+        OwnerEpoch(next_owner(self.claims.get(&task.0).map_or(0, |claim| claim.owner)))
     }
 
     /// Whether an offset of this partition was committed when some owner claimed it.
@@ -100,10 +101,10 @@ impl Decisions {
         self.claims.values().any(|c| c.offsets.iter().any(|row| row.is_of(at) && row.offset.is_some()))
     }
 
-    /// Decided units that cover one of these partitions, in order.
-    pub(super) fn covering(&self, partitions: &[TopicPartition]) -> Vec<(String, Handle)> {
+    /// Decided units that cover one of these partitions, in order. All that are here are decided and not forgotten.
+    pub(super) fn to_adopt(&self, partitions: &[TopicPartition]) -> Vec<(String, Handle)> {
         let covers = |unit: &Unit| partitions.iter().any(|at| unit.offsets.iter().any(|row| row.is_of(at)));
-        let of = self.units.iter().filter(|(_, _, unit)| covers(unit));
+        let of = self.units.iter().filter(|(_, _, unit)| must_adopt(true, covers(unit)));
         of.filter_map(|(key, id, unit)| Some((key.clone(), Handle { unit: id.clone(), token: unit.token()? })))
             .collect()
     }
@@ -189,9 +190,9 @@ mod tests {
         assert_eq!(decisions.next_owner(TaskIndex(1)), OwnerEpoch(8));
         assert_eq!(decisions.next_owner(TaskIndex(0)), OwnerEpoch(1));
         assert!(decisions.was_committed(&at));
-        assert_eq!(decisions.covering(std::slice::from_ref(&at)), [("unit-a-b-1-7-2".to_owned(), handle)]);
+        assert_eq!(decisions.to_adopt(std::slice::from_ref(&at)), [("unit-a-b-1-7-2".to_owned(), handle)]);
         assert!(decisions.is_decided(&unit(7, 2)) && !decisions.is_decided(&unit(7, 3)));
-        assert!(decisions.covering(&[TopicPartition { partition: 4, ..at }]).is_empty());
+        assert!(decisions.to_adopt(&[TopicPartition { partition: 4, ..at }]).is_empty());
     }
 
     #[test]

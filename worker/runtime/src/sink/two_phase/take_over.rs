@@ -1,10 +1,11 @@
 //! How an owner begins, and how partitions that come later are taken over.
-use super::TwoPhase;
 use super::records::{Decisions, claim_key, claim_value, connector_name};
+use super::{TwoPhase, in_order};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_kafka::ports::Consumer;
+use elasticflow_protocol::{Step, may_abort};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -19,7 +20,9 @@ impl TwoPhase {
         consumer: &mut dyn Consumer,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, TaskError> {
         let stable = consumer.stable_offsets(new, STABLE_MAX).await.doing("reading stable offsets")?;
+        in_order(self.order.reached(Step::Offsets))?;
         self.decisions.read_to_end().await?;
+        in_order(self.order.reached(Step::Decisions))?;
         failpoint!("sink.take_over.read");
         let decisions = self.read_decisions()?;
         for (at, offset) in &stable {
@@ -31,14 +34,17 @@ impl TwoPhase {
             }
         }
         self.claim(&decisions, &stable).await?;
+        in_order(self.order.reached(Step::Claimed))?;
         failpoint!("sink.take_over.claim");
-        for (key, handle) in decisions.covering(new) {
+        for (key, handle) in decisions.to_adopt(new) {
             self.commit_until_done(&handle).await?;
             self.task.metrics.recovered_units.add(1);
             self.forget.push(key);
         }
+        in_order(self.order.reached(Step::Adopted))?;
         failpoint!("sink.take_over.adopt");
         self.abort_older(&decisions).await?;
+        in_order(self.order.reached(Step::Cleaned))?;
         failpoint!("sink.take_over.abort");
         Ok(stable)
     }
@@ -72,8 +78,8 @@ impl TwoPhase {
         let Some(mine) = self.owner else { return Ok(()) };
         for handle in self.sink.in_doubt().await? {
             let unit = &handle.unit;
-            let older = unit.connector == connector && unit.task == index && unit.owner < mine;
-            if older && !decisions.is_decided(unit) {
+            let is_own_id = unit.connector == connector && unit.task == index;
+            if is_own_id && may_abort(unit.owner.0, mine.0, decisions.is_decided(unit)) {
                 tracing::info!(task = %self.task.spec.id, owner = unit.owner.0, commit = unit.commit.0, "an undecided unit of an older owner is removed");
                 self.sink.abort(&handle).await?;
             }

@@ -10,9 +10,18 @@ use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};
 use elasticflow_api::sink::{Committed, Handle};
 use elasticflow_kafka::ports::{CommitError, GroupMetadata, KafkaError};
+use elasticflow_protocol::{Answer, Consequence, after_decide};
 
 /// Dead letters of a unit with their topic.
 pub(in crate::sink) type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
+
+fn answer_of(error: &CommitError) -> Answer {
+    match error {
+        CommitError::NotCommitted(_) => Answer::NotCommitted,
+        CommitError::Fenced => Answer::Fenced,
+        CommitError::Unknown(_) => Answer::Unknown,
+    }
+}
 
 impl TwoPhase {
     /// Runs one unit. After Ok its records are visible and its offsets are committed.
@@ -46,7 +55,8 @@ impl TwoPhase {
     }
 
     fn next_unit(&mut self) -> Result<UnitId, TaskError> {
-        let owner = self.owner.ok_or_else(|| TaskError::Bug("a unit before the claim".to_owned()))?;
+        let owner = self.owner.filter(|_| self.order.is_complete());
+        let owner = owner.ok_or_else(|| TaskError::Bug("a unit before the take-over was complete".to_owned()))?;
         self.commits += 1;
         let id = &self.task.spec.id;
         Ok(UnitId { connector: connector_name(id), task: id.task, owner, commit: CommitEpoch(self.commits) })
@@ -65,14 +75,11 @@ impl TwoPhase {
             return Err(self.not_decided(handle, error).await);
         }
         failpoint!("sink.decide.sent");
-        match self.producer.commit().await {
-            Ok(()) => Ok(()),
-            Err(refused @ CommitError::NotCommitted(_)) => {
-                self.abort_own(handle).await;
-                Err(TaskError::Commit(refused))
-            }
-            Err(silent @ (CommitError::Fenced | CommitError::Unknown(_))) => Err(TaskError::Commit(silent)),
+        let Err(error) = self.producer.commit().await else { return Ok(()) };
+        if after_decide(answer_of(&error)) == Consequence::RemoveOwnUnit {
+            self.abort_own(handle).await;
         }
+        Err(TaskError::Commit(error))
     }
 
     async fn fill(

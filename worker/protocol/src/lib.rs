@@ -1,0 +1,13 @@
+//! The two-phase protocol of sinks, as far as it is a decision and not a call.
+//!
+//! Who may remove a unit, who must commit it, what follows an answer of the decide transaction, in which order an owner takes
+//! over: pure functions without Kafka, time or destination. The runtime asks them before it acts. The tests of this crate
+//! put the same functions into a model with overlapping owners, crashes at every step and lost answers, and visit every state.
+//! What a destination or a broker does wrong is not in the model, nor is liveness.
+mod decide;
+mod take_over;
+mod unit;
+
+pub use decide::{Answer, Consequence, after_decide};
+pub use take_over::{OutOfOrder, Step, TakeOver};
+pub use unit::{may_abort, must_adopt, next_owner};

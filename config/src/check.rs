@@ -2,6 +2,10 @@
 use crate::key::{KeyDef, KeyType, Validity};
 use crate::properties::Properties;
 use crate::secret::Secret;
+use std::borrow::Cow;
+
+/// Characters of a value that a message quotes.
+const QUOTED_CHARS_MAX: usize = 500;
 
 /// A declared key, its value in the form of its type, and what is wrong with it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,7 +34,7 @@ pub fn check_key(def: &KeyDef, properties: &Properties, names: MessageNames<'_>)
         let missing = format!("Missing required configuration \"{}\" which has no default value.", names.typed);
         return Checked { value: None, errors: if def.required { vec![missing] } else { Vec::new() } };
     };
-    let shown = if def.kind == KeyType::Password { Secret::HIDDEN } else { text.trim() };
+    let shown = if def.kind == KeyType::Password { Secret::HIDDEN.into() } else { shortened(text.trim()) };
     let invalid = |name: &str, reason: &str| format!("Invalid value {shown} for configuration {name}: {reason}");
     match normal_form(def.kind, text) {
         Err(reason) => Checked { value: None, errors: vec![invalid(names.typed, &reason)] },
@@ -38,12 +42,21 @@ pub fn check_key(def: &KeyDef, properties: &Properties, names: MessageNames<'_>)
             let errors = check_validity(def, &value).err().map(|reason| match def.kind {
                 // Java's text form of a list.
                 KeyType::List => {
-                    format!("Invalid value [{}] for configuration {}: {reason}", list(&value).join(", "), names.checked)
+                    let listed = list(&value).join(", ");
+                    format!("Invalid value [{}] for configuration {}: {reason}", shortened(&listed), names.checked)
                 }
                 _ => invalid(names.checked, &reason),
             });
             Checked { value: Some(value_shown(def.kind, value)), errors: errors.into_iter().collect() }
         }
+    }
+}
+
+/// A value as messages quote it: whole up to [`QUOTED_CHARS_MAX`], so that an answer does not grow with what was sent.
+pub fn shortened(text: &str) -> Cow<'_, str> {
+    match text.char_indices().nth(QUOTED_CHARS_MAX) {
+        None => text.into(),
+        Some((end, _)) => format!("{}... ({} bytes)", text.get(..end).unwrap_or(""), text.len()).into(),
     }
 }
 

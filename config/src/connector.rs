@@ -6,7 +6,7 @@ use crate::report::ValidationReport;
 use crate::settings::{Settings, parse};
 use crate::value::Millis;
 use crate::{choice, settings};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod topics;
 pub use topics::{TopicCreation, TopicGroup};
@@ -63,7 +63,7 @@ settings! {
         /// Range of plug-in versions that may run the connector, such as [1.0,9.0); a bare version means exactly it.
         "connector.plugin.version" => plugin_version: Option<String> { group: "Common", order: 3, width: Width::Medium, display: "Connector version" },
         /// Most tasks of this connector.
-        "tasks.max" => tasks_max: u32 { default: "1", importance: High, group: "Common", order: 4, width: Width::Short, display: "Tasks max", valid: Validity::Range(1.0, f64::from(i32::MAX)) },
+        "tasks.max" => tasks_max: u32 { default: "1", importance: High, group: "Common", order: 4, width: Width::Short, display: "Tasks max", valid: Validity::Range(1.0, TASKS_MAX) },
         /// Whether a connector that makes more than tasks.max tasks fails; otherwise it is warned about.
         "tasks.max.enforce" => tasks_max_enforce: bool { default: "true", importance: Low, group: "Common", order: 5, width: Width::Short, display: "Enforce tasks max" },
         /// Converter of keys; the worker's when not set. If set, every key.converter. option comes from the connector.
@@ -129,9 +129,23 @@ settings! {
     }
 }
 
+/// Most bytes of a connector's name. Names become Kafka's ids, keys of records and, percent-encoded, parts of URLs.
+pub const NAME_BYTES_MAX: usize = 255;
+/// Most tasks of one connector.
+const TASKS_MAX: f64 = 10_000.0;
+/// Most elements of a list of names, such as transforms.
+const NAMES_MAX: usize = 1_000;
+
 fn check_name(name: &str) -> Result<(), String> {
     if name.trim().is_empty() {
         return Err("String may not be empty".to_owned());
+    }
+    if name.len() > NAME_BYTES_MAX {
+        return Err(format!("String may not be longer than {NAME_BYTES_MAX} bytes, but has {}", name.len()));
+    }
+    // Clients take such a path segment away before they send a URL.
+    if matches!(name, "." | "..") {
+        return Err("String may not be . or .., which no URL can hold as a path segment".to_owned());
     }
     let codes: Vec<String> = name.chars().filter(|c| c.is_control()).map(|c| u32::from(c).to_string()).collect();
     if codes.is_empty() {
@@ -142,8 +156,11 @@ fn check_name(name: &str) -> Result<(), String> {
 
 fn unique(text: &str) -> Result<(), String> {
     let aliases = list(text);
-    let repeated = aliases.iter().enumerate().any(|(i, alias)| aliases.iter().skip(i + 1).any(|other| other == alias));
-    if repeated { Err("Duplicate alias provided.".to_owned()) } else { Ok(()) }
+    if aliases.len() > NAMES_MAX {
+        return Err(format!("List may not have more than {NAMES_MAX} elements, but has {}", aliases.len()));
+    }
+    let distinct: BTreeSet<&str> = aliases.iter().copied().collect();
+    if distinct.len() < aliases.len() { Err("Duplicate alias provided.".to_owned()) } else { Ok(()) }
 }
 
 fn one_of(text: &str, words: &[&str]) -> Result<(), String> {

@@ -23,6 +23,7 @@ mod table;
 mod value;
 pub mod worker;
 
+pub use check::shortened;
 pub use infos::{ConfigInfo, ConfigInfos, KeyInfo, ValueInfo};
 pub use key::{Importance, KeyDef, KeyType, Validity, Width};
 pub use nearest::nearest;

@@ -148,6 +148,14 @@ settings! {
         "development.broker.allow" => development_broker: bool { default: "false", importance: Low, group: "Cluster" },
         /// Largest request body in bytes. A key of this product.
         "rest.request.bytes.max" => request_bytes_max: u32 { default: "4194304", importance: Low, group: "REST", valid: Validity::Range(1024.0, 1_073_741_824.0) },
+        /// Largest request line and headers together in bytes. A key of this product.
+        "rest.header.bytes.max" => header_bytes_max: u32 { default: "32768", importance: Low, group: "REST", valid: Validity::Range(8192.0, 1_048_576.0) },
+        /// Most connections at a time to one listener; another one is answered 503 and closed. A key of this product.
+        "rest.connections.max" => connections_max: u32 { default: "1000", importance: Low, group: "REST", valid: Validity::Range(1.0, 100_000.0) },
+        /// Most requests a second from one address, with as many at once; more are answered 429. 0: no limit. A key of this product.
+        "rest.requests.per.second.max" => requests_per_second_max: u32 { default: "0", importance: Low, group: "REST", valid: Validity::Range(0.0, 1_000_000.0) },
+        /// Longest time a client may take for its headers, for its body, between two requests, or to take an answer. A key of this product.
+        "rest.client.timeout.ms" => client_timeout: Millis { default: "30000", importance: Low, group: "REST" },
     }
 }
 

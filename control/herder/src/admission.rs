@@ -2,7 +2,7 @@
 use crate::error::HerderError;
 use crate::handle::WorkerContext;
 use crate::validation;
-use elasticflow_config::Properties;
+use elasticflow_config::{Properties, shortened};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -23,7 +23,9 @@ pub(crate) async fn admit(name: &str, config: Properties, cx: &WorkerContext) ->
 pub(crate) fn named(name: &str, config: Properties) -> Result<Properties, HerderError> {
     match config.value("name") {
         Some(other) if other != name => Err(HerderError::BadRequest(format!(
-            "Connector name configuration ({other}) doesn't match connector name in the URL ({name})"
+            "Connector name configuration ({}) doesn't match connector name in the URL ({})",
+            shortened(other),
+            shortened(name)
         ))),
         _ => Ok(config.with("name", name)),
     }

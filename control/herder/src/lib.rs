@@ -16,6 +16,7 @@ mod handle;
 mod herder;
 mod instant;
 mod lanes;
+mod limits;
 mod news;
 mod options;
 mod planning;

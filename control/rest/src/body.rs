@@ -1,6 +1,6 @@
 //! Request bodies.
 use crate::problem::Problem;
-use elasticflow_config::{Members, Posted, text_of};
+use elasticflow_config::{Members, Posted, shortened, text_of};
 use elasticflow_herder::answer::{InitialState, OffsetChange};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
@@ -107,7 +107,7 @@ pub(crate) fn level(body: &[u8]) -> Result<Option<String>, Problem> {
 }
 
 fn unknown(member: &str, known: &str) -> Problem {
-    Problem::bad_request(format!("{member}: unknown member; known: {known}"))
+    Problem::bad_request(format!("{}: unknown member; known: {known}", shortened(member)))
 }
 
 fn members(text: &str) -> Result<Vec<(String, &RawValue)>, Problem> {

@@ -1,5 +1,6 @@
 //! What a request must pass before it is carried out, in Connect's order: path, method, media types, credentials.
 use crate::answer::Answer;
+use crate::path::{NoPath, segments};
 use crate::problem::Problem;
 use crate::resource::Resource;
 use crate::serve::{Rest, Surface};
@@ -22,7 +23,11 @@ pub(crate) fn pass(
     headers: &HeaderMap,
     has_body: bool,
 ) -> Result<Passed, Problem> {
-    let resource = Resource::of(path).filter(|r| surface.serves(r));
+    let segments = segments(path).map_err(|why| match why {
+        NoPath::Empty => Problem::plain(StatusCode::NOT_FOUND),
+        NoPath::NotUtf8 => Problem::bad_request("the path is not UTF-8 once its %XX are decoded"),
+    })?;
+    let resource = Resource::of(&segments).filter(|r| surface.serves(r));
     let resource = resource.ok_or_else(|| Problem::plain(StatusCode::NOT_FOUND))?;
     if !resource.methods().contains(&method.as_str()) {
         return Err(Problem::plain(StatusCode::METHOD_NOT_ALLOWED));

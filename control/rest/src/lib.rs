@@ -2,7 +2,7 @@
 //!
 //! A request passes [`resource`] (which resource a path names), [`gate`] (method, media types, credentials, in Connect's
 //! order), one function of [`handlers`] and [`problem`] (errors in Connect's form). [`policy`] decides where the endpoint
-//! may listen, [`serve`] binds and serves. The worker itself is behind a
+//! may listen, [`serve`] binds and routes, [`connections`] serves within limits. The worker itself is behind a
 //! [`HerderHandle`](elasticflow_herder::HerderHandle); log levels and metrics are ports.
 //!
 //! Malformed requests are answered with 400 and a text that says what is wrong and where; values of a body, which may be
@@ -12,6 +12,7 @@
 mod answer;
 mod auth;
 mod body;
+mod connections;
 mod cors;
 mod gate;
 mod handlers;
@@ -19,14 +20,17 @@ mod headers;
 mod loggers;
 mod options;
 mod path;
+mod patience;
 mod policy;
 mod problem;
+mod rate;
 mod resource;
 mod serve;
 
 pub use auth::{LoginError, Users};
+pub use connections::{ConnectionLimits, serve};
 pub use headers::{HeaderRule, HeaderRuleError};
 pub use loggers::{Directive, Level, Loggers};
 pub use options::{RestError, RestOptions};
 pub use policy::{RefusedListener, check_listener};
-pub use serve::{BindError, Rest, Surface, bind, router, serve};
+pub use serve::{BindError, Rest, Surface, bind, router};

@@ -76,6 +76,21 @@ const JAVA_NAMES: &[(&str, &[&str])] = &[
 ];
 
 const ROOT: &str = "root";
+/// Most loggers that are kept: each that is set stays.
+const KNOWN_MAX: usize = 1_000;
+/// Most bytes of a logger's name.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Why a level cannot be set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LoggerError {
+    /// No name of a logger.
+    #[error("a logger's name has letters, digits and . _ - $ :, and at most 255 bytes")]
+    Name,
+    /// Too many of them.
+    #[error("1000 loggers have a level of their own; set a logger above, such as root, instead")]
+    TooMany,
+}
 
 /// The loggers of this worker. What changes is handed to the process's log filter.
 #[derive(Clone)]
@@ -100,9 +115,20 @@ impl Loggers {
     }
 
     /// Sets a logger and every known one below it; names those whose level changed.
-    pub(crate) fn set(&self, name: &str, level: Level, now_ms: i64) -> Vec<String> {
+    ///
+    /// # Errors
+    /// The name is none, or there is no room for another one.
+    pub(crate) fn set(&self, name: &str, level: Level, now_ms: i64) -> Result<Vec<String>, LoggerError> {
+        // What is left becomes part of the log filter's text.
+        let fine = |c: char| c.is_ascii_alphanumeric() || "._-$:".contains(c);
+        if name.len() > NAME_BYTES_MAX || !name.chars().all(fine) {
+            return Err(LoggerError::Name);
+        }
         let (changed, directives) = {
             let mut known = self.known.lock();
+            if known.len() >= KNOWN_MAX && !known.contains_key(name) {
+                return Err(LoggerError::TooMany);
+            }
             let effective = effective(&known, name);
             known.entry(name.to_owned()).or_insert(Logger { level: effective, last_modified: None });
             let below = format!("{name}.");
@@ -118,7 +144,7 @@ impl Loggers {
         if !changed.is_empty() {
             (self.apply)(&directives);
         }
-        changed
+        Ok(changed)
     }
 }
 
@@ -163,20 +189,33 @@ mod tests {
     #[test]
     fn a_parent_sets_its_children_and_equal_levels_change_nothing() {
         let (loggers, _) = loggers();
-        assert_eq!(loggers.set("p.q", Level::Warn, 1), ["p.q"]);
-        assert_eq!(loggers.set("p", Level::Debug, 2), ["p", "p.q"]);
-        assert_eq!(loggers.set("p", Level::Debug, 3), Vec::<String>::new());
+        assert_eq!(loggers.set("p.q", Level::Warn, 1).unwrap(), ["p.q"]);
+        assert_eq!(loggers.set("p", Level::Debug, 2).unwrap(), ["p", "p.q"]);
+        assert_eq!(loggers.set("p", Level::Debug, 3).unwrap(), Vec::<String>::new());
         assert_eq!(loggers.one("p").unwrap().last_modified, Some(2));
-        assert_eq!(loggers.set("new", Level::Info, 4), Vec::<String>::new(), "the level it has anyway");
+        assert_eq!(loggers.set("new", Level::Info, 4).unwrap(), Vec::<String>::new(), "the level it has anyway");
         assert_eq!(loggers.one("new").unwrap().last_modified, None);
-        assert_eq!(loggers.set("p.z", Level::Debug, 5), Vec::<String>::new(), "inherited");
+        assert_eq!(loggers.set("p.z", Level::Debug, 5).unwrap(), Vec::<String>::new(), "inherited");
     }
 
     #[test]
     fn java_names_reach_the_parts_of_this_product() {
         let (loggers, seen) = loggers();
-        loggers.set("org.apache.kafka.connect.runtime.rest", Level::Trace, 1);
+        loggers.set("org.apache.kafka.connect.runtime.rest", Level::Trace, 1).unwrap();
         let wanted = Directive { target: "elasticflow_rest".to_owned(), level: Level::Trace };
         assert!(seen.lock().contains(&wanted), "{:?}", seen.lock());
+    }
+
+    #[test]
+    fn names_that_are_none_and_loggers_without_end_are_refused() {
+        let (loggers, _) = loggers();
+        for name in ["a,trace", "a=b", "a[b]", "é", &"x".repeat(256)] {
+            assert_eq!(loggers.set(name, Level::Warn, 1), Err(LoggerError::Name), "{name}");
+        }
+        for n in 1..KNOWN_MAX {
+            loggers.set(&format!("a.{n}"), Level::Warn, 1).unwrap();
+        }
+        assert_eq!(loggers.set("one.more", Level::Warn, 1), Err(LoggerError::TooMany));
+        assert!(loggers.set("a.1", Level::Info, 2).is_ok());
     }
 }

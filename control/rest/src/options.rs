@@ -1,8 +1,10 @@
 //! What the endpoint is told at start.
 use crate::auth::{LoginError, Users};
 use crate::headers::{HeaderRule, HeaderRuleError};
+use crate::rate::RateLimit;
 use elasticflow_config::worker::WorkerSettings;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Settings of the endpoint, from the worker's configuration.
@@ -18,6 +20,10 @@ pub struct RestOptions {
     pub users: Option<Users>,
     /// Longest time of a request.
     pub request_timeout: Duration,
+    /// Longest time for a body to arrive.
+    pub client_timeout: Duration,
+    /// Requests a second from one address.
+    pub(crate) rate_limit: Option<Arc<RateLimit>>,
     /// Largest body in bytes.
     pub body_bytes_max: usize,
     /// Whether answers may carry a member of this product.
@@ -45,6 +51,8 @@ impl Default for RestOptions {
             response_headers: Vec::new(),
             users: None,
             request_timeout: Duration::from_secs(90),
+            client_timeout: Duration::from_secs(30),
+            rate_limit: None,
             body_bytes_max: 4 << 20,
             extensions: true,
             verification_algorithms: vec!["HmacSHA256".to_owned()],
@@ -68,6 +76,8 @@ impl RestOptions {
             response_headers: HeaderRule::list(&settings.response_headers)?,
             users,
             request_timeout: settings.request_timeout.duration(),
+            client_timeout: settings.client_timeout.duration(),
+            rate_limit: RateLimit::per_second(settings.requests_per_second_max).map(Arc::new),
             body_bytes_max: settings.request_bytes_max as usize,
             extensions: settings.extensions,
             verification_algorithms: settings.verification_algorithms.clone(),

@@ -1,7 +1,8 @@
 //! Percent-encoding of path segments and queries.
 
-/// Decodes a path segment; `+` is a plus sign. What is no escape stays as it is.
-pub(crate) fn decode(segment: &str) -> String {
+/// Decodes a path segment; `+` is a plus sign. What is no escape stays as it is; what is no UTF-8 is `None`, since another
+/// name would be addressed otherwise.
+pub(crate) fn decode(segment: &str) -> Option<String> {
     let bytes = segment.as_bytes();
     let mut decoded = Vec::with_capacity(bytes.len());
     let mut rest = bytes;
@@ -13,7 +14,7 @@ pub(crate) fn decode(segment: &str) -> String {
         decoded.push(escaped.unwrap_or(byte));
         rest = if escaped.is_some() { after.get(2..).unwrap_or(&[]) } else { after };
     }
-    String::from_utf8_lossy(&decoded).into_owned()
+    String::from_utf8(decoded).ok()
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -33,19 +34,30 @@ pub(crate) fn encode(segment: &str) -> String {
     encoded
 }
 
-/// Segments of a path; `None` for an empty segment in the middle. A trailing slash does not matter.
-pub(crate) fn segments(path: &str) -> Option<Vec<String>> {
+/// Why a path has no segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoPath {
+    /// There is an empty one in the middle.
+    Empty,
+    /// One is not UTF-8.
+    NotUtf8,
+}
+
+/// Segments of a path. A trailing slash does not matter.
+pub(crate) fn segments(path: &str) -> Result<Vec<String>, NoPath> {
     let inner = path.strip_prefix('/').unwrap_or(path);
     let inner = inner.strip_suffix('/').unwrap_or(inner);
     if inner.is_empty() {
-        return Some(Vec::new());
+        return Ok(Vec::new());
     }
-    inner.split('/').map(|s| (!s.is_empty()).then(|| decode(s))).collect()
+    let segment = |s: &str| if s.is_empty() { Err(NoPath::Empty) } else { decode(s).ok_or(NoPath::NotUtf8) };
+    inner.split('/').map(segment).collect()
 }
 
 /// Names and values of a query.
 pub(crate) fn query(text: &str) -> Vec<(String, String)> {
-    let plain = |part: &str| decode(&part.replace('+', " "));
+    // An unknown text is no value of any parameter.
+    let plain = |part: &str| decode(&part.replace('+', " ")).unwrap_or_default();
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, ""))).map(|(k, v)| (plain(k), plain(v))).collect()
 }
@@ -66,18 +78,20 @@ mod tests {
             ("a+b@c&d=e", "a+b@c&d=e"),
         ] {
             assert_eq!(encode(name), encoded);
-            assert_eq!(decode(encoded), name);
+            assert_eq!(decode(encoded).as_deref(), Some(name));
         }
-        assert_eq!(decode("100%"), "100%");
-        assert_eq!(decode("%zz%4"), "%zz%4");
+        assert_eq!(decode("100%").as_deref(), Some("100%"));
+        assert_eq!(decode("%zz%4").as_deref(), Some("%zz%4"));
+        assert_eq!(decode("%ff"), None);
     }
 
     #[test]
     fn slashes_at_the_end_do_not_matter_and_empty_segments_do() {
-        assert_eq!(segments("/connectors/"), Some(vec!["connectors".to_owned()]));
-        assert_eq!(segments("/"), Some(Vec::new()));
-        assert_eq!(segments("/connectors//config"), None);
-        assert_eq!(segments("/connectors/a%2Fb"), Some(vec!["connectors".to_owned(), "a/b".to_owned()]));
+        assert_eq!(segments("/connectors/"), Ok(vec!["connectors".to_owned()]));
+        assert_eq!(segments("/"), Ok(Vec::new()));
+        assert_eq!(segments("/connectors//config"), Err(NoPath::Empty));
+        assert_eq!(segments("/connectors/%C3"), Err(NoPath::NotUtf8));
+        assert_eq!(segments("/connectors/a%2Fb"), Ok(vec!["connectors".to_owned(), "a/b".to_owned()]));
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Problem {
 
     /// The answer; `extended` adds the errors by key under a member of this product.
     pub(crate) fn answer(self, extended: bool) -> Answer {
+        let status = self.status;
+        Answer::json(status, &self.json(extended))
+    }
+
+    /// The body of the answer.
+    pub(crate) fn json(self, extended: bool) -> Value {
         let mut body = json!({"error_code": self.status.as_u16(), "message": self.message});
         if extended && !self.errors.is_empty() {
             let errors: Vec<Value> = self.errors.into_iter().map(|(k, m)| json!({"key": k, "message": m})).collect();
@@ -39,7 +45,7 @@ impl Problem {
                 members.insert("elasticflow".to_owned(), json!({ "errors": errors }));
             }
         }
-        Answer::json(self.status, &body)
+        body
     }
 }
 

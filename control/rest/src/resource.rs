@@ -1,6 +1,4 @@
 //! Which resource a path names, and which methods it has.
-use crate::path::segments;
-
 /// Everything that can be addressed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Resource {
@@ -30,9 +28,8 @@ pub(crate) enum Resource {
 }
 
 impl Resource {
-    /// The resource of a path.
-    pub(crate) fn of(path: &str) -> Option<Self> {
-        let segments = segments(path)?;
+    /// The resource of the decoded segments of a path.
+    pub(crate) fn of(segments: &[String]) -> Option<Self> {
         let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
         let name = |text: &str| text.to_owned();
         Some(match *parts.as_slice() {
@@ -108,11 +105,16 @@ impl Resource {
 #[cfg(test)]
 mod tests {
     use super::Resource;
+    use crate::path::segments;
+
+    fn of(path: &str) -> Option<Resource> {
+        Resource::of(&segments(path).unwrap())
+    }
 
     #[test]
     fn paths_name_resources() {
-        assert_eq!(Resource::of("/connectors/a%20b/status/"), Some(Resource::Status("a b".to_owned())));
-        assert_eq!(Resource::of("/connectors/n/tasks/-1/status"), Some(Resource::TaskStatus("n".to_owned(), -1)));
+        assert_eq!(of("/connectors/a%20b/status/"), Some(Resource::Status("a b".to_owned())));
+        assert_eq!(of("/connectors/n/tasks/-1/status"), Some(Resource::TaskStatus("n".to_owned(), -1)));
         for unknown in [
             "/nope",
             "/admin",
@@ -122,7 +124,7 @@ mod tests {
             "/connectors/n/tasks/abc/status",
             "/connectors/n/tasks-config",
         ] {
-            assert_eq!(Resource::of(unknown), None, "{unknown}");
+            assert_eq!(of(unknown), None, "{unknown}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The router, and the sockets it is served on.
+//! The router, and the sockets that it is served on.
 use crate::answer::Answer;
+use crate::connections::Peer;
 use crate::cors::Cors;
 use crate::gate::{Passed, pass};
 use crate::handlers::{Call, handle};
@@ -12,9 +13,11 @@ use axum::Router;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::extract::State;
 use axum::http::{Method, Request, Response, StatusCode};
+use bytes::Bytes;
 use elasticflow_config::worker::{Listener, ListenerError};
 use elasticflow_herder::HerderHandle;
-use std::future::Future;
+use http_body_util::LengthLimitError;
+use std::error::Error as _;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -61,7 +64,11 @@ async fn answer(State((rest, surface)): State<(Rest, Surface)>, request: Request
     let cors = Cors::of(request.method(), request.headers());
     let is_head = request.method() == Method::HEAD;
     let limit = rest.options.request_timeout;
-    let outcome = tokio::time::timeout(limit, carry_out(&rest, surface, request)).await;
+    let outcome = if admits(&rest, &request) {
+        tokio::time::timeout(limit, carry_out(&rest, surface, request)).await
+    } else {
+        Ok(Err(Problem::new(StatusCode::TOO_MANY_REQUESTS, "More requests a second than rest.requests.per.second.max")))
+    };
     let answer = match outcome {
         Ok(Ok(answer)) => answer,
         Ok(Err(problem)) => problem.answer(rest.options.extensions),
@@ -84,14 +91,36 @@ async fn carry_out(rest: &Rest, surface: Surface, request: Request<Body>) -> Res
         Passed::Answered(answer) => return Ok(answer),
         Passed::Go(resource) => resource,
     };
-    let max = rest.options.body_bytes_max;
-    let body = to_bytes(body, max).await.map_err(|_| {
-        let text = format!("the body cannot be read or is larger than rest.request.bytes.max, {max} bytes");
-        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text)
-    })?;
+    let body = read_body(body, &rest.options).await?;
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
     let query = crate::path::query(parts.uri.query().unwrap_or(""));
     handle(rest, resource, Call { method, headers: parts.headers, query, body }).await
+}
+
+/// Whether the caller's address has requests left in this second.
+fn admits(rest: &Rest, request: &Request<Body>) -> bool {
+    let Some(limit) = &rest.options.rate_limit else { return true };
+    let Some(peer) = request.extensions().get::<Peer>() else { return true };
+    limit.admits(peer.address.ip(), rest.herder.context().clock.monotonic())
+}
+
+async fn read_body(body: Body, options: &RestOptions) -> Result<Bytes, Problem> {
+    let max = options.body_bytes_max;
+    match tokio::time::timeout(options.client_timeout, to_bytes(body, max)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if error.source().is_some_and(|e| e.is::<LengthLimitError>()) => {
+            let text = format!("the body is larger than rest.request.bytes.max, {max} bytes");
+            Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, text))
+        }
+        Ok(Err(_)) => {
+            Err(Problem::bad_request("the body could not be read: it ended early or is not framed as HTTP says"))
+        }
+        Err(_) => {
+            let ms = options.client_timeout.as_millis();
+            let text = format!("the body did not arrive within rest.client.timeout.ms, {ms} ms");
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, text))
+        }
+    }
 }
 
 /// Why a listener cannot be bound.
@@ -121,16 +150,4 @@ pub async fn bind(listener: &Listener, authenticated: bool, insecure: bool) -> R
     let address = listener.address()?;
     check_listener(address, authenticated, insecure)?;
     TcpListener::bind(address).await.map_err(|source| BindError::Io { listener: listener.to_string(), source })
-}
-
-/// Serves until `stop` is ready; requests that are being carried out are finished first.
-///
-/// # Errors
-/// The socket fails.
-pub async fn serve(
-    listener: TcpListener,
-    router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
 }

@@ -275,6 +275,7 @@ async fn serve(
         text
     };
     let rest = Rest { herder, options, loggers, metrics: Arc::new(render) };
+    let limits = ConnectionLimits::from_worker(&config.settings);
     let mut first = None;
     for (listener, surface) in surfaces(config)? {
         let socket = elasticflow_rest::bind(&listener, authenticated, insecure).await?;
@@ -282,9 +283,7 @@ async fn serve(
         let router = elasticflow_rest::router(rest.clone(), surface);
         let stopped = stop.clone().cancelled_owned();
         tasks.spawn(async move {
-            if let Err(error) = elasticflow_rest::serve(socket, router, stopped).await {
-                tracing::error!(%error, "REST has ended");
-            }
+            elasticflow_rest::serve(socket, router, limits, stopped).await;
         });
     }
     first.context("listeners names no address; give one such as http://127.0.0.1:8083")

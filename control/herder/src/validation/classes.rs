@@ -2,7 +2,7 @@
 use crate::error::HerderError;
 use crate::handle::WorkerContext;
 use elasticflow_api::registry::{PluginEntry, PluginKind, Registry};
-use elasticflow_config::{Properties, nearest};
+use elasticflow_config::{Properties, nearest, shortened};
 
 /// The plug-in of `connector.class`.
 ///
@@ -12,7 +12,7 @@ pub fn connector_class<'a>(config: &Properties, cx: &'a WorkerContext) -> Result
     let Some(class) = config.value("connector.class") else {
         let shown = crate::secrets::hide(config, &cx.registry);
         let pairs: Vec<String> = shown.0.iter().map(|(k, v)| format!("{k}={v}")).collect();
-        let text = format!("Connector config {{{}}} contains no connector type", pairs.join(", "));
+        let text = format!("Connector config {{{}}} contains no connector type", shortened(&pairs.join(", ")));
         return Err(HerderError::BadRequest(text));
     };
     cx.registry.connector(class.trim()).ok_or_else(|| {
@@ -23,7 +23,8 @@ pub fn connector_class<'a>(config: &Properties, cx: &'a WorkerContext) -> Result
         let hint = nearest(class, names()).map(|near| format!(". Did you mean {near}?")).unwrap_or_default();
         let list: Vec<&str> = connectors().map(|e| e.class).collect();
         HerderError::BadRequest(format!(
-            "Failed to find any class that implements Connector and which name matches {class}, available connectors are: {}{hint}",
+            "Failed to find any class that implements Connector and which name matches {}, available connectors are: {}{hint}",
+            shortened(class),
             list.join(", ")
         ))
     })
@@ -93,7 +94,10 @@ pub(super) fn named<'a>(registry: &'a Registry, kind: PluginKind, key: &str, nam
             class: Some(other.class.to_owned()),
         },
         None => Named::Wrong {
-            message: format!("Invalid value {name} for configuration {key}: Class {name} could not be found."),
+            message: {
+                let name = shortened(name);
+                format!("Invalid value {name} for configuration {key}: Class {name} could not be found.")
+            },
             class: None,
         },
     }

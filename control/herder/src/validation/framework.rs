@@ -8,6 +8,7 @@ use elasticflow_config::check::{Checked, MessageNames, check_key, list};
 use elasticflow_config::connector::{CommonSettings, ConnectorSettings, TopicCreation};
 use elasticflow_config::{KeyDef, KeyInfo, Settings};
 use regex::Regex;
+use std::collections::BTreeSet;
 
 /// Keys that choose a converter, and the kind of plug-in.
 pub(super) const CONVERTERS: [(&str, PluginKind); 3] = [
@@ -173,8 +174,8 @@ fn topics(input: &Input<'_>, report: &mut Report) {
         (true, true) => both(report, "Must configure one of topics or topics.regex"),
         (false, false) => both(report, "topics and topics.regex are mutually exclusive options, but both are set."),
         (false, true) => {
-            let repeated = topics.iter().enumerate().any(|(i, t)| topics.iter().skip(i + 1).any(|other| other == t));
-            if repeated {
+            let distinct: BTreeSet<&str> = topics.iter().copied().collect();
+            if distinct.len() < topics.len() {
                 report.error("topics", "Configuration 'topics' values must not be duplicated.");
             }
             if topics.contains(&dead_letters) {

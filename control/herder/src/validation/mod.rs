@@ -27,6 +27,9 @@ use elasticflow_config::{ConfigInfos, Properties, nearest};
 use report::Report;
 use std::collections::BTreeSet;
 
+/// Unknown keys for which the nearest known name is looked up: each takes a comparison with every known key.
+const HINTS_MAX: usize = 50;
+
 /// What one validation works with.
 struct Input<'a> {
     /// As posted: for what is shown.
@@ -55,6 +58,7 @@ pub async fn validate(
     nulls: &BTreeSet<String>,
     cx: &WorkerContext,
 ) -> Result<ConfigInfos, HerderError> {
+    crate::limits::check(config, nulls)?;
     let entry = connector_class(config, cx)?;
     let resolved = crate::admission::resolve(config, cx).await.map_err(HerderError::BadRequest)?;
     let input = Input { posted: config, resolved: &resolved, entry, cx };
@@ -117,18 +121,19 @@ fn warnings(input: &Input<'_>, report: &Report) -> Vec<Remark> {
     let known: Vec<&str> = report.names().collect();
     let wild = |key: &str| input.entry.keys.iter().any(|def| def.covers(key));
     let unknown = input.posted.0.keys().filter(|key| !known.contains(&key.as_str()) && !wild(key));
-    let remark = |key: &String| {
+    let remark = |(n, key): (usize, &String)| {
         let message = match without_class(key, input) {
             Some(message) => message,
             None => {
-                let hint = nearest(key, known.iter().copied()).map(|n| format!("; did you mean {n}?"));
+                let near = if n < HINTS_MAX { nearest(key, known.iter().copied()) } else { None };
+                let hint = near.map(|near| format!("; did you mean {near}?"));
                 format!("not a known option of this connector, without effect{}", hint.unwrap_or_default())
             }
         };
         Remark { key: key.clone(), message }
     };
     let counts = |key: &&String| !(input.is_source() && key.starts_with("topic.creation."));
-    let mut remarks: Vec<Remark> = unknown.filter(counts).map(remark).collect();
+    let mut remarks: Vec<Remark> = unknown.filter(counts).enumerate().map(remark).collect();
     if input.posted.value("config.action.reload").is_some() {
         let message = "without effect: no provider of references tells when a value expires".to_owned();
         remarks.push(Remark { key: "config.action.reload".to_owned(), message });

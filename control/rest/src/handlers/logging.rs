@@ -24,6 +24,7 @@ pub(super) fn set(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Proble
         tracing::warn!("unknown scope of a log level, taken as worker");
     }
     let changed = rest.loggers.set(name, level, rest.herder.context().clock.wall_ms());
+    let changed = changed.map_err(|refused| Problem::bad_request(refused.to_string()))?;
     if scope == "cluster" {
         return Ok(Answer::empty(StatusCode::NO_CONTENT));
     }

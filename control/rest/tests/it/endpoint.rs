@@ -1,12 +1,11 @@
 //! What the recordings do not show: limits, secrets, additions, sockets.
 use crate::replay::{Ask, Reply, Target};
+use crate::tcp::{Endpoint, LIMITS};
 use crate::world::{World, golden};
 use elasticflow_config::Properties;
 use elasticflow_config::worker::Listener;
-use elasticflow_rest::{BindError, bind, router, serve};
+use elasticflow_rest::{BindError, bind};
 use serde_json::{Value, json};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 
 async fn world(extra: &[(&str, &str)]) -> World {
     let text = std::fs::read_to_string(golden().join("worker/default.properties")).unwrap();
@@ -147,19 +146,11 @@ async fn a_port_in_use_is_told_with_the_listener() {
 
 #[tokio::test]
 async fn a_socket_is_served_until_it_is_told_to_stop() {
-    let world = world(&[]).await;
-    let socket = bind(&Listener::read("http://127.0.0.1:0").unwrap(), false, false).await.unwrap();
-    let address = socket.local_addr().unwrap();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let served = tokio::spawn(serve(socket, router(world.rest(), elasticflow_rest::Surface::All), async {
-        let _ = stopped.await;
-    }));
-    let mut client = TcpStream::connect(address).await.unwrap();
-    let request = format!("GET /connectors/ HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
-    client.write_all(request.as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\n[]"), "{answer}");
-    stop.send(()).unwrap();
-    served.await.unwrap().unwrap();
+    let endpoint = Endpoint::start(world(&[]).await, LIMITS).await;
+    let answer = endpoint.ask("GET", "/connectors/", None).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, "[]"));
+    // A connection that waits for its next request does not keep the endpoint up.
+    let idle = tokio::net::TcpStream::connect(endpoint.address).await.unwrap();
+    endpoint.stop().await;
+    drop(idle);
 }

@@ -10,5 +10,9 @@
 )]
 mod endpoint;
 mod golden;
+mod hostile;
+mod hung;
+mod limits;
 mod replay;
+mod tcp;
 mod world;

@@ -38,8 +38,17 @@ fn non_empty(text: &str) -> std::result::Result<(), String> {
     if text.trim().is_empty() { Err("String must be non-empty".to_owned()) } else { Ok(()) }
 }
 
+settings! {
+    /// Of HangingSource.
+    pub(crate) struct HangingConfig {
+        /// Where it hangs: plan or validate.
+        "hang" => hang: String { importance: High },
+    }
+}
+
 struct FileSource;
 struct FileSink;
+struct HangingSource;
 struct NoTask;
 
 #[async_trait::async_trait]
@@ -96,6 +105,31 @@ impl SourceConnector for FileSource {
     }
 }
 
+impl SourceConnector for HangingSource {
+    const NAME: &'static str = "hanging-source";
+    type Config = HangingConfig;
+    type Task = NoTask;
+    fn guarantee(&self, _: &HangingConfig) -> Guarantee {
+        Guarantee::AtLeastOnce
+    }
+    async fn validate(&self, config: &HangingConfig, _: &ConnectorContext) -> ValidationReport {
+        if config.hang == "validate" {
+            std::future::pending::<()>().await;
+        }
+        ValidationReport::default()
+    }
+    async fn plan(&self, config: &HangingConfig, _: usize, _: &ConnectorContext) -> Result<Vec<TaskConfig>> {
+        // Not even a thread comes back from it.
+        while config.hang == "plan" {
+            std::thread::park();
+        }
+        Ok(vec![TaskConfig::default()])
+    }
+    fn task(&self, _: &HangingConfig, _: TaskConfig) -> Result<NoTask> {
+        Ok(NoTask)
+    }
+}
+
 impl SinkConnector for FileSink {
     const NAME: &'static str = "file-stream-sink";
     type Config = SinkConfig;
@@ -142,6 +176,7 @@ pub(crate) fn registry() -> Registry {
     let source: &'static [KeyDef] = SourceConfig::keys();
     let connectors = [
         ("org.apache.kafka.connect.file.FileStreamSourceConnector", source, Plugin::Source(Arc::new(FileSource))),
+        ("org.example.HangingSourceConnector", HangingConfig::keys(), Plugin::Source(Arc::new(HangingSource))),
         ("org.apache.kafka.connect.file.FileStreamSinkConnector", SinkConfig::keys(), Plugin::Sink(Arc::new(FileSink))),
     ];
     for (class, keys, plugin) in connectors {

@@ -12,7 +12,8 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
         .filter_map(|candidate| {
             let full = distance(&wanted, candidate);
             let simple = candidate.rsplit('.').next().map_or(full, |short| distance(&wanted, short));
-            Some((full.min(simple), candidate)).filter(|(d, _)| *d <= allowed)
+            // Of two that are as near by their last part, the one whose whole name is nearer.
+            Some(((full.min(simple), full), candidate)).filter(|((d, _), _)| *d <= allowed)
         })
         .min_by_key(|(d, _)| *d)
         .map(|(_, candidate)| candidate)

@@ -29,6 +29,30 @@ pub enum Command {
     Plugins(PluginsArgs),
     /// Checks a connector's JSON or properties file without starting anything
     Validate(ValidateArgs),
+    /// Lists the connectors of a worker group with their states
+    List(ListArgs),
+    /// Creates a connector from a file; fails if there is one of that name
+    Create(CreateArgs),
+    /// Creates or changes connectors so that they are as files say; does nothing where they are already
+    Apply(ApplyArgs),
+    /// Shows the state of connectors and their tasks, and why what failed has failed
+    Status(StatusArgs),
+    /// Shows, alters or forgets the committed offsets of a connector
+    Offsets(OffsetsArgs),
+    /// Pauses connectors: tasks keep their place and do nothing
+    Pause(NamesArgs),
+    /// Lets paused or stopped connectors run
+    Resume(NamesArgs),
+    /// Stops connectors: their tasks end, offsets stay
+    Stop(NamesArgs),
+    /// Restarts connectors and their tasks
+    Restart(RestartArgs),
+    /// Deletes connectors; offsets and consumer groups stay
+    Delete(NamesArgs),
+    /// Shows or sets the log levels of a worker
+    Logs(LogsArgs),
+    /// Prints a completion script for a shell
+    Completion(CompletionArgs),
     /// Prints the version
     Version,
 }
@@ -92,6 +116,159 @@ pub struct PluginsArgs {
     /// Prints the list as JSON, as GET /connector-plugins?connectorsOnly=false does
     #[arg(long, conflicts_with = "options")]
     pub json: bool,
+}
+
+/// Which worker is spoken to, and as whom. Any worker of a group answers for all of it.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// URL of a worker's REST endpoint
+    #[arg(long, value_name = "URL", env = "ELASTICFLOW_URL", default_value = "http://127.0.0.1:8083")]
+    pub url: String,
+    /// User and password, as user:password
+    #[arg(
+        long,
+        value_name = "USER:PASSWORD",
+        env = "ELASTICFLOW_USER",
+        hide_env_values = true,
+        conflicts_with = "token"
+    )]
+    pub user: Option<String>,
+    /// Bearer token
+    #[arg(long, value_name = "TOKEN", env = "ELASTICFLOW_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// Certificates of the authorities that are trusted for https, as PEM
+    #[arg(long, value_name = "FILE", env = "ELASTICFLOW_CA")]
+    pub ca: Option<PathBuf>,
+    /// Own certificate and private key for mutual TLS, as PEM
+    #[arg(long, value_name = "FILE", env = "ELASTICFLOW_CERTIFICATE")]
+    pub certificate: Option<PathBuf>,
+    /// How results are printed
+    #[arg(long, short, value_enum, default_value = "table")]
+    pub output: Output,
+}
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Output {
+    /// Columns for people
+    Table,
+    /// JSON for programs
+    Json,
+}
+
+/// Of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `create`.
+#[derive(Debug, Args)]
+pub struct CreateArgs {
+    /// Connector configuration: the JSON that would be posted, or properties
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `apply`.
+#[derive(Debug, Args)]
+pub struct ApplyArgs {
+    /// Files, or folders whose .json and .properties files are taken
+    #[arg(value_name = "PATH", required = true)]
+    pub paths: Vec<PathBuf>,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Connectors; all without one
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `offsets`.
+#[derive(Debug, Args)]
+pub struct OffsetsArgs {
+    /// Connector
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Alters them to those of a JSON file, as PATCH /connectors/NAME/offsets takes it; the connector must be stopped
+    #[arg(long, value_name = "FILE", conflicts_with = "reset")]
+    pub set: Option<PathBuf>,
+    /// Forgets all of them; the connector must be stopped
+    #[arg(long)]
+    pub reset: bool,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `pause`, `resume`, `stop`, `delete`.
+#[derive(Debug, Args)]
+pub struct NamesArgs {
+    /// Connectors
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `restart`.
+#[derive(Debug, Args)]
+pub struct RestartArgs {
+    /// Connectors
+    #[arg(value_name = "NAME", required = true)]
+    pub names: Vec<String>,
+    /// Only what has failed
+    #[arg(long)]
+    pub only_failed: bool,
+    /// The connector alone, without its tasks
+    #[arg(long)]
+    pub without_tasks: bool,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `logs`.
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    /// Logger, such as org.apache.kafka.connect.runtime or root; all without one
+    #[arg(value_name = "LOGGER")]
+    pub logger: Option<String>,
+    /// Level that it gets: OFF, ERROR, WARN, INFO, DEBUG or TRACE
+    #[arg(value_name = "LEVEL", requires = "logger")]
+    pub level: Option<String>,
+    /// Sets the level on every worker of the group
+    #[arg(long, requires = "level")]
+    pub cluster: bool,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `completion`.
+#[derive(Debug, Args)]
+pub struct CompletionArgs {
+    /// Shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
 }
 
 /// Of `validate`.

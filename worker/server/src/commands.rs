@@ -1,5 +1,6 @@
 //! One function a command.
 use crate::cli::{Cli, Command, PluginsArgs, ValidateArgs, WorkerArgs};
+use crate::connector_file::ConnectorFile;
 use crate::output::print;
 use crate::{logging, worker};
 use anyhow::{Context, Result};
@@ -38,11 +39,22 @@ pub(crate) fn run(cli: Cli, registry: Registry) -> ExitCode {
             done(block_on(crate::demo::run(&args, registry, loggers)))
         }
         Command::Plugins(args) => plugins(&args, &registry),
-        Command::Validate(args) => done_with(block_on(validate(&args, registry))),
+        Command::Validate(args) => match block_on(validate(&args, registry)) {
+            Ok(code) => code,
+            Err(error) => fail(&format!("{error:#}"), WRONG_INPUT),
+        },
+        Command::Completion(args) => {
+            crate::client::completion(args.shell);
+            ExitCode::SUCCESS
+        }
         Command::Version => {
             print(&format!("elasticflow {}\n", env!("CARGO_PKG_VERSION")));
             ExitCode::SUCCESS
         }
+        command => match block_on(crate::client::run(command)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(failure) => fail(&format!("{failure:#}"), crate::client::exit_code(&failure)),
+        },
     }
 }
 
@@ -134,9 +146,8 @@ fn framework_keys(name: &str) -> Option<Vec<KeyDef>> {
 
 /// Checks a connector's configuration as `PUT /connector-plugins/{class}/config/validate` does.
 async fn validate(args: &ValidateArgs, registry: Arc<Registry>) -> Result<ExitCode> {
-    let text = std::fs::read_to_string(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let properties = connector_properties(&text)?;
-    let infos = worker::validate(&properties, registry).await?;
+    let file = ConnectorFile::read(&args.file)?;
+    let infos = worker::validate((&file.config, &file.nulls), registry).await?;
     for remark in &infos.elasticflow.warnings {
         print(&format!("warning  {}: {}\n", remark.key, remark.message));
     }
@@ -145,23 +156,4 @@ async fn validate(args: &ValidateArgs, registry: Arc<Registry>) -> Result<ExitCo
     }
     print(&format!("{} errors\n", infos.error_count));
     Ok(if infos.error_count == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG_INPUT) })
-}
-
-/// JSON as it would be posted (`{"name":…,"config":{…}}` or the configuration alone), or properties.
-fn connector_properties(text: &str) -> Result<Properties> {
-    if !text.trim_start().starts_with('{') {
-        return Ok(Properties::from_properties_text(text)?);
-    }
-    let json: serde_json::Value = serde_json::from_str(text).context("the file is no JSON")?;
-    let config = json.get("config").filter(|c| c.is_object()).unwrap_or(&json);
-    let object = config.as_object().context("the configuration is no JSON object")?;
-    let pairs = object.iter().map(|(key, value)| {
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        (key.clone(), value)
-    });
-    let mut properties: Properties = pairs.collect();
-    if let Some(name) = json.get("name").and_then(serde_json::Value::as_str) {
-        properties = properties.with("name", name);
-    }
-    Ok(properties)
 }

@@ -2,10 +2,12 @@
 //! calls [`run`] with its registry.
 //!
 //! Reading order: [`cli`] -> `commands` -> `worker` (a worker put together) -> `dev` and `demo` (the same with the embedded
-//! broker). Exit codes: 0 done, 1 failed, 2 the command line or a configuration is wrong.
+//! broker) -> `client` (commands that speak to a running worker). Exit codes: 0 done, 1 failed, 2 the command line or a configuration is wrong.
 pub mod cli;
+mod client;
 mod clock;
 mod commands;
+mod connector_file;
 #[cfg(feature = "dev-broker")]
 mod demo;
 #[cfg(feature = "dev-broker")]

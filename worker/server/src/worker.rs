@@ -12,7 +12,7 @@ use elasticflow_herder::{
 };
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::{ClientProperties, Kafka};
-use elasticflow_rest::{Loggers, Rest, RestOptions, Surface};
+use elasticflow_rest::{ConnectionLimits, Loggers, Rest, RestOptions, Surface};
 use elasticflow_runtime::{AlwaysAssigned, RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
 use futures_util::future::Either;
 use std::collections::BTreeSet;
@@ -300,7 +300,10 @@ fn surfaces(config: &WorkerConfig) -> Result<Vec<(elasticflow_config::worker::Li
 }
 
 /// Checks a connector's configuration as a worker with default settings does, without Kafka.
-pub(crate) async fn validate(connector: &Properties, registry: Arc<Registry>) -> Result<ConfigInfos> {
+pub(crate) async fn validate(
+    (connector, nulls): (&Properties, &BTreeSet<String>),
+    registry: Arc<Registry>,
+) -> Result<ConfigInfos> {
     let worker: Properties = [
         ("bootstrap.servers", "127.0.0.1:9092"),
         ("group.id", "validate"),
@@ -320,5 +323,5 @@ pub(crate) async fn validate(connector: &Properties, registry: Arc<Registry>) ->
         references: Arc::new(config.resolver.clone()),
         clock: Arc::new(SystemClock::new()),
     };
-    Ok(elasticflow_herder::validation::validate(connector, &BTreeSet::new(), &context).await?)
+    Ok(elasticflow_herder::validation::validate(connector, nulls, &context).await?)
 }

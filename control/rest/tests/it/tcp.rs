@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(120);
 /// A worker's endpoint on a socket.
 pub(crate) struct Endpoint {
     pub(crate) address: SocketAddr,
-    pub(crate) world: World,
+    _world: World,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -33,7 +33,7 @@ impl Endpoint {
         let served = tokio::spawn(serve(socket, router, limits, async {
             let _ = stopped.await;
         }));
-        Self { address, world, stop, served }
+        Self { address, _world: world, stop, served }
     }
 
     pub(crate) async fn stop(self) {

@@ -1,0 +1,78 @@
+//! The commands that speak to a worker, against a real one on the embedded broker.
+use crate::process::{Process, free_port, output, until_healthy};
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+fn json(arguments: &[&str], url: &str) -> Value {
+    let mut all = arguments.to_vec();
+    all.extend(["--url", url, "-o", "json"]);
+    serde_json::from_str(&output(&all, 0)).unwrap()
+}
+
+fn until(arguments: &[&str], url: &str, is_so: impl Fn(&Value) -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let answer = json(arguments, url);
+        if is_so(&answer) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{arguments:?}: {answer}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn connectors_are_applied_watched_and_taken_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    let (port, broker_port) = (free_port(), free_port());
+    let _dev = Process::start(&["dev", "--port", &port.to_string(), "--broker-port", &broker_port.to_string()]);
+    until_healthy(port);
+    let url = format!("http://127.0.0.1:{port}");
+    std::fs::write(at("in.txt"), "a\nb\n").unwrap();
+    let config = format!("connector.class=FileStreamSource\nfile={}\ntopic=t\n", at("in.txt"));
+    std::fs::write(at("one.properties"), format!("name=sl/ash\n{config}")).unwrap();
+    std::fs::write(at("notes.txt"), "no connector").unwrap();
+    let folder = dir.path().display().to_string();
+    let apply = |more: &[&str]| {
+        let mut all = vec!["apply", folder.as_str(), "--url", url.as_str()];
+        all.extend(more);
+        output(&all, 0)
+    };
+    assert_eq!(apply(&["--dry-run"]), "sl/ash would be created\n");
+    assert_eq!(apply(&[]), "sl/ash created\n");
+    assert_eq!(apply(&[]), "sl/ash unchanged\n");
+    std::fs::write(at("one.properties"), format!("name=sl/ash\n{config}batch.size=7\n")).unwrap();
+    assert_eq!(apply(&[]), "sl/ash changed\n");
+    until(&["status", "sl/ash"], &url, |s| s["sl/ash"]["tasks"][0]["state"] == "RUNNING");
+    let listed = output(&["list", "--url", &url], 0);
+    assert!(listed.contains("sl/ash  source  RUNNING"), "{listed}");
+    until(&["offsets", "sl/ash"], &url, |o| o["offsets"][0]["offset"]["position"] == 4);
+    assert_eq!(output(&["stop", "sl/ash", "--url", &url], 0), "sl/ash stopped\n");
+    until(&["status"], &url, |s| s["sl/ash"]["connector"]["state"] == "STOPPED");
+    assert!(output(&["offsets", "sl/ash", "--reset", "--url", &url], 0).contains("reset successfully"));
+    let levels = output(&["logs", "org.apache.kafka.connect", "WARN", "--url", &url], 0);
+    assert_eq!(levels, "org.apache.kafka.connect changed\n");
+    for command in ["resume", "pause", "restart", "delete"] {
+        assert!(output(&[command, "sl/ash", "--url", &url], 0).starts_with("sl/ash "), "{command}");
+    }
+    let refused = output(&["pause", "nope", "--url", &url], 2);
+    assert!(refused.contains("404") && refused.contains("Unknown connector nope"), "{refused}");
+}
+
+#[test]
+fn a_worker_that_is_not_there_is_told_with_its_url() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let shown = output(&["list", "--url", &url], 1);
+    assert!(shown.contains(&url) && shown.contains("--url"), "{shown}");
+}
+
+#[test]
+fn completion_scripts_know_the_commands() {
+    for (shell, part) in
+        [("bash", "_elasticflow"), ("zsh", "#compdef elasticflow"), ("fish", "complete -c elasticflow")]
+    {
+        let script = output(&["completion", shell], 0);
+        assert!(script.contains(part) && script.contains("offsets"), "{shell}");
+    }
+}

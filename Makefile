@@ -4,8 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 EXIT ?= 0
 KILLS ?= 200
+HANDOVERS ?= 300
+ROUNDS ?= 200000
 
-.PHONY: help demo demo-cdc test check fmt docs chaos bench build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos handover fuzz bench build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -33,6 +35,14 @@ docs: ## writes the generated option tables
 
 chaos: ## the long proof of exactly-once: KILLS=200 random kill -9 under load
 	@scripts/chaos KILLS=$(KILLS)
+
+handover: ## the long proof of the MySQL snapshot: HANDOVERS=300 a server under writes, DDL and kills; table = replayed topic
+	@scripts/setup && scripts/services up mysql mariadb
+	@env $$(scripts/services env mysql mariadb) EF_HANDOVERS=$(HANDOVERS) EF_RANDOM_TABLES=$(HANDOVERS) EF_CUT_STEP=1 \
+	    cargo test -p elasticflow-mysql --test it -- --nocapture hand_over rows_of_random cut_after_any_byte
+
+fuzz: ## ROUNDS=200000 rounds of changed bytes over the recorded events: nothing may make the decoder panic
+	@EF_FUZZ_ROUNDS=$(ROUNDS) cargo test -p elasticflow-mysql --test it -- --nocapture decoder::
 
 bench: ## speed and memory on real servers; prints a table, writes bench-results/
 	@scripts/bench

@@ -1,7 +1,7 @@
 //! From events of the log to records: transactions, rows, the position after each batch.
 use crate::assemble::{Assembler, Change, Origin};
 use crate::batch::Batch;
-use crate::binlog::rows::{RowsHead, RowsKind};
+use crate::binlog::rows::{Partial, RowsHead, RowsKind};
 use crate::binlog::{DecodeError, Reader};
 use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
@@ -52,6 +52,18 @@ struct Rows {
     row: u64,
     skip: u64,
     origin: Origin,
+    partial: bool,
+}
+
+/// How the rows of an event are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// As they are.
+    Plain,
+    /// Compressed, by MariaDB.
+    Packed,
+    /// Updates of which JSON columns may hold steps alone.
+    Partial,
 }
 
 /// What a snapshot wants of the stream.
@@ -72,6 +84,8 @@ pub enum Filled {
     Idle,
     /// The place that was asked for is reached.
     Reached,
+    /// The connection was lost; see [`Capture::lost`].
+    Lost,
 }
 
 /// How long a call may take, and what may end it sooner.
@@ -98,8 +112,10 @@ pub struct Capture {
     pub(crate) announced: Option<Announced>,
     pub(crate) tx: Option<Tx>,
     rows: Option<Rows>,
-    /// Events and rows of the first transaction that are done already.
+    /// Events and rows of the next transaction that are done already.
     pub(crate) skip: Option<(u64, u64)>,
+    /// Why the log cannot be read on; it must be opened anew at [`Capture::resume`].
+    pub(crate) lost: Option<Error>,
     pub(crate) watch: Watch,
     pub(crate) include_query: bool,
     pub(crate) meta: Option<TxMeta>,
@@ -145,6 +161,7 @@ impl Capture {
             announced: None,
             tx: None,
             rows: None,
+            lost: None,
             skip: (start.skip.0 > 0).then_some(start.skip),
             watch: Watch::default(),
             include_query: start.include_query,
@@ -155,21 +172,58 @@ impl Capture {
 
     /// Whether no transaction is open.
     pub fn is_between(&self) -> bool {
-        self.tx.is_none() && self.announced.is_none()
+        self.tx.is_none() && self.announced.is_none() && self.skip.is_none()
     }
 
-    /// Whether records of the open transaction have been made.
+    /// Whether records of the open transaction have been made, now or before it was begun again.
     pub fn is_inside(&self) -> bool {
-        self.tx.as_ref().is_some_and(|tx| tx.emitted)
+        self.tx.as_ref().map_or(self.skip.is_some(), |tx| tx.emitted)
     }
 
-    /// Rows of the current event that are done.
-    pub(crate) fn rows_done(&self) -> u64 {
-        self.rows.as_ref().map_or(0, |rows| rows.row)
+    /// Where a dump must start, and events and rows of the transaction there that are done.
+    pub fn resume(&self) -> (&LogPosition, (u64, u64)) {
+        match &self.tx {
+            Some(tx) if tx.emitted => {
+                let rows = self.rows.as_ref().map_or(0, |rows| rows.row);
+                // What was done before the transaction was begun again stays done until it is passed.
+                (&tx.begin, (tx.events, rows).max(self.skip.unwrap_or_default()))
+            }
+            _ => (&self.boundary, self.skip.unwrap_or_default()),
+        }
+    }
+
+    /// The connection is gone: the open transaction will be read again up to where it stands.
+    fn lose(&mut self, error: Error) -> Filled {
+        let (at, done) = self.resume();
+        let at = at.clone();
+        self.skip = (done.0 > 0).then_some(done);
+        self.boundary = at;
+        self.tx = None;
+        self.rows = None;
+        self.announced = None;
+        if let Some(meta) = &mut self.meta {
+            meta.interrupt();
+        }
+        if let Some(window) = &mut self.watch.window {
+            window.interrupt();
+        }
+        self.lost = Some(error);
+        Filled::Lost
+    }
+
+    /// Goes on with another stream, which starts at [`Self::resume`].
+    pub(crate) fn reopened(&mut self, log: Log, control: Control) {
+        self.log = log;
+        self.control = control;
+        self.lost = None;
+        self.tables.forget_ids();
     }
 
     /// Reads events until the batch is full, nothing more is there, or a place is reached.
     pub async fn fill(&mut self, out: &mut Batch, until: Until<'_>) -> Result<Filled> {
+        if self.lost.is_some() {
+            return Ok(Filled::Lost);
+        }
         let deadline = self.clock.monotonic() + until.wait;
         loop {
             if let Some(rows) = self.rows.take() {
@@ -183,18 +237,24 @@ impl Capture {
             if between && until.place.is_some_and(|p| self.log.known() && self.log.at() >= p) {
                 return Ok(Filled::Reached);
             }
-            let event = match self.log.buffered()? {
-                Some(event) => event,
-                None if between && !out.records.is_empty() => return Ok(Filled::Idle),
-                None => {
+            let buffered = self.log.buffered();
+            let next = match buffered {
+                Ok(None) if between && !out.records.is_empty() => return Ok(Filled::Idle),
+                Ok(None) => {
                     let left = deadline.saturating_sub(self.clock.monotonic());
-                    match self.log.next_or_woken(left, until.wake).await? {
-                        Some(event) => event,
-                        None => return Ok(Filled::Idle),
-                    }
+                    self.log.next_or_woken(left, until.wake).await
                 }
+                other => other,
             };
-            self.event(event, out).await?;
+            let taken = match next {
+                Ok(Some(event)) => self.event(event, out).await,
+                Ok(None) => return Ok(Filled::Idle),
+                Err(error) => Err(error),
+            };
+            match taken {
+                Err(error) if error.is_link() => return Ok(self.lose(error)),
+                other => other?,
+            }
             if self.is_between() {
                 out.transaction_ended();
             }
@@ -225,6 +285,7 @@ impl Capture {
 
     /// A statement that is a transaction of its own has ended.
     pub(crate) fn commit_statement(&mut self) {
+        self.skip = None;
         if let Some(Announced { gtid: Some(gtid), .. }) = self.announced.take() {
             self.gtids.add(&gtid);
         }
@@ -233,6 +294,10 @@ impl Capture {
 
     /// Between transactions: the end of the last event is a place to go on from.
     pub(crate) fn passed(&mut self) {
+        // A transaction that was sent in part must be read from its own beginning.
+        if self.skip.is_some() {
+            return;
+        }
         let at = self.log.at();
         self.boundary.pos = at.pos;
         if !Arc::ptr_eq(&self.boundary.file, &at.file) {
@@ -264,7 +329,7 @@ impl Capture {
     }
 
     /// Begins to read a rows event.
-    pub(crate) fn begin_rows(&mut self, (kind, v2): (RowsKind, bool), event: &Event) -> Result<()> {
+    pub(crate) fn begin_rows(&mut self, (kind, v2): (RowsKind, bool), event: &Event, form: Form) -> Result<()> {
         let place = || self.log.place(event.start);
         let broken = |cause| Error::Decode { place: place(), cause };
         let Some(tx) = &self.tx else {
@@ -286,9 +351,13 @@ impl Capture {
             return self.count_event();
         }
         let head = RowsHead::parse(kind, v2, &event.body, table.slots.len()).map_err(broken)?;
+        let body = match form {
+            Form::Packed => head.unpacked(&event.body).map_err(broken)?,
+            Form::Plain | Form::Partial => event.body.clone(),
+        };
         let origin = self.origin(event);
         let at = head.rows_at;
-        self.rows = Some(Rows { table, head, body: event.body.clone(), at, row: 0, skip, origin });
+        self.rows = Some(Rows { table, head, body, at, row: 0, skip, origin, partial: form == Form::Partial });
         Ok(())
     }
 
@@ -324,7 +393,11 @@ impl Capture {
         let table = &rows.table;
         let read = |r: &mut Reader<'_>| -> Result<_, RowError> {
             let before = rows.head.before.as_ref().map(|p| table.image(r, p, body)).transpose()?;
-            let after = rows.head.after.as_ref().map(|p| table.image(r, p, body)).transpose()?;
+            let after = match (&rows.head.after, &before) {
+                (Some(p), Some(before)) if rows.partial => Some(table.partial_image(r, p, body, before)?),
+                (Some(p), _) => Some(table.image(r, p, body)?),
+                (None, _) => None,
+            };
             Ok((before, after))
         };
         let (before, after) = read(r).map_err(|e| self.row_error(e, rows))?;
@@ -362,7 +435,11 @@ impl Capture {
 
     /// Notes the keys of both images for the chunk that is being read.
     fn note(&mut self, rows: &Rows, mut r: Reader<'_>, body: &Bytes) -> Result<()> {
-        for present in [&rows.head.before, &rows.head.after].into_iter().flatten() {
+        for (i, present) in [&rows.head.before, &rows.head.after].into_iter().flatten().enumerate() {
+            if rows.partial && i == 1 {
+                let read = Partial::read(&mut r, rows.table.json_columns());
+                read.map_err(|e| self.row_error(RowError::Decode(e), rows))?;
+            }
             let key = rows.table.identity_of(&mut r, present, body).map_err(|e| self.row_error(e, rows))?;
             if let Some(window) = &mut self.watch.window {
                 window.note(fingerprint(&key));

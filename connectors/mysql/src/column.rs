@@ -281,8 +281,8 @@ fn mapped_type(c: &MapColumn, collations: &Collations) -> Ty {
         Op::Char { max } => Ty::Binary { length: usize::from(max) },
         Op::Varchar { max } if is_text => text(Some(u32::from(max))),
         Op::Varchar { max } => Ty::Blob { length: Some(u32::from(max)) },
-        Op::Blob { .. } if is_text => text(None),
-        Op::Blob { .. } => Ty::Blob { length: None },
+        Op::Blob { .. } | Op::Packed { .. } if is_text => text(None),
+        Op::Blob { .. } | Op::Packed { .. } => Ty::Blob { length: None },
         Op::Json { .. } => Ty::Json,
         Op::Geometry { .. } if c.geometry == Some(1) => Ty::Point,
         Op::Geometry { .. } => Ty::Geometry,
@@ -310,9 +310,11 @@ fn type_agrees(ty: &Ty, c: &MapColumn, signed: bool) -> bool {
         (Ty::Json, Op::Json { .. }) | (Ty::Vector, Op::Vector { .. }) => true,
         (Ty::Decimal { precision, scale }, Op::Decimal { precision: p, scale: s }) => p == *precision && s == *scale,
         (Ty::Bit { bits }, Op::Bit { bits: b }) => b == *bits,
-        (Ty::Text { .. }, Op::Char { .. } | Op::Varchar { .. } | Op::Blob { .. }) => binary != Some(true),
+        (Ty::Text { .. }, Op::Char { .. } | Op::Varchar { .. } | Op::Blob { .. } | Op::Packed { .. }) => {
+            binary != Some(true)
+        }
         (Ty::Binary { length }, Op::Char { max }) => usize::from(max) == *length && binary != Some(false),
-        (Ty::Blob { .. }, Op::Varchar { .. } | Op::Blob { .. }) => binary != Some(false),
+        (Ty::Blob { .. }, Op::Varchar { .. } | Op::Blob { .. } | Op::Packed { .. }) => binary != Some(false),
         (Ty::Time { fsp }, Op::Time { fsp: f }) => f == *fsp,
         (Ty::DateTime { fsp }, Op::DateTime { fsp: f }) => f == *fsp,
         (Ty::Timestamp { fsp }, Op::Timestamp { fsp: f }) => f == *fsp,

@@ -140,6 +140,8 @@ settings! {
         "database.ssl.key" => ssl_key: Option<String> { group: "Connection" },
         /// Longest time to connect, in milliseconds.
         "connect.timeout.ms" => connect_timeout: Millis { default: "30000", group: "Connection" },
+        /// How long a lost connection is made anew before the task fails, in milliseconds. Where the log is read on is not lost meanwhile.
+        "connection.retry.max.ms" => retry_max: Millis { default: "300000", group: "Connection", valid: Validity::Range(0.0, 86_400_000.0) },
         /// How often an idle server says that it is alive, in milliseconds; after three times that without a word the connection is given up.
         "binlog.heartbeat.ms" => server_heartbeat: Millis { default: "10000", group: "Connection", valid: Validity::Range(100.0, 600_000.0) },
         /// Whether the checksums of events are compared.

@@ -45,6 +45,10 @@ pub enum Error {
     Silent { seconds: u64 },
     #[error("the server closed the stream of its binary log; reconnecting")]
     Closed,
+    #[error(
+        "the server at this address is another one than before (it was {was}, it is {is}), and without GTIDs the position in one server's log means nothing in another's. Set gtid_mode=ON, point database.hostname at the server {was}, or reset the connector's offsets"
+    )]
+    ServerChanged { was: String, is: String },
     #[error("the server answered an error while {doing}")]
     Statement {
         doing: &'static str,
@@ -79,8 +83,6 @@ pub enum Error {
     OffsetUndecodable { reason: String },
     #[error("event of type {kind} at {place} is not known; it cannot be skipped, because it may carry data")]
     UnknownEvent { kind: u8, place: Place },
-    #[error("events of type {kind} ({name}) are not supported, found at {place}: {action}")]
-    UnsupportedEvent { kind: u8, name: &'static str, place: Place, action: &'static str },
     #[error("the checksum of the event at {place} is wrong: the log or the connection is damaged")]
     Checksum { place: Place },
     #[error("an event at {place} cannot be decoded")]
@@ -137,11 +139,11 @@ impl Error {
             | Self::NoTables => ErrorClass::Config,
             Self::PositionLost { .. }
             | Self::ServerBehind { .. }
+            | Self::ServerChanged { .. }
             | Self::Dump { .. }
             | Self::ServerIdTaken { .. }
             | Self::OffsetUndecodable { .. }
             | Self::UnknownEvent { .. }
-            | Self::UnsupportedEvent { .. }
             | Self::Checksum { .. }
             | Self::Decode { .. }
             | Self::LogOrder { .. }
@@ -153,6 +155,15 @@ impl Error {
             | Self::Snapshot { .. } => ErrorClass::Definite,
             Self::Replaced { .. } => ErrorClass::Fenced,
             Self::Bug(_) => ErrorClass::Bug,
+        }
+    }
+
+    /// Whether a connection is what failed, so that another one may go on.
+    pub fn is_link(&self) -> bool {
+        match self {
+            Self::Connect { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Closed => true,
+            Self::Statement { cause: mysql_async::Error::Server(e), .. } => is_link_code(e.code),
+            _ => false,
         }
     }
 
@@ -175,8 +186,8 @@ impl Error {
             Self::OffsetUndecodable { .. } => "MYSQL-0114",
             Self::Replaced { .. } => "MYSQL-0115",
             Self::TableChanged { .. } => "MYSQL-0116",
+            Self::ServerChanged { .. } => "MYSQL-0117",
             Self::UnknownEvent { .. } => "MYSQL-0120",
-            Self::UnsupportedEvent { .. } => "MYSQL-0121",
             Self::Checksum { .. } => "MYSQL-0122",
             Self::Decode { .. } => "MYSQL-0123",
             Self::LogOrder { .. } => "MYSQL-0124",
@@ -199,6 +210,11 @@ fn statement_class(cause: &mysql_async::Error) -> ErrorClass {
         mysql_async::Error::Server(e) if is_config_code(e.code) => ErrorClass::Config,
         _ => ErrorClass::Transient { retry_after: None },
     }
+}
+
+/// Too many connections, shutdown, interrupted, killed.
+fn is_link_code(code: u16) -> bool {
+    matches!(code, 1040 | 1053 | 1203 | 1226 | 1317 | 1927 | 3169)
 }
 
 /// Access denied, unknown database or table, syntax.
@@ -239,8 +255,8 @@ pub fn of_stream(cause: mysql_async::Error, position: &str, named: bool) -> Erro
     let text = e.message.clone();
     let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
     match e.code {
-        1236 if has(&["same server_uuid", "same server_id"]) && named => Error::Replaced { text },
-        1236 if has(&["same server_uuid", "same server_id"]) => Error::ServerIdTaken { text },
+        1236 | 4052 if has(&["same server_uuid", "same server_id"]) && named => Error::Replaced { text },
+        1236 | 4052 if has(&["same server_uuid", "same server_id"]) => Error::ServerIdTaken { text },
         1236 if has(&["has more GTIDs than", "which is not in the master's binlog"]) => {
             Error::ServerBehind { missing: text }
         }

@@ -3,7 +3,7 @@ use crate::assemble::Change;
 use crate::batch::Batch;
 use crate::binlog::event::{self, FLAG_IGNORABLE, kind};
 use crate::binlog::rows::RowsKind;
-use crate::capture::{Announced, Capture, Tx};
+use crate::capture::{Announced, Capture, Form, Tx};
 use crate::error::{Error, Place, Result};
 use crate::gtid::Gtid;
 use crate::log::Event;
@@ -18,13 +18,17 @@ impl Capture {
     pub(crate) async fn event(&mut self, event: Event, out: &mut Batch) -> Result<()> {
         self.last = (event.header.timestamp, event.header.server_id);
         if let Some(rows) = RowsKind::of(event.header.kind) {
-            return self.begin_rows(rows, &event);
+            return self.begin_rows(rows, &event, Form::Plain);
+        }
+        if let Some(rows) = RowsKind::of_compressed(event.header.kind) {
+            return self.begin_rows(rows, &event, Form::Packed);
         }
         match event.header.kind {
             kind::TABLE_MAP => self.table_map(&event).await,
             kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED => self.announce(&event),
             kind::MARIADB_GTID => self.maria_gtid(&event, out),
-            kind::QUERY => self.query(&event, out).await,
+            kind::PARTIAL_UPDATE_ROWS => self.begin_rows((RowsKind::Update, true), &event, Form::Partial),
+            kind::QUERY | kind::QUERY_COMPRESSED => self.query(&event, out).await,
             kind::XID | kind::XA_PREPARE => self.end_of_transaction(&event, out),
             kind::ROWS_QUERY => self.statement(event.body.get(1..).unwrap_or_default()),
             kind::ANNOTATE_ROWS => self.statement(&event.body),
@@ -109,7 +113,8 @@ impl Capture {
             query: None,
             begin: LogPosition { file: Arc::clone(&self.log.at().file), pos: event.start },
             events: 1,
-            emitted: false,
+            // One that was sent in part before.
+            emitted: self.skip.is_some(),
         });
         self.begin_metadata(event, out);
     }
@@ -158,7 +163,8 @@ impl Capture {
 
     async fn query(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
         let place = self.place(event);
-        let query = event::query(&event.body).map_err(|cause| Error::Decode { place: place.clone(), cause })?;
+        let packed = event.header.kind == kind::QUERY_COMPRESSED;
+        let query = event::query(&event.body, packed).map_err(|cause| Error::Decode { place: place.clone(), cause })?;
         let meaning = meaning(&query.statement);
         if meaning == Meaning::Begin {
             self.only_between(event)?;
@@ -225,21 +231,12 @@ impl Capture {
 
 /// Why an event cannot be passed over; none if it may be.
 fn refusal(kind: u8, flags: u16, place: Place) -> Option<Error> {
-    let (name, action) = match kind {
-        kind::INCIDENT => return Some(Error::Incident { place }),
-        kind::PARTIAL_UPDATE_ROWS => (
-            "partial JSON updates",
-            "run SET GLOBAL binlog_row_value_options=''; reconnect the writers, and take a new snapshot",
-        ),
-        165..=171 => (
-            "compressed events of MariaDB",
-            "run SET GLOBAL log_bin_compress=OFF; reconnect the writers, and take a new snapshot",
-        ),
-        17 | 18 => return Some(Error::StatementLogged { db: "of a LOAD DATA statement".to_owned(), place }),
-        _ if flags & FLAG_IGNORABLE != 0 => return None,
-        kind => return Some(Error::UnknownEvent { kind, place }),
-    };
-    Some(Error::UnsupportedEvent { kind, name, place, action })
+    match kind {
+        kind::INCIDENT => Some(Error::Incident { place }),
+        17 | 18 => Some(Error::StatementLogged { db: "of a LOAD DATA statement".to_owned(), place }),
+        _ if flags & FLAG_IGNORABLE != 0 => None,
+        kind => Some(Error::UnknownEvent { kind, place }),
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +254,7 @@ mod tests {
             "event of type 99 at binlog.000007:4711 is not known; it cannot be skipped, because it may carry data"
         );
         assert!(refusal(99, FLAG_IGNORABLE, place.clone()).is_none());
-        for kind in [kind::INCIDENT, kind::PARTIAL_UPDATE_ROWS, kind::QUERY_COMPRESSED, 18] {
+        for kind in [kind::INCIDENT, 18] {
             assert!(refusal(kind, FLAG_IGNORABLE, place.clone()).is_some(), "{kind}");
         }
     }

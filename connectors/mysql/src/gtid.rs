@@ -226,6 +226,12 @@ impl MariaGtids {
         Ok(all)
     }
 
+    /// What is in domains that another position does not know.
+    #[must_use]
+    pub fn without_domains_of(&self, other: &Self) -> Self {
+        Self(self.0.iter().filter(|(domain, _)| !other.0.contains_key(domain)).map(|(d, g)| (*d, *g)).collect())
+    }
+
     /// Steps to a transaction.
     pub fn add(&mut self, gtid: MariaGtid) {
         self.0.insert(gtid.domain, gtid);

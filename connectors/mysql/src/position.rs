@@ -72,6 +72,12 @@ pub struct Resume {
 pub const OWN_FIELD: &str = "elasticflow";
 
 impl Resume {
+    /// Between transactions.
+    pub fn new(at: LogPosition, gtids: Gtids) -> Self {
+        let transaction = Stored::default();
+        Self { at, gtids, events: 0, rows: 0, snapshot: None, own: None, transaction }
+    }
+
     /// Reads a stored offset.
     ///
     /// # Errors

@@ -59,8 +59,8 @@ pub async fn check(session: &mut Session, config: &CdcConfig, filters: &Filters)
     Ok(found)
 }
 
-const SETTINGS: &str = "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', \
-                        'binlog_row_value_options', 'log_bin_compress', 'binlog_expire_logs_seconds'";
+const SETTINGS: &str =
+    "'log_bin', 'binlog_format', 'binlog_row_image', 'binlog_row_metadata', 'binlog_expire_logs_seconds'";
 
 async fn log_settings(session: &mut Session) -> Result<Vec<Finding>> {
     let sql = format!("SHOW GLOBAL VARIABLES WHERE Variable_name IN ({SETTINGS})");
@@ -95,18 +95,6 @@ fn judge(settings: &HashMap<String, String>) -> Vec<Finding> {
         found.push(odd(
             HOST,
             format!("binlog_row_metadata is {metadata}: column names are taken from information_schema, which may be newer than the row. Run: SET GLOBAL binlog_row_metadata=FULL;"),
-        ));
-    }
-    if of("binlog_row_value_options").is_some_and(|o| o.contains("PARTIAL_JSON")) {
-        found.push(fatal(
-            HOST,
-            "binlog_row_value_options is PARTIAL_JSON, which is not supported. Run: SET GLOBAL binlog_row_value_options=''; and reconnect the writers.",
-        ));
-    }
-    if of("log_bin_compress") == Some("ON") {
-        found.push(fatal(
-            HOST,
-            "log_bin_compress is ON, which is not supported. Run: SET GLOBAL log_bin_compress=OFF; and reconnect the writers.",
         ));
     }
     let expire: u64 = of("binlog_expire_logs_seconds").and_then(|s| s.parse().ok()).unwrap_or(0);
@@ -217,13 +205,11 @@ mod tests {
             ("binlog_format", "MIXED"),
             ("binlog_row_image", "MINIMAL"),
             ("binlog_row_metadata", "MINIMAL"),
-            ("binlog_row_value_options", "PARTIAL_JSON"),
-            ("log_bin_compress", "ON"),
             ("binlog_expire_logs_seconds", "3600"),
         ];
         let found = judge(&wrong.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect());
         let fatal: Vec<bool> = found.iter().map(|f| f.fatal).collect();
-        assert_eq!(fatal, [true, true, true, false, true, true, false]);
+        assert_eq!(fatal, [true, true, true, false, false]);
         for (finding, words) in found.iter().zip(["Set log_bin", "binlog_format=ROW", "image=FULL", "metadata=FULL"]) {
             assert!(finding.text.contains(words), "{}", finding.text);
         }

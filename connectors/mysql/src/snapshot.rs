@@ -87,7 +87,25 @@ pub struct Snapshot {
     told: mpsc::Receiver<Told>,
     wake: Arc<Notify>,
     reader: tokio::task::JoinHandle<()>,
+    config: Arc<CdcConfig>,
+    /// Connections of the reader that were lost since its last answer.
+    losses: u32,
+    /// When the next chunk may be asked for.
+    not_before: Duration,
 }
+
+/// Lost connections in a row after which the snapshot fails.
+const LOSSES_MAX: u32 = 30;
+
+/// Starts a reader of chunks.
+fn spawn(config: &Arc<CdcConfig>, wake: &Arc<Notify>) -> Reading {
+    let (asks, asked) = mpsc::channel(1);
+    let (tell, told) = mpsc::channel(2);
+    let reader = tokio::spawn(ChunkReader::serve(Arc::clone(config), asked, tell, Arc::clone(wake)));
+    (asks, told, reader)
+}
+
+type Reading = (mpsc::Sender<Ask>, mpsc::Receiver<Told>, tokio::task::JoinHandle<()>);
 
 impl Snapshot {
     /// Plans the snapshot of every table that matches, or goes on with a stored one.
@@ -111,9 +129,7 @@ impl Snapshot {
         if let Some(done) = &progress.done {
             tables.retain(|table| table > done);
         }
-        let (asks, asked) = mpsc::channel(1);
-        let (tell, told) = mpsc::channel(2);
-        let reader = tokio::spawn(ChunkReader::serve(Arc::clone(config), asked, tell, Arc::clone(&wake)));
+        let (asks, told, reader) = spawn(config, &wake);
         let resumed = progress.done.is_some() || progress.table.is_some();
         tracing::info!(tables = tables.len(), resumed, "taking a snapshot");
         Ok(Self {
@@ -128,6 +144,9 @@ impl Snapshot {
             told,
             wake,
             reader,
+            config: Arc::clone(config),
+            losses: 0,
+            not_before: Duration::ZERO,
         })
     }
 
@@ -146,6 +165,28 @@ impl Snapshot {
     /// What is stored of the progress.
     pub fn progress(&self) -> String {
         serde_json::to_string(&self.progress).unwrap_or_default()
+    }
+
+    /// The stream is read again from an earlier place, maybe of another server: a chunk that waits is read again.
+    pub fn interrupted(&mut self) {
+        if matches!(self.phase, Phase::Ready { .. }) {
+            self.phase = Phase::Idle;
+            self.current = None;
+        }
+    }
+
+    /// The reader failed. Another one reads again what was asked for, unless rows of it may be out already.
+    fn reader_failed(&mut self, error: Error) -> Result<()> {
+        let unsent = matches!(self.phase, Phase::Reading | Phase::Holding);
+        if !unsent || !error.is_link() || self.losses >= LOSSES_MAX {
+            return Err(error);
+        }
+        tracing::warn!(%error, "the connection that reads tables was lost: connecting again");
+        self.losses += 1;
+        (self.asks, self.told, self.reader) = spawn(&self.config, &self.wake);
+        self.phase = Phase::Idle;
+        self.current = None;
+        Ok(())
     }
 
     /// Ends the reader.
@@ -177,7 +218,7 @@ impl Snapshot {
             };
             let until = Until { wait: left, place: place.as_ref(), wake: &self.wake };
             let filled = capture.fill(out, until).await?;
-            if filled == Filled::Full || !out.records.is_empty() || left.is_zero() {
+            if matches!(filled, Filled::Full | Filled::Lost) || !out.records.is_empty() || left.is_zero() {
                 return Ok(Outcome::Streamed);
             }
         }
@@ -202,7 +243,13 @@ impl Snapshot {
             return Err(Error::Bug("the reader of chunks has ended"));
         }
         if matches!(self.phase, Phase::Idle) {
-            self.ask(capture, None).await?;
+            let now = capture.clock.monotonic();
+            if self.losses > 0 && self.not_before <= now {
+                self.not_before = now + Duration::from_millis(100 << self.losses.min(8));
+                self.ask(capture).await?;
+            } else if self.losses == 0 {
+                self.ask(capture).await?;
+            }
         }
         let reached = |at: &LogPosition| capture.log.known() && capture.log.at() >= at;
         match std::mem::replace(&mut self.phase, Phase::Reading) {
@@ -235,8 +282,11 @@ impl Snapshot {
     }
 
     fn hear(&mut self, told: Told) -> Result<()> {
+        if !matches!(told, Told::Failed(_)) {
+            self.losses = 0;
+        }
         match (told, &mut self.phase) {
-            (Told::Failed(error), _) => return Err(error),
+            (Told::Failed(error), _) => return self.reader_failed(error),
             (Told::Chunk { rows, seen, high, next, more }, phase) => {
                 *phase = Phase::Ready { rows, seen, high, next, more };
             }
@@ -253,8 +303,7 @@ impl Snapshot {
     }
 
     /// Asks for the next chunk; opens its window.
-    async fn ask(&mut self, capture: &mut Capture, after: Option<Vec<String>>) -> Result<()> {
-        let _ = after;
+    async fn ask(&mut self, capture: &mut Capture) -> Result<()> {
         while let Some((db, name)) = self.tables.front().cloned() {
             let table = match &self.current {
                 Some(table) => Some(Arc::clone(table)),
@@ -363,7 +412,7 @@ impl Snapshot {
             return Ok(Outcome::Finished);
         }
         // The next chunk is read while this one is written.
-        self.ask(capture, None).await?;
+        self.ask(capture).await?;
         Ok(Outcome::ChunkDone)
     }
 

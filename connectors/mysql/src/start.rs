@@ -47,9 +47,8 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
         }
         other => other?,
     }
-    let by_gtids = resume.gtids != Gtids::Off && gtid_mode(session).await?;
     Ok(Beginning {
-        from: if by_gtids { DumpFrom::Gtids(resume.gtids.clone()) } else { DumpFrom::Position(resume.at.clone()) },
+        from: dump_from(session, &resume).await?,
         at: resume.at,
         gtids: resume.gtids,
         skip: (resume.events, resume.rows),
@@ -65,11 +64,17 @@ async fn text(session: &mut Session, sql: &str) -> Result<Option<String>> {
     Ok(row.flatten().map(|t| t.replace('\n', "")))
 }
 
+/// How the log is asked for after a position.
+pub async fn dump_from(session: &mut Session, resume: &Resume) -> Result<DumpFrom> {
+    let by_gtids = resume.gtids != Gtids::Off && gtid_mode(session).await?;
+    Ok(if by_gtids { DumpFrom::Gtids(resume.gtids.clone()) } else { DumpFrom::Position(resume.at.clone()) })
+}
+
 /// Whether what follows the position is still there.
-async fn on_server(session: &mut Session, resume: &Resume) -> Result<()> {
+pub async fn on_server(session: &mut Session, resume: &Resume) -> Result<()> {
     match (&resume.gtids, gtid_mode(session).await?) {
         (Gtids::MySql(ours), true) => mysql_on_server(session, ours).await,
-        (Gtids::Maria(_), _) => Ok(()),
+        (Gtids::Maria(ours), _) => maria_on_server(session, ours).await,
         _ => {
             let names = files(session).await?;
             if names.iter().any(|name| *name == *resume.at.file) {
@@ -93,6 +98,14 @@ async fn mysql_on_server(session: &mut Session, ours: &GtidSet) -> Result<()> {
     let executed = executed(session).await?;
     let ahead = ours.subtract(&executed);
     if ahead.is_empty() { Ok(()) } else { Err(Error::ServerBehind { missing: ahead.to_string() }) }
+}
+
+/// MariaDB starts a domain that it does not know at its beginning, without a word.
+async fn maria_on_server(session: &mut Session, ours: &MariaGtids) -> Result<()> {
+    let state = text(session, "SELECT @@GLOBAL.gtid_binlog_state").await?.unwrap_or_default();
+    let state = MariaGtids::parse(&state).map_err(|reason| Error::OffsetUndecodable { reason })?;
+    let unknown = ours.without_domains_of(&state);
+    if unknown.is_empty() { Ok(()) } else { Err(Error::ServerBehind { missing: unknown.to_string() }) }
 }
 
 /// Transactions that are committed and visible on a MySQL server.

@@ -1,5 +1,6 @@
 //! A version of a table: how its rows are read and what its records look like.
-use crate::binlog::rows::{Cell, Cells, Present, cell, skip};
+use crate::binlog::jsondiff;
+use crate::binlog::rows::{Cell, Cells, Partial, Present, Raw, cell, skip};
 use crate::binlog::table_map::{Op, TableMap};
 use crate::binlog::{DecodeError, Reader};
 use crate::column::{Column, op_for};
@@ -285,6 +286,52 @@ impl Table {
             });
         }
         Ok(values)
+    }
+
+    /// Reads the image after a partial update: steps of JSON columns are applied to the image before.
+    pub fn partial_image(
+        &self,
+        r: &mut Reader<'_>,
+        present: &Present,
+        body: &Bytes,
+        before: &[Value],
+    ) -> Result<Vec<Value>, RowError> {
+        let partial = Partial::read(r, self.json_columns())?;
+        let mut cells = Cells::begin(r, present)?;
+        let mut values: Vec<Value> = Vec::with_capacity(self.captured);
+        let mut json = 0;
+        for slot in &self.slots {
+            let is_json = matches!(slot.op, Some(Op::Json { .. }));
+            let steps = is_json && partial.has(json);
+            json += usize::from(is_json);
+            let state = cells.step();
+            let Some(converter) = &slot.converter else {
+                if let (Cell::Value, Some(op)) = (state, slot.op) {
+                    skip(op, r)?;
+                }
+                continue;
+            };
+            let value = match (state, slot.op, before.get(values.len())) {
+                (Cell::Value, Some(op), Some(Value::String(text))) if steps => match cell(op, r, body)? {
+                    Raw::Json(diffs) => Value::String(Text::from(jsondiff::apply(text, diffs)?)),
+                    _ => return Err(RowError::Decode(DecodeError::UnknownType(245))),
+                },
+                (Cell::Value, ..) if steps => return Err(RowError::Absent(Arc::clone(&slot.name))),
+                (Cell::Value, Some(op), _) => converter.convert(cell(op, r, body)?)?,
+                (Cell::Null, ..) => Value::Null,
+                (Cell::Absent, ..) | (_, None, _) => return Err(RowError::Absent(Arc::clone(&slot.name))),
+            };
+            values.push(match &slot.mask {
+                None => value,
+                Some((mask, length)) => mask.apply(value, *length),
+            });
+        }
+        Ok(values)
+    }
+
+    /// Columns that may be updated in part.
+    pub fn json_columns(&self) -> usize {
+        self.slots.iter().filter(|s| matches!(s.op, Some(Op::Json { .. }))).count()
     }
 
     /// Reads one image: the columns that identify the row, without loss.

@@ -1,12 +1,12 @@
 //! Versions of tables as the log and `information_schema` describe them.
-use crate::binlog::table_map::{TableMap, table_id, table_name};
-use crate::column::{Collations, Column};
+use crate::binlog::table_map::{MapColumn, TableMap, table_id, table_name};
+use crate::column::{Collations, Column, Ty};
 use crate::config::CdcConfig;
 use crate::error::{Error, Place, Result};
 use crate::filters::Filters;
 use crate::information::{self, TableFacts};
 use crate::table::{Maker, Table, TableShape};
-use crate::wire::{self, Session};
+use crate::wire::{self, Flavour, Session};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,6 +70,7 @@ pub struct Tables {
     maker: Maker,
     filters: Arc<Filters>,
     collations: Collations,
+    maria: bool,
     ids: HashMap<u64, (Bytes, Known)>,
     versions: HashMap<Bytes, Known>,
     facts: HashMap<String, Option<Arc<TableFacts>>>,
@@ -78,11 +79,12 @@ pub struct Tables {
 
 impl Tables {
     /// Without any version yet.
-    pub fn new(maker: Maker, filters: Arc<Filters>, collations: Collations) -> Self {
+    pub fn new(maker: Maker, filters: Arc<Filters>, collations: Collations, flavour: Flavour) -> Self {
         Self {
             maker,
             filters,
             collations,
+            maria: flavour == Flavour::MariaDb,
             ids: HashMap::new(),
             versions: HashMap::new(),
             facts: HashMap::new(),
@@ -154,7 +156,7 @@ impl Tables {
         let id = table_id(body).map_err(broken)?;
         let (db, name) = table_name(body).map_err(broken)?;
         let known = if self.filters.table(&db, &name) {
-            let map = TableMap::parse(body).map_err(broken)?;
+            let map = TableMap::parse(body, self.maria).map_err(broken)?;
             Known::Captured(self.version(control, &map, place).await?)
         } else {
             Known::Ignored
@@ -166,7 +168,7 @@ impl Tables {
     async fn version(&mut self, control: &mut Control, map: &TableMap, place: &Place) -> Result<Arc<Table>> {
         let id = format!("{}.{}", map.db, map.table);
         let mut fresh = false;
-        loop {
+        let newer = loop {
             let facts = match self.facts.get(&id) {
                 Some(facts) => facts.clone(),
                 None => {
@@ -176,19 +178,29 @@ impl Tables {
                     facts
                 }
             };
-            if let Some(facts) = facts.filter(|f| agrees(f, map)) {
+            if let Some(facts) = facts.as_ref().filter(|f| agrees(f, map)) {
                 return self.make(map, &facts.columns, &facts.key);
             }
             if fresh {
-                break;
+                break facts;
             }
             // What is remembered may be older than the map: asked once more.
             self.facts.remove(&id);
-        }
+        };
         if !map.full {
             return Err(Error::SchemaUnknown { table: id, place: place.clone(), columns: map.columns.len() });
         }
-        let columns: Vec<Column> = map.columns.iter().map(|c| Column::mapped(c, &self.collations)).collect();
+        let newer = newer.as_ref().map(|f| f.columns.as_slice()).unwrap_or_default();
+        let column = |c: &MapColumn| {
+            let mut column = Column::mapped(c, &self.collations);
+            // Types that the log does not tell from BINARY: the column of that name knows, if it can be the same.
+            let same = newer.iter().find(|n| n.name == column.name && n.agrees(c, map.signed));
+            if let Some(Ty::Uuid | Ty::Inet4 | Ty::Inet6) = same.map(|n| &n.ty) {
+                column.ty = same.map_or(Ty::Unknown, |n| n.ty.clone());
+            }
+            column
+        };
+        let columns: Vec<Column> = map.columns.iter().map(column).collect();
         let key = map.primary_key.as_deref().unwrap_or_default();
         let key: Vec<String> = key.iter().filter_map(|i| columns.get(*i)).map(|c| c.name.clone()).collect();
         self.make(map, &columns, &key)

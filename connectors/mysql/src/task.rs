@@ -6,15 +6,17 @@ use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::information;
-use crate::log::{Log, Reading};
+use crate::link::{open_log, reopen};
+use crate::log::Log;
 use crate::position::{Parts, Resume, offset};
 use crate::preflight;
+use crate::reopen::Reopen;
 use crate::snapshot::{Outcome, Snapshot};
 use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
 use crate::tables::{Control, Tables};
 use crate::txmeta::TxMeta;
-use crate::wire::{self, Flavour, Reader, Session};
+use crate::wire::{self, Session};
 use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
@@ -34,13 +36,16 @@ pub struct CdcTask {
     running: Option<Running>,
 }
 
-struct Running {
-    capture: Capture,
-    snapshot: Option<Snapshot>,
+pub(crate) struct Running {
+    pub(crate) capture: Capture,
+    pub(crate) snapshot: Option<Snapshot>,
     wake: Arc<Notify>,
     /// When a position was handed over last.
     told: Duration,
     finished: bool,
+    /// Which server is read.
+    pub(crate) server: String,
+    pub(crate) reopen: Reopen,
 }
 
 impl CdcTask {
@@ -59,12 +64,12 @@ impl CdcTask {
         let stored = cx.offsets.get(&self.partition).map_err(|e| Error::OffsetUndecodable { reason: e.to_string() })?;
         let stored = stored.as_ref().map(Resume::read).transpose()?;
         let mut begin = beginning(&mut session, config, stored).await?;
-        let log = match self.open_log(cx, &session, &begin).await {
+        let log = match open_log(config, cx, &session, (&begin.from, &begin.at), begin.snapshot.is_some()).await {
             // MariaDB tells only when asked for the log itself.
             Err(Error::PositionLost { position, .. }) if config.snapshot_mode == SnapshotMode::WhenNeeded => {
                 tracing::warn!(position, "the stored position is no longer on the server: taking a new snapshot");
                 begin = fresh(&mut session, config).await?;
-                self.open_log(cx, &session, &begin).await?
+                open_log(config, cx, &session, (&begin.from, &begin.at), begin.snapshot.is_some()).await?
             }
             other => other?,
         };
@@ -75,29 +80,15 @@ impl CdcTask {
             }
             None => None,
         };
+        let server = session.server.clone();
         let mut capture = self.capture(cx, session, (&filters, &begin), log).await?;
         if let Some(snapshot) = &snapshot {
             capture.watch.gated = snapshot.waiting();
         }
-        Ok(Running { capture, snapshot, wake, told: cx.clock.monotonic(), finished: begin.finished })
-    }
-
-    /// Asks for the log and waits for its first event, so that a refusal is an error of the start.
-    async fn open_log(&self, cx: &SourceContext, session: &Session, begin: &Beginning) -> Result<Log> {
-        let config = &self.config;
-        // While a snapshot runs, an idle server must say soon where its log ends.
-        let heartbeat = match begin.snapshot {
-            Some(_) => config.server_heartbeat.duration().min(Duration::from_secs(1)),
-            None => config.server_heartbeat.duration(),
-        };
-        let name = format!("{}/{}/{}", cx.task.group, cx.task.connector, cx.task.task.0);
-        let reader = Reader::new(config, &name, heartbeat);
-        let stream = wire::dump(config, session.flavour, &reader, &begin.from).await?;
-        let named = session.flavour == Flavour::MySql;
-        let how = Reading { verify: config.verify_checksum, named, heartbeat };
-        let mut log = Log::new(stream, Arc::clone(&cx.clock), begin.at.clone(), how);
-        log.first(config.connect_timeout.duration()).await?;
-        Ok(log)
+        let now = cx.clock.monotonic();
+        let mut reopen = Reopen::default();
+        reopen.opened(now);
+        Ok(Running { capture, snapshot, wake, told: now, finished: begin.finished, server, reopen })
     }
 
     async fn capture(
@@ -125,7 +116,7 @@ impl CdcTask {
         tracing::info!(connector = %cx.task.connector, task = cx.task.task.0, position = %begin.at, "reading the binary log");
         Ok(Capture::new(Start {
             log,
-            tables: Tables::new(maker, Arc::clone(filters), collations),
+            tables: Tables::new(maker, Arc::clone(filters), collations, flavour),
             control: Control::new(Arc::clone(config), Some(session)),
             assembler,
             clock: Arc::clone(&cx.clock),
@@ -156,7 +147,15 @@ impl SourceTask for CdcTask {
         if running.finished {
             return Ok(SourceBatch { end_of_data: true, ..SourceBatch::default() });
         }
+        if running.capture.lost.is_some() && !reopen(&self.config, cx, running).await? {
+            let boundary = if running.capture.is_inside() { Boundary::Inside } else { Boundary::Complete };
+            return Ok(SourceBatch { boundary, ..SourceBatch::default() });
+        }
         let batch = running.poll(cx, limits, &partition).await?;
+        if let Some(error) = &running.capture.lost {
+            tracing::warn!(connector = %cx.task.connector, %error, "the connection was lost: connecting again");
+            running.reopen.lost();
+        }
         running.finished = batch.end_of_data;
         Ok(batch)
     }
@@ -224,13 +223,13 @@ impl Running {
         let gtids = capture.gtids.text();
         let progress = self.snapshot.as_ref().map(Snapshot::progress);
         let (seconds, server) = capture.last;
-        let inside = capture.tx.as_ref().filter(|tx| tx.emitted);
+        let (at, (events, rows)) = capture.resume();
         let parts = Parts {
             ts_sec: if seconds == 0 { cx.clock.wall_ms() / 1000 } else { i64::from(seconds) },
-            at: inside.map_or(&capture.boundary, |tx| &tx.begin),
+            at,
             gtids: gtids.as_deref(),
-            events: inside.map_or(0, |tx| tx.events),
-            rows: inside.map_or(0, |_| capture.rows_done()),
+            events,
+            rows,
             server_id: (server != 0).then_some(server),
             snapshot: progress.as_deref(),
         };

@@ -124,6 +124,14 @@ impl TxMeta {
         Some(self.record("END", &counts.id, (Value::Int64(counts.total), list), ts_ms))
     }
 
+    /// The open transaction is read again from its beginning; what has been counted of it stays.
+    pub fn interrupt(&mut self) {
+        if let Some(counts) = self.current.take() {
+            let tables = counts.tables.iter().map(|(table, n)| (table.to_string(), *n)).collect();
+            self.stored = Some(Stored { id: Some(counts.id.to_string()), tables });
+        }
+    }
+
     /// The transaction was rolled back.
     pub fn forget(&mut self) {
         self.current = None;

@@ -103,6 +103,12 @@ impl Window {
         }
     }
 
+    /// The stream is read again from an earlier place: what was noted may be incomplete.
+    pub fn interrupt(&mut self) {
+        self.current.clear();
+        self.broken = true;
+    }
+
     /// Keys whose rows of the chunk are outdated.
     pub fn outdated(&self, seen: &Mark) -> HashSet<u128> {
         let later = self.noted.iter().filter(|n| !seen.covers(n.gtid.as_ref(), &n.end));

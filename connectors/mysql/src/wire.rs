@@ -26,6 +26,8 @@ pub struct Session {
     pub conn: Conn,
     /// What the server is.
     pub flavour: Flavour,
+    /// Which one it is: MySQL's UUID, MariaDB's number.
+    pub server: String,
 }
 
 fn options(config: &CdcConfig, ssl: Option<SslOpts>) -> Opts {
@@ -107,7 +109,12 @@ pub async fn connect(config: &CdcConfig) -> Result<Session> {
     for statement in statements.split(';').map(str::trim).filter(|s| !s.is_empty()) {
         conn.query_drop(statement).await.map_err(|e| of_client(e, "running database.initial.statements"))?;
     }
-    Ok(Session { conn, flavour })
+    let identity = match flavour {
+        Flavour::MySql => "SELECT @@GLOBAL.server_uuid",
+        Flavour::MariaDb => "SELECT CAST(@@GLOBAL.server_id AS CHAR)",
+    };
+    let server: Option<String> = conn.query_first(identity).await.map_err(|e| of_client(e, doing))?;
+    Ok(Session { conn, flavour, server: server.unwrap_or_default() })
 }
 
 /// Who reads the log.

@@ -72,8 +72,8 @@ pub struct Query {
     pub statement: String,
 }
 
-/// Parses a QUERY.
-pub fn query(body: &[u8]) -> Result<Query, DecodeError> {
+/// Parses a QUERY, or MariaDB's QUERY_COMPRESSED.
+pub fn query(body: &[u8], compressed: bool) -> Result<Query, DecodeError> {
     let mut r = Reader::new(body);
     let thread = r.u32()?;
     r.u32()?;
@@ -83,7 +83,12 @@ pub fn query(body: &[u8]) -> Result<Query, DecodeError> {
     r.bytes(status)?;
     let db = String::from_utf8_lossy(r.bytes(db_len)?).into_owned();
     r.u8()?;
-    Ok(Query { thread, db, statement: String::from_utf8_lossy(r.rest()).into_owned() })
+    let statement = if compressed {
+        String::from_utf8_lossy(&super::compress::unpack(r.rest())?).into_owned()
+    } else {
+        String::from_utf8_lossy(r.rest()).into_owned()
+    };
+    Ok(Query { thread, db, statement })
 }
 
 /// GTID and ANONYMOUS_GTID: the id, and when the transaction was committed first, in microseconds.
@@ -260,7 +265,7 @@ mod tests {
 
     #[test]
     fn cut_events_are_errors() {
-        assert!(query(&[0; 12]).is_err());
+        assert!(query(&[0; 12], false).is_err());
         assert!(gtid(&[0; 20]).is_err());
         assert!(payload_size(&[1, 200, 1]).is_err());
     }

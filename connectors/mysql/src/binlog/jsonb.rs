@@ -114,7 +114,8 @@ fn container(kind: u8, data: &[u8], depth: usize, out: &mut String) -> Result<()
     Ok(())
 }
 
-fn string(data: &[u8], out: &mut String) {
+/// Writes a string with its quotes.
+pub(super) fn string(data: &[u8], out: &mut String) {
     out.push('"');
     for c in String::from_utf8_lossy(data).chars() {
         match c {

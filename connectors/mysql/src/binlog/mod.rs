@@ -1,8 +1,10 @@
 //! The decoder of the binary log: bytes in, cells out. No I/O, and no bytes make it panic.
 pub mod charset;
+pub mod compress;
 pub mod decimal;
 pub mod event;
 pub mod jsonb;
+pub mod jsondiff;
 pub mod reader;
 pub mod rows;
 pub mod table_map;

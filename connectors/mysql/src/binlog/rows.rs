@@ -1,4 +1,5 @@
 //! Rows events: header, images, cells.
+use super::compress::{unpack, unpack_column};
 use super::decimal::{Packed, packed_len};
 use super::table_map::Op;
 use super::temporal::{self, Civil};
@@ -59,6 +60,19 @@ impl RowsKind {
             30 => (Self::Write, true),
             31 => (Self::Update, true),
             32 => (Self::Delete, true),
+            _ => return None,
+        })
+    }
+
+    /// Of an event type whose rows are compressed (MariaDB); the flag tells version 2.
+    pub fn of_compressed(event: u8) -> Option<(Self, bool)> {
+        Some(match event {
+            166 => (Self::Write, false),
+            167 => (Self::Update, false),
+            168 => (Self::Delete, false),
+            169 => (Self::Write, true),
+            170 => (Self::Update, true),
+            171 => (Self::Delete, true),
             _ => return None,
         })
     }
@@ -127,6 +141,36 @@ impl RowsHead {
             RowsKind::Update => (Some(first), Some(Present::read(&mut r, body, columns)?)),
         };
         Ok(Self { kind, before, after, rows_at: body.len().saturating_sub(r.len()) })
+    }
+}
+
+impl RowsHead {
+    /// The same event with its rows unpacked.
+    ///
+    /// # Errors
+    /// The rows are not compressed as MariaDB does it.
+    pub fn unpacked(&self, body: &Bytes) -> Result<Bytes, DecodeError> {
+        let (head, packed) = body.split_at_checked(self.rows_at).ok_or(DecodeError::Short)?;
+        Ok(Bytes::from([head, &unpack(packed)?].concat()))
+    }
+}
+
+/// Which JSON columns of an image after an update are steps and no documents.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Partial<'a>(&'a [u8]);
+
+impl<'a> Partial<'a> {
+    /// Reads what stands before the image; `columns` are the JSON columns of the table.
+    pub fn read(r: &mut Reader<'a>, columns: usize) -> Result<Self, DecodeError> {
+        if r.lenenc()? & 1 == 0 {
+            return Ok(Self::default());
+        }
+        Ok(Self(r.bytes(columns.div_ceil(8))?))
+    }
+
+    /// Whether the JSON column of this place is one.
+    pub fn has(&self, place: usize) -> bool {
+        bit(self.0, place)
     }
 }
 
@@ -216,6 +260,7 @@ pub fn cell<'a>(op: Op, r: &mut Reader<'a>, body: &Bytes) -> Result<Raw<'a>, Dec
             Raw::Bytes(body.slice_ref(long(r, prefix)?))
         }
         Op::Json { prefix } => Raw::Json(long(r, prefix)?),
+        Op::Packed { prefix } => Raw::Bytes(unpack_column(&body.slice_ref(long(r, prefix)?))?),
     })
 }
 
@@ -241,7 +286,11 @@ pub fn skip(op: Op, r: &mut Reader<'_>) -> Result<(), DecodeError> {
         Op::Bit { bits } => usize::from(bits.div_ceil(8)),
         Op::Char { max } | Op::Varchar { max } if max < 256 => usize::from(r.u8()?),
         Op::Char { .. } | Op::Varchar { .. } => usize::from(r.u16()?),
-        Op::Blob { prefix } | Op::Geometry { prefix } | Op::Vector { prefix } | Op::Json { prefix } => {
+        Op::Blob { prefix }
+        | Op::Geometry { prefix }
+        | Op::Vector { prefix }
+        | Op::Json { prefix }
+        | Op::Packed { prefix } => {
             return long(r, prefix).map(|_| ());
         }
     };

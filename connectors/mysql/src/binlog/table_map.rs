@@ -65,6 +65,10 @@ pub enum Op {
     Vector {
         prefix: u8,
     },
+    /// MariaDB's compressed columns.
+    Packed {
+        prefix: u8,
+    },
 }
 
 /// A column of a table map.
@@ -146,9 +150,11 @@ impl Collations {
 impl TableMap {
     /// Parses the body of the event, without header and checksum.
     ///
+    /// MariaDB lists a collation for geometries, MySQL does not.
+    ///
     /// # Errors
     /// The bytes end early, or a type is not known.
-    pub fn parse(body: &[u8]) -> Result<Self, DecodeError> {
+    pub fn parse(body: &[u8], maria: bool) -> Result<Self, DecodeError> {
         let mut r = Reader::new(body);
         r.bytes(8)?; // table id, flags
         let (db, table) = (name(&mut r)?, name(&mut r)?);
@@ -165,12 +171,12 @@ impl TableMap {
             optional(kind, r.bytes(len)?, types, &mut ops, &mut found)?;
         }
         let full = !found.names.is_empty() && found.names.len() == n;
-        let columns = columns(&ops, types, nulls, &found);
+        let columns = columns(&ops, (types, maria), nulls, &found);
         Ok(Self { db, table, columns, primary_key: found.primary_key, full, signed: found.signed })
     }
 }
 
-fn columns(ops: &[Op], types: &[u8], nulls: &[u8], found: &Optional) -> Vec<MapColumn> {
+fn columns(ops: &[Op], (types, maria): (&[u8], bool), nulls: &[u8], found: &Optional) -> Vec<MapColumn> {
     let (mut text, mut enums, mut sets, mut member, mut geometry) = (0, 0, 0, 0, 0);
     let next = |counter: &mut usize| std::mem::replace(counter, *counter + 1);
     ops.iter()
@@ -192,7 +198,7 @@ fn columns(ops: &[Op], types: &[u8], nulls: &[u8], found: &Optional) -> Vec<MapC
             }
             if matches!(op, Op::Enum { .. } | Op::Set { .. }) {
                 column.collation = found.members.of(next(&mut member));
-            } else if types.get(i).is_some_and(|t| is_text(*t)) {
+            } else if types.get(i).is_some_and(|t| is_text(*t) || (maria && *t == 255)) {
                 column.collation = found.text.of(next(&mut text));
             }
             column
@@ -200,9 +206,9 @@ fn columns(ops: &[Op], types: &[u8], nulls: &[u8], found: &Optional) -> Vec<MapC
         .collect()
 }
 
-/// STRING, VAR_STRING, VARCHAR, BLOB family and VECTOR have a collation.
+/// STRING, VAR_STRING, VARCHAR, BLOB family, VECTOR and compressed columns have a collation.
 fn is_text(kind: u8) -> bool {
-    matches!(kind, 15 | 242 | 249..=254)
+    matches!(kind, 15 | 140 | 141 | 242 | 249..=254)
 }
 
 fn optional(kind: u8, data: &[u8], types: &[u8], ops: &mut [Op], found: &mut Optional) -> Result<(), DecodeError> {
@@ -339,7 +345,8 @@ fn op(kind: u8, meta: &mut Reader<'_>) -> Result<Op, DecodeError> {
         255 => Op::Geometry { prefix: meta.u8()? },
         242 => Op::Vector { prefix: meta.u8()? },
         254 => string(meta.u8()?, meta.u8()?),
-        140 | 141 => return Err(DecodeError::Compression(kind)),
+        140 => Op::Packed { prefix: meta.u8()? },
+        141 => Op::Packed { prefix: if meta.u16()? < 256 { 1 } else { 2 } },
         other => return Err(DecodeError::UnknownType(other)),
     })
 }

@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 const NOT_MET: &[(&str, &str)] = &[
     ("events/foreign_key_cascade", "the server logs cascades as rows from MySQL 9.6 on"),
     ("types/types_vector", "the server has VECTOR from MySQL 9.0 on"),
-    ("types/json_partial_update", "partial JSON updates are refused"),
     ("types/tinyint1_to_boolean", "converters of single columns are refused"),
     ("naming/heartbeat", "heartbeat records are not written"),
     ("snapshot/blocking_snapshot", "signals are refused"),

@@ -2,7 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
 mod decoder;
 mod golden;
+mod handover;
 mod matching;
+mod proxy;
+mod random;
+mod reconnect;
 mod refusals;
 mod render;
 mod sink;

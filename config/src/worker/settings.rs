@@ -70,6 +70,17 @@ settings! {
         /// Name of the worker group; workers of one group share connectors.
         "group.id" => group_id: String { importance: High, group: "Cluster", valid: Validity::Check(filled) },
 
+        /// Time after which a worker that is not heard of has lost its tasks to others.
+        "session.timeout.ms" => session_timeout: Millis { default: "10000", importance: High, group: "Cluster", valid: Validity::Range(1000.0, 1_800_000.0) },
+        /// Time between two signs of life of a worker; also how soon the others learn that tasks are to be handed on. Connect has 3000.
+        "heartbeat.interval.ms" => heartbeat_interval: Millis { default: "1000", importance: High, group: "Cluster", valid: Validity::Range(100.0, 60_000.0) },
+        /// Longest time the workers have to agree on who runs what.
+        "rebalance.timeout.ms" => rebalance_timeout: Millis { default: "60000", importance: High, group: "Cluster" },
+        /// Number of parts in which work is handed from one worker to another, when the topic group.id-slots has to be created: at least one for each worker there will ever be. A key of this product.
+        "worker.slots" => worker_slots: i32 { default: "64", importance: Low, group: "Cluster", valid: Validity::Range(1.0, 1024.0) },
+        /// Whether a worker that ends keeps its place until session.timeout.ms, so that one with the same advertised address goes on with its tasks; otherwise they move to others at once. A key of this product.
+        "worker.keep.place" => keep_place: bool { default: "true", importance: Low, group: "Cluster" },
+
         /// Topic of connector configurations; compacted, one partition.
         "config.storage.topic" => config_topic: String { importance: High, group: "Internal topics", valid: Validity::Check(filled) },
         /// Its replication factor when it has to be created; -1 is the broker's default.

@@ -50,6 +50,8 @@ pub(crate) enum Command {
     AlterOffsets { name: String, changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
     /// The stored configuration with secrets, for the patch that is laid over it.
     StoredConfig { name: String, answer: Answer<Option<Properties>> },
+    /// Answers once everything that is in the config topic has been taken in.
+    Sync { answer: Answer<()> },
     /// Asks for a new plan of a connector's tasks.
     Replan { name: String },
 }

@@ -31,9 +31,10 @@ impl Herder {
     /// Looks at every connector that something has happened to.
     pub(crate) fn settle(&mut self) {
         if !self.start.complete() {
-            return;
+            return self.settled();
         }
         while let Some(name) = self.dirty.pop_first() {
+            self.await_former(&name);
             let actions = {
                 let owner = |name: &str, task| self.owns(name, task);
                 reconcile::connector(&name, self.wanted.get(&name), &self.actual, &owner)
@@ -41,9 +42,12 @@ impl Herder {
             for action in actions {
                 self.carry_out(action);
             }
+            self.let_go(&name);
             self.show_rest(&name);
             self.publish_status(&name);
         }
+        self.map_tasks();
+        self.settled();
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -63,13 +67,16 @@ impl Herder {
 
     /// States that follow from what is wanted alone. STOPPED is shown once every instance has ended.
     fn show_rest(&mut self, name: &str) {
+        if !self.is_leader() {
+            return;
+        }
         let Some(connector) = self.state.connector(name) else { return };
         let problem = connector.problem.as_ref().map(ToString::to_string);
         let target = connector.target;
         let (state, trace) = match (problem, target) {
             (Some(problem), _) => (RunState::Failed, Some(trace(ErrorClass::Definite, &problem))),
             (None, TargetState::Paused) => (RunState::Paused, None),
-            (None, TargetState::Stopped) if !self.has_instances(name) => (RunState::Stopped, None),
+            (None, TargetState::Stopped) if !self.runs_anywhere(name) => (RunState::Stopped, None),
             (None, TargetState::Started | TargetState::Stopped) => return,
         };
         self.show_connector(name, state, trace);
@@ -92,6 +99,7 @@ impl Herder {
         let generation = self.generation_last;
         self.actual.tasks.insert(task.clone(), Instance { revision, phase: Phase::Up, paused });
         self.generations.insert(task.clone(), generation);
+        self.note_slot(&task);
         let version = self.version_of(&task.0);
         self.statuses.expect(&task.0, Some(task.1), &version);
         let spec = match self.spec(&task, generation, paused) {
@@ -172,6 +180,7 @@ impl Herder {
         }
         self.generations.remove(&task);
         self.actual.tasks.remove(&task);
+        self.mapping.instances.remove(&task);
         let wanted = self.wanted.get(&task.0).and_then(|c| c.tasks).is_some_and(|set| task.1 < set.count);
         let state = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1)).map(|s| s.state);
         if !wanted {

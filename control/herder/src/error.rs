@@ -20,6 +20,12 @@ pub enum HerderError {
         /// Key and message, in the order of the text.
         errors: Vec<(String, String)>,
     },
+    /// Another worker has to carry it out; the URL of its REST endpoint. Nothing was done.
+    #[error("Cannot complete request because of a conflicting operation (e.g. worker rebalance)")]
+    Elsewhere(String),
+    /// What it concerns is on its way from one worker to another. Nothing was done; the same call works soon.
+    #[error("Cannot complete request because of a conflicting operation (e.g. worker rebalance)")]
+    Moving,
     /// Switched off by the worker's configuration: 403.
     #[error("{0}")]
     Forbidden(String),
@@ -44,7 +50,7 @@ impl HerderError {
     pub fn status(&self) -> u16 {
         match self {
             Self::NotFound(_) => 404,
-            Self::Conflict(_) => 409,
+            Self::Conflict(_) | Self::Elsewhere(_) | Self::Moving => 409,
             Self::BadRequest(_) | Self::Invalid { .. } => 400,
             Self::Forbidden(_) => 403,
             Self::Timeout(_) | Self::Unavailable(_) | Self::Failed(_) => 500,

@@ -8,7 +8,6 @@ use elasticflow_plan::restart::Request;
 use elasticflow_store::config::{ConfigRecord, ConfigState, Folded};
 use elasticflow_store::status::StatusRecord;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 impl Herder {
     /// The config topic is read from its start: what is known stays in force until everything is read.
@@ -45,13 +44,14 @@ impl Herder {
             self.on_changed(&name);
         }
         self.start.config = true;
+        self.mapping.due = true;
     }
 
     /// Something that is stored of a connector has changed.
     pub(crate) fn on_changed(&mut self, name: &str) {
         let Some(connector) = self.state.connector(name) else {
             if self.wanted.remove(name).is_some() {
-                self.statuses.forget(name);
+                self.statuses.forget(name, self.is_leader());
                 self.view.connectors.write().remove(name);
             }
             self.forget_fencing(name);
@@ -64,6 +64,7 @@ impl Herder {
             self.forget_fencing(name);
         }
         self.wanted.insert(name.to_owned(), wanted);
+        self.mapping.due |= self.state.places(name).len() < count;
         self.forget_surplus(name, count);
         self.publish_config(name);
         self.dirty.insert(name.to_owned());
@@ -79,7 +80,7 @@ impl Herder {
         let known = self.statuses.of(name).map(|parts| parts.tasks.keys().copied().collect::<Vec<u32>>());
         let surplus = known.unwrap_or_default().into_iter().filter(|i| usize::try_from(*i).is_ok_and(|i| i >= count));
         for index in surplus {
-            if !self.actual.tasks.contains_key(&(name.to_owned(), index)) {
+            if !self.actual.tasks.contains_key(&(name.to_owned(), index)) && !self.runs_elsewhere(name, index) {
                 self.statuses.forget_task(name, index);
             }
         }
@@ -108,22 +109,21 @@ impl Herder {
         if let StatusRecord::Unknown { key } = &record {
             tracing::warn!(key, "a record of a kind that is not known in the status topic is left alone");
         }
-        let loaded = self.start.status;
-        if loaded && matches!(record, StatusRecord::Topic { .. }) {
-            return; // the echo of this worker's own
-        }
-        let membership = Arc::clone(&self.membership);
-        let group = Arc::clone(&self.cx.options.group_id);
-        let runs_here = |name: &str, task: Option<u32>| match task {
-            None => membership.is_leader(),
-            Some(index) => membership.owns(&elasticflow_api::position::TaskId {
-                group: Arc::clone(&group),
-                connector: name.into(),
-                task: elasticflow_api::position::TaskIndex(index),
-            }),
+        let record = match record {
+            StatusRecord::Worker { id, row } => return self.on_worker(id, row),
+            StatusRecord::Released { name, index, row } => return self.on_released((name, index), row),
+            other => other,
+        };
+        let runs_here = match &record {
+            StatusRecord::Connector { name, .. } => self.owns(name, None),
+            StatusRecord::Task { name, index, .. } => self.owns(name, Some(*index)),
+            _ => false,
         };
         if let Some(name) = self.statuses.read(record, runs_here) {
             self.publish_status(&name);
+            if self.is_leader() {
+                self.dirty.insert(name);
+            }
         }
     }
 

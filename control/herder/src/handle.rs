@@ -27,6 +27,17 @@ pub struct WorkerContext {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Who leads the group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Leader {
+    /// Nobody, or nobody knows yet.
+    Unknown,
+    /// This worker.
+    Here,
+    /// The worker whose REST endpoint has this URL.
+    At(String),
+}
+
 /// A cheap clone through which a worker is asked and told; every operation of the REST endpoint is one method.
 ///
 /// Reads are answered from memory, never behind a slow operation. What changes state goes to the loop over a bounded
@@ -37,6 +48,7 @@ pub struct HerderHandle {
     pub(crate) view: Arc<View>,
     pub(crate) context: Arc<WorkerContext>,
     pub(crate) ready: watch::Receiver<bool>,
+    pub(crate) leader: watch::Receiver<Leader>,
 }
 
 impl HerderHandle {
@@ -124,7 +136,7 @@ impl HerderHandle {
     /// # Errors
     /// `BadRequest` and `Invalid` from validation, then `Conflict`.
     pub async fn create(&self, name: &str, config: Properties, state: InitialState) -> Result<Put, HerderError> {
-        self.readable().await?;
+        self.lead().await?;
         self.validated(name, config, PutKind::Create(state)).await
     }
 
@@ -133,7 +145,7 @@ impl HerderHandle {
     /// # Errors
     /// `BadRequest` and `Invalid` from validation.
     pub async fn put_config(&self, name: &str, config: Properties) -> Result<Put, HerderError> {
-        self.readable().await?;
+        self.lead().await?;
         let stored = self.stored_config(name).await?;
         let config = crate::secrets::keep_hidden(config, stored.as_ref())?;
         self.validated(name, config, PutKind::Put).await
@@ -144,7 +156,7 @@ impl HerderHandle {
     /// # Errors
     /// `NotFound` before anything else, then as for [`Self::put_config`].
     pub async fn patch_config(&self, name: &str, patch: &ConfigPatch) -> Result<ConnectorInfo, HerderError> {
-        self.readable().await?;
+        self.lead().await?;
         let stored = self.stored_config(name).await?.ok_or_else(|| HerderError::no_connector(name))?;
         let config = crate::secrets::keep_hidden(patched(&stored, patch), Some(&stored))?;
         self.validated(name, config, PutKind::Patched { base: stored }).await.map(|put| put.info)
@@ -155,6 +167,7 @@ impl HerderHandle {
     /// # Errors
     /// `NotFound`.
     pub async fn delete(&self, name: &str) -> Result<(), HerderError> {
+        self.lead().await?;
         self.ask(|answer| Command::Delete { name: name.to_owned(), answer }).await
     }
 
@@ -193,6 +206,7 @@ impl HerderHandle {
         include_tasks: bool,
         only_failed: bool,
     ) -> Result<ConnectorStatus, HerderError> {
+        self.lead().await?;
         let restart = Restart { include_tasks, only_failed };
         self.ask(|answer| Command::Restart { name: name.to_owned(), restart, answer }).await
     }
@@ -250,6 +264,7 @@ impl HerderHandle {
             let text = "Partitions / offsets need to be provided for an alter offsets request";
             return Err(HerderError::BadRequest(text.to_owned()));
         }
+        self.lead().await?;
         self.ask(|answer| Command::AlterOffsets { name: name.to_owned(), changes: Some(changes), answer }).await
     }
 
@@ -258,6 +273,7 @@ impl HerderHandle {
     /// # Errors
     /// `BadRequest` when the connector is not stopped; `NotFound`.
     pub async fn reset_offsets(&self, name: &str) -> Result<String, HerderError> {
+        self.lead().await?;
         self.ask(|answer| Command::AlterOffsets { name: name.to_owned(), changes: None, answer }).await
     }
 
@@ -269,6 +285,7 @@ impl HerderHandle {
     }
 
     async fn target(&self, name: &str, state: InitialState) -> Result<(), HerderError> {
+        self.lead().await?;
         self.ask(|answer| Command::Target { name: name.to_owned(), state, answer }).await
     }
 
@@ -284,6 +301,31 @@ impl HerderHandle {
     async fn read<T>(&self, name: &str, get: impl FnOnce(&ConnectorView) -> T) -> Result<Option<T>, HerderError> {
         self.readable().await?;
         Ok(self.view.connectors.read().get(name).map(get))
+    }
+
+    /// Returns once everything that is in the config topic now is shown here too.
+    ///
+    /// # Errors
+    /// `Timeout` while Kafka is away.
+    pub async fn sync(&self) -> Result<(), HerderError> {
+        self.ask(|answer| Command::Sync { answer }).await
+    }
+
+    /// Waits until it is known who leads; an error unless it is this worker.
+    async fn lead(&self) -> Result<(), HerderError> {
+        self.readable().await?;
+        let mut leader = self.leader.clone();
+        let known = leader.wait_for(|leader| *leader != Leader::Unknown);
+        match tokio::time::timeout(self.context.options.request_timeout, known).await {
+            Ok(Ok(leader)) => match &*leader {
+                Leader::At(url) => Err(HerderError::Elsewhere(url.clone())),
+                Leader::Here | Leader::Unknown => Ok(()),
+            },
+            Ok(Err(_)) => Err(HerderError::Unavailable("the worker is shutting down".to_owned())),
+            Err(_) => Err(HerderError::Timeout(
+                "Request timed out. The worker is currently ensuring membership in the cluster".to_owned(),
+            )),
+        }
     }
 
     async fn readable(&self) -> Result<(), HerderError> {

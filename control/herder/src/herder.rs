@@ -2,10 +2,11 @@
 use crate::answer::{ConnectorKind, ConnectorOffsets, ConnectorStatus, HealthState, OffsetChange, Put};
 use crate::command::Answer;
 use crate::error::HerderError;
-use crate::handle::WorkerContext;
+use crate::handle::{Leader, WorkerContext};
 use crate::lanes::{Lanes, Progress};
+use crate::mapping::Mapping;
 use crate::planning::NoPlan;
-use crate::ports::{Membership, TaskKind, TaskRunner, TaskSpec};
+use crate::ports::{Leases, Membership, TaskKind, TaskRunner, TaskSpec};
 use crate::positions::Positions;
 use crate::statuses::Statuses;
 use crate::view::View;
@@ -26,6 +27,16 @@ pub(crate) struct Herder {
     pub(crate) kafka: Arc<dyn Kafka>,
     pub(crate) runner: Arc<dyn TaskRunner>,
     pub(crate) membership: Arc<dyn Membership>,
+    /// What this worker relies on; as acted upon.
+    pub(crate) leases: Arc<Leases>,
+    /// It may write the config topic.
+    pub(crate) leading: bool,
+    /// Who holds which slot, and which tasks are on their way.
+    pub(crate) mapping: Mapping,
+    /// Who leads, for callers.
+    pub(crate) leader: watch::Sender<Leader>,
+    /// Who waits for the end of the config topic.
+    pub(crate) syncs: BTreeMap<WriteToken, Answer<()>>,
     pub(crate) view: Arc<View>,
     /// For hooks through which connectors ask for a new plan.
     pub(crate) commands: mpsc::WeakSender<crate::command::Command>,
@@ -88,6 +99,8 @@ pub(crate) enum Then {
     Tasks,
     /// The same for the end of a fencing round.
     Fencing,
+    /// Tasks have got their slots; a failure is tried again.
+    Places,
 }
 
 /// How a job off the loop ended.
@@ -106,6 +119,12 @@ pub(crate) enum Done {
     Stopped { task: TaskName, generation: u64 },
     /// Older tasks are fenced.
     OlderFenced { name: String, revision: i64, outcome: Result<(), KafkaError> },
+    /// The former worker of a task has been waited for.
+    WaitOver { name: String },
+    /// The mapping of tasks to slots is looked at again.
+    MapAgain,
+    /// This worker says again what it holds.
+    ClaimAgain,
     /// A fencing round is due again.
     FenceAgain { name: String },
     /// Positions are altered.
@@ -159,9 +178,14 @@ impl Herder {
     /// Whether this worker runs a task; connectors themselves run on the leader.
     pub(crate) fn owns(&self, name: &str, task: Option<u32>) -> bool {
         match task {
-            Some(index) => self.membership.owns(&self.task_id(&(name.to_owned(), index))),
-            None => self.membership.is_leader(),
+            Some(index) => self.holds(&(name.to_owned(), index)),
+            None => self.is_leader(),
         }
+    }
+
+    /// Whether this worker may write the config topic.
+    pub(crate) fn is_leader(&self) -> bool {
+        self.leading && self.leases.leads
     }
 
     /// Instances of a connector that have not ended.

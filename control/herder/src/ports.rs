@@ -3,6 +3,9 @@ use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::TaskConfig;
 use elasticflow_config::Properties;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// Which loop runs a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,35 +95,51 @@ pub enum TaskChange {
     TopicsUsed(Vec<String>),
 }
 
-/// Leadership and assignment, as far as the herder must know.
-#[async_trait]
-pub trait Membership: Send + Sync {
-    /// Whether this worker may write the config topic.
-    fn is_leader(&self) -> bool;
-    /// Grows with each assignment.
-    fn generation(&self) -> u64;
-    /// Whether this worker is to run a task.
-    fn owns(&self, task: &TaskId) -> bool;
-    /// Returns when one of the answers above has changed; cancel-safe.
-    async fn changed(&self);
+/// What this worker may rely on at a moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Leases {
+    /// Grows with every change.
+    pub version: u64,
+    /// Slots whose tasks are this worker's.
+    pub slots: BTreeSet<i32>,
+    /// Whether it leads its group.
+    pub leads: bool,
 }
 
-/// A worker that is alone in its group: it leads and runs everything.
+/// Leadership and leases, as far as the herder must know.
+#[async_trait]
+pub trait Membership: Send + Sync {
+    /// What may be relied on now; judged by this worker's own clock.
+    fn leases(&self) -> Arc<Leases>;
+    /// Returns when the leases are not those of a version any more; cancel-safe.
+    async fn changed(&self, since: u64);
+    /// The herder has acted on a version of the leases; instances of its tasks remain on these slots.
+    fn settled(&self, version: u64, busy: BTreeSet<i32>);
+    /// Longest that the former worker of a task that moves is waited for.
+    fn handover(&self) -> Duration;
+    /// Returns when this worker can never be a member without a change by a person, with the reason; cancel-safe.
+    async fn refused(&self) -> String;
+}
+
+/// A worker that is alone in its group: it leads and holds the one slot there is.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SingleWorker;
 
 #[async_trait]
 impl Membership for SingleWorker {
-    fn is_leader(&self) -> bool {
-        true
+    fn leases(&self) -> Arc<Leases> {
+        Arc::new(Leases { version: 1, slots: BTreeSet::from([0]), leads: true })
     }
-    fn generation(&self) -> u64 {
-        1
+    async fn changed(&self, since: u64) {
+        if since >= 1 {
+            std::future::pending().await
+        }
     }
-    fn owns(&self, _: &TaskId) -> bool {
-        true
+    fn settled(&self, _: u64, _: BTreeSet<i32>) {}
+    fn handover(&self) -> Duration {
+        Duration::ZERO
     }
-    async fn changed(&self) {
+    async fn refused(&self) -> String {
         std::future::pending().await
     }
 }

@@ -1,9 +1,10 @@
 //! Start, loop and end of the herder.
 use crate::answer::HealthState;
 use crate::command::Command;
-use crate::handle::{HerderHandle, WorkerContext};
+use crate::handle::{HerderHandle, Leader, WorkerContext};
 use crate::herder::{Done, Herder, Start, reply};
 use crate::lanes::{Lanes, Progress};
+use crate::mapping::Mapping;
 use crate::news::TaskNews;
 use crate::options::{HerderOptions, HerderPorts};
 use crate::positions::Positions;
@@ -64,6 +65,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
     let HerderPorts { kafka, registry, runner, news, membership, references, clock } = ports;
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);
     let (ready, is_ready) = watch::channel(false);
+    let (leader, known_leader) = watch::channel(Leader::Unknown);
     let view = Arc::new(View::starting(clock.wall_ms()));
     let cx = Arc::new(WorkerContext { options, registry, references, clock });
     let stop = CancellationToken::new();
@@ -75,6 +77,11 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         kafka: Arc::clone(&kafka),
         runner,
         membership,
+        leases: Default::default(),
+        leading: false,
+        mapping: Mapping::default(),
+        leader,
+        syncs: Default::default(),
         view: Arc::clone(&view),
         commands: commands.downgrade(),
         config_topic,
@@ -99,7 +106,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         cx: Arc::clone(&cx),
     };
     let run = tokio::spawn(herder.run(inbox));
-    (HerderHandle { commands, view, context: cx, ready: is_ready }, HerderService { stop, run })
+    (HerderHandle { commands, view, context: cx, ready: is_ready, leader: known_leader }, HerderService { stop, run })
 }
 
 fn open_config(kafka: &Arc<dyn Kafka>, cx: &WorkerContext) -> (ConfigTopic, mpsc::Receiver<ConfigEvent>) {
@@ -122,6 +129,9 @@ impl Herder {
             self.settle();
             self.look_if_ready();
         };
+        if let Err(reason) = &outcome {
+            tracing::error!(reason, "the worker cannot go on");
+        }
         self.end().await;
         outcome
     }
@@ -150,7 +160,8 @@ impl Herder {
                 // Every handle is gone; tasks go on.
                 None => inbox.stop.cancelled().await,
             },
-            () = membership.changed() => self.dirty.extend(self.wanted.keys().cloned()),
+            () = membership.changed(self.leases.version) => self.on_leases(),
+            why = membership.refused() => return Some(Err(why)),
         }
         None
     }
@@ -181,6 +192,8 @@ impl Herder {
                     self.set_health(HealthState::Ready, "");
                 }
             }
+            ConfigEvent::Leading(leading) => self.on_leading(leading),
+            ConfigEvent::Synced(token) => self.on_synced(token),
             ConfigEvent::Written(token, outcome) => self.on_written(token, outcome),
             ConfigEvent::Waiting(reason) => self.on_waiting(&reason),
             ConfigEvent::Refused(why) => return Err(why),
@@ -191,7 +204,10 @@ impl Herder {
     fn on_status_event(&mut self, event: StatusEvent) -> Result<(), String> {
         match event {
             StatusEvent::Record(record) => self.on_status_record(record),
-            StatusEvent::Loaded => self.start.status = true,
+            StatusEvent::Loaded => {
+                self.start.status = true;
+                self.claim();
+            }
             StatusEvent::Problem(problem) => {
                 tracing::error!(%problem, "a record of the status topic cannot be decoded and is left alone");
             }
@@ -231,6 +247,9 @@ impl Herder {
             Done::Stopped { task, generation } => self.on_stopped(task, generation),
             Done::OlderFenced { name, revision, outcome } => self.on_older_fenced(&name, revision, outcome),
             Done::FenceAgain { name } => self.on_fence_again(name),
+            Done::WaitOver { name } => drop(self.dirty.insert(name)),
+            Done::MapAgain => self.mapping.due = true,
+            Done::ClaimAgain => self.claim_again(),
             Done::Altered { name, outcome, answer } => self.on_altered(&name, outcome, answer),
             Done::Read { outcome, answer } => reply(answer, outcome),
         }

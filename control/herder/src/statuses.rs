@@ -1,6 +1,6 @@
 //! What is known of every part's state, and how it reaches the status topic.
 use crate::answer::{PartStatus, RunState};
-use elasticflow_store::status::{StatusRecord, StatusRow, StatusTopic, TopicRow};
+use elasticflow_store::status::{ReleasedRow, StatusRecord, StatusRow, StatusTopic, TopicRow, WorkerRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Statuses of a connector's parts.
@@ -21,6 +21,8 @@ pub(crate) struct Statuses {
     /// Generation of what is written from here: above everything that stood in the topic at start.
     generation: i64,
     parts: BTreeMap<String, Parts>,
+    /// Topics in use of which this worker has said something that it has not read back: connector, topic, whether used.
+    said: BTreeMap<(String, String), bool>,
 }
 
 /// A state to show.
@@ -36,7 +38,7 @@ pub(crate) struct Shown {
 
 impl Statuses {
     pub(crate) fn new(topic: StatusTopic, worker_id: &str) -> Self {
-        Self { topic, worker_id: worker_id.to_owned(), generation: 1, parts: BTreeMap::new() }
+        Self { topic, worker_id: worker_id.to_owned(), generation: 1, parts: BTreeMap::new(), said: BTreeMap::new() }
     }
 
     pub(crate) fn of(&self, name: &str) -> Option<&Parts> {
@@ -44,24 +46,17 @@ impl Statuses {
     }
 
     /// Takes a row that was read. Rows about parts that this worker runs are its own older news: it knows better.
-    pub(crate) fn read(
-        &mut self,
-        record: StatusRecord,
-        runs_here: impl Fn(&str, Option<u32>) -> bool,
-    ) -> Option<String> {
+    pub(crate) fn read(&mut self, record: StatusRecord, runs_here: bool) -> Option<String> {
         let (name, index, row) = match record {
             StatusRecord::Connector { name, row } => (name, None, row),
             StatusRecord::Task { name, index, row } => (name, Some(index), row),
-            StatusRecord::Topic { topic, name, row: Some(_) } => {
-                self.parts.entry(name.clone()).or_default().topics.insert(topic);
-                return Some(name);
-            }
-            StatusRecord::Topic { .. } | StatusRecord::Unknown { .. } => return None,
+            StatusRecord::Topic { topic, name, row } => return self.read_topic(topic, name, row.is_some()),
+            StatusRecord::Worker { .. } | StatusRecord::Released { .. } | StatusRecord::Unknown { .. } => return None,
         };
         if let Some(row) = &row {
             self.generation = self.generation.max(row.generation.saturating_add(1));
         }
-        if runs_here(&name, index) {
+        if runs_here {
             return None;
         }
         let status = row.and_then(from_row);
@@ -72,6 +67,31 @@ impl Statuses {
             (Some(index), None) => drop(parts.tasks.remove(&index)),
         }
         Some(name)
+    }
+
+    /// A topic in use, or forgotten. What this worker has said of it and not read back yet is newer.
+    fn read_topic(&mut self, topic: String, name: String, used: bool) -> Option<String> {
+        let key = (name.clone(), topic.clone());
+        if let Some(said) = self.said.get(&key) {
+            if *said == used {
+                self.said.remove(&key);
+            }
+            return None;
+        }
+        let topics = &mut self.parts.entry(name.clone()).or_default().topics;
+        let changed = if used { topics.insert(topic) } else { topics.remove(&topic) };
+        changed.then_some(name)
+    }
+
+    /// Says which leases this worker holds.
+    pub(crate) fn claim(&self, row: WorkerRow) {
+        self.topic.put(&StatusRecord::Worker { id: self.worker_id.clone(), row: Some(row) });
+    }
+
+    /// Says that a task which moves has ended here.
+    pub(crate) fn release(&self, name: &str, index: u32, generation: i64) {
+        let row = Some(ReleasedRow { generation });
+        self.topic.put(&StatusRecord::Released { name: name.to_owned(), index, row });
     }
 
     /// Sets a connector's state and has it written; an equal one is not written again.
@@ -94,14 +114,16 @@ impl Statuses {
         self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row });
     }
 
-    /// Shows a part as UNASSIGNED unless something is known of it; nothing is written, since it lasts a moment.
+    /// Shows a part as UNASSIGNED unless this worker has said something of it; nothing is written, since it lasts a moment.
     pub(crate) fn expect(&mut self, name: &str, index: Option<u32>, version: &str) {
         let shown = Shown { state: RunState::Unassigned, trace: None, version: version.to_owned() };
         let status = self.status(shown);
         let parts = self.parts.entry(name.to_owned()).or_default();
         match index {
-            None => drop(parts.connector.get_or_insert(status)),
-            Some(index) => drop(parts.tasks.entry(index).or_insert(status)),
+            None if parts.connector.as_ref().is_some_and(|known| known.worker_id == status.worker_id) => {}
+            None => parts.connector = Some(status),
+            Some(index) if parts.tasks.get(&index).is_some_and(|known| known.worker_id == status.worker_id) => {}
+            Some(index) => drop(parts.tasks.insert(index, status)),
         }
     }
 
@@ -113,10 +135,15 @@ impl Statuses {
         }
     }
 
-    /// Forgets everything of a connector.
-    pub(crate) fn forget(&mut self, name: &str) {
-        self.forget_topics(name);
+    /// Forgets everything of a connector; the leader writes that for everybody.
+    pub(crate) fn forget(&mut self, name: &str, leads: bool) {
+        if leads {
+            self.forget_topics(name);
+        }
         let Some(parts) = self.parts.remove(name) else { return };
+        if !leads {
+            return;
+        }
         for index in parts.tasks.into_keys() {
             self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row: None });
         }
@@ -128,6 +155,7 @@ impl Statuses {
         let fresh = self.parts.entry(name.to_owned()).or_default().topics.insert(topic.to_owned());
         if fresh {
             let row = TopicRow { name: topic.to_owned(), connector: name.to_owned(), task, discovered_ms: now_ms };
+            self.said.insert((name.to_owned(), topic.to_owned()), true);
             self.topic.put(&StatusRecord::Topic { topic: topic.to_owned(), name: name.to_owned(), row: Some(row) });
         }
         fresh
@@ -137,6 +165,7 @@ impl Statuses {
     pub(crate) fn forget_topics(&mut self, name: &str) {
         let Some(parts) = self.parts.get_mut(name) else { return };
         for topic in std::mem::take(&mut parts.topics) {
+            self.said.insert((name.to_owned(), topic.clone()), false);
             self.topic.put(&StatusRecord::Topic { topic, name: name.to_owned(), row: None });
         }
     }

@@ -28,6 +28,7 @@ impl Herder {
             | Command::Restart { name, .. }
             | Command::AlterOffsets { name, .. } => name.clone(),
             Command::RestartTask { .. }
+            | Command::Sync { .. }
             | Command::ResetTopics { .. }
             | Command::Offsets { .. }
             | Command::StoredConfig { .. }
@@ -71,8 +72,8 @@ impl Herder {
     }
 
     fn turn(&mut self, command: Command) -> Progress {
-        if !self.membership.is_leader() {
-            refuse(command, &HerderError::Unavailable("this worker does not lead its group; try again".to_owned()));
+        if !self.is_leader() {
+            refuse(command, &HerderError::Moving);
             return Progress::Done;
         }
         match command {
@@ -101,6 +102,7 @@ impl Herder {
             Command::StoredConfig { name, answer } => {
                 reply(answer, Ok(self.state.connector(&name).map(|c| (*c.config).clone())));
             }
+            Command::Sync { answer } => self.sync(answer),
             Command::Replan { name } => {
                 self.actual.plans.remove(&name);
                 self.dirty.insert(name);
@@ -195,6 +197,9 @@ impl Herder {
         if usize::try_from(task).is_ok_and(|index| index >= connector.tasks.len()) {
             return Err(HerderError::NotFound(format!("Unknown task: {name}-{task}")));
         }
+        if !self.owns(name, Some(task)) {
+            return Err(self.holder_of(&(name.to_owned(), task)).map_or(HerderError::Moving, HerderError::Elsewhere));
+        }
         self.restart_instance(name, task);
         Ok(())
     }
@@ -266,7 +271,7 @@ impl Herder {
     /// Whether positions can be altered; true for a sink.
     fn alterable(&self, name: &str, changes: Option<&[OffsetChange]>) -> Result<bool, HerderError> {
         let connector = self.state.connector(name).ok_or_else(|| HerderError::no_connector(name))?;
-        if connector.target != TargetState::Stopped || !connector.tasks.is_empty() || self.has_instances(name) {
+        if connector.target != TargetState::Stopped || !connector.tasks.is_empty() || self.runs_anywhere(name) {
             return Err(HerderError::BadRequest(format!(
                 "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
             )));
@@ -325,7 +330,8 @@ impl Herder {
         let name = name.to_owned();
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         let row = |(index, config)| ConfigRecord::Task { name: name.clone(), index, config: Some(config) };
-        let mut rows: Vec<ConfigRecord> = (0u32..).zip(tasks).map(row).collect();
+        let mut rows: Vec<ConfigRecord> = self.places_for(&name, count).into_iter().collect();
+        rows.extend((0u32..).zip(tasks).map(row));
         rows.push(ConfigRecord::Commit { name: name.clone(), tasks: count });
         self.write(&name, rows, Then::Tasks)
     }
@@ -367,6 +373,7 @@ impl Herder {
                 revision.into_iter().for_each(|revision| self.plan_later(name, revision));
             }
             Then::Fencing if failed.is_some() => self.fence_later(name),
+            Then::Places => self.mapped(failed.is_some()),
             Then::Tasks | Then::Fencing => {}
         }
         Progress::Done
@@ -388,7 +395,8 @@ fn refuse(command: Command, error: &HerderError) {
         Command::Delete { answer, .. }
         | Command::Target { answer, .. }
         | Command::RestartTask { answer, .. }
-        | Command::ResetTopics { answer, .. } => reply(answer, Err(error)),
+        | Command::ResetTopics { answer, .. }
+        | Command::Sync { answer } => reply(answer, Err(error)),
         Command::Restart { answer, .. } => reply(answer, Err(error)),
         Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),
         Command::Offsets { answer, .. } => reply(answer, Err(error)),

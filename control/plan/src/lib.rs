@@ -2,12 +2,14 @@
 //!
 //! Everything here is a function of its arguments: no time, no randomness, no I/O. The herder feeds in what is wanted
 //! (the config topic) and what is the case (its tasks), carries out the answers and comes back with what became of them.
+//! * [`place`]: which task runs on which slot.
 //! * [`reconcile()`]: which tasks to stop, start, pause and resume, what to fence, which connectors to plan.
 //! * [`restart`]: what a restart request covers.
 //! * [`tasks`]: whether a new plan of a connector's tasks has to be stored, and whether it may be.
 //!
 //! Which task runs where is an argument, [`reconcile::Owner`]: a worker that is alone owns everything; leases decide it
 //! elsewhere. Absent on purpose: what a connector or a task is made of.
+pub mod place;
 pub mod reconcile;
 pub mod restart;
 pub mod tasks;

@@ -45,6 +45,11 @@ impl Answer {
         answer
     }
 
+    /// What another worker has answered.
+    pub(crate) fn passed_on(status: StatusCode, media_type: Option<HeaderValue>, body: Vec<u8>) -> Self {
+        Self { status, headers: media_type.map(|value| (CONTENT_TYPE, value)).into_iter().collect(), body }
+    }
+
     /// Names what was created.
     pub(crate) fn located(mut self, url: &str) -> Self {
         if let Ok(value) = HeaderValue::from_str(url) {

@@ -8,12 +8,16 @@
 //! Malformed requests are answered with 400 and a text that says what is wrong and where; values of a body, which may be
 //! secrets, are in no answer that did not hold them before.
 //!
-//! Absent on purpose: TLS (a proxy ends it), forwarding between workers, the web page.
+//! A request that another worker has to carry out is passed on to it ([`forward`]); a request that comes while leadership
+//! or a task is on its way from one worker to another waits for that.
+//!
+//! Absent on purpose: TLS (a proxy ends it), the web page.
 mod answer;
 mod auth;
 mod body;
 mod connections;
 mod cors;
+mod forward;
 mod gate;
 mod handlers;
 mod headers;
@@ -29,6 +33,7 @@ mod serve;
 
 pub use auth::{LoginError, Users};
 pub use connections::{ConnectionLimits, serve};
+pub use forward::Forwarder;
 pub use headers::{HeaderRule, HeaderRuleError};
 pub use loggers::{Directive, Level, Loggers};
 pub use options::{RestError, RestOptions};

@@ -1,5 +1,6 @@
 //! What the endpoint is told at start.
 use crate::auth::{LoginError, Users};
+use crate::forward::Forwarder;
 use crate::headers::{HeaderRule, HeaderRuleError};
 use crate::rate::RateLimit;
 use elasticflow_config::worker::WorkerSettings;
@@ -30,6 +31,8 @@ pub struct RestOptions {
     pub extensions: bool,
     /// Signature algorithms that answers to Java workers name.
     pub verification_algorithms: Vec<String>,
+    /// Passes requests on to other workers.
+    pub forwarder: Forwarder,
 }
 
 /// Why the endpoint cannot start.
@@ -56,6 +59,7 @@ impl Default for RestOptions {
             body_bytes_max: 4 << 20,
             extensions: true,
             verification_algorithms: vec!["HmacSHA256".to_owned()],
+            forwarder: Forwarder::default(),
         }
     }
 }
@@ -81,6 +85,7 @@ impl RestOptions {
             body_bytes_max: settings.request_bytes_max as usize,
             extensions: settings.extensions,
             verification_algorithms: settings.verification_algorithms.clone(),
+            forwarder: Forwarder::default(),
         })
     }
 }

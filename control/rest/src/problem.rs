@@ -11,12 +11,26 @@ pub(crate) struct Problem {
     message: String,
     /// Key and message, where single keys of a configuration are wrong.
     errors: Vec<(String, String)>,
+    /// Who has to carry it out, if not this worker.
+    pub(crate) place: Place,
+}
+
+/// Where a request is carried out.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// On this worker.
+    #[default]
+    Here,
+    /// On the worker at this URL.
+    At(String),
+    /// That is about to be decided.
+    Open,
 }
 
 impl Problem {
     /// A status and a text.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
-        Self { status, message: message.into(), errors: Vec::new() }
+        Self { status, message: message.into(), errors: Vec::new(), place: Place::Here }
     }
 
     /// 400.
@@ -53,10 +67,15 @@ impl From<HerderError> for Problem {
     fn from(error: HerderError) -> Self {
         let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let message = error.to_string();
+        let place = match &error {
+            HerderError::Elsewhere(url) => Place::At(url.clone()),
+            HerderError::Moving => Place::Open,
+            _ => Place::Here,
+        };
         let errors = match error {
             HerderError::Invalid { errors, .. } => errors,
             _ => Vec::new(),
         };
-        Self { status, message, errors }
+        Self { status, message, errors, place }
     }
 }

@@ -3,7 +3,6 @@ use crate::answer::Answer;
 use crate::connections::Peer;
 use crate::cors::Cors;
 use crate::gate::{Passed, pass};
-use crate::handlers::{Call, handle};
 use crate::loggers::Loggers;
 use crate::options::RestOptions;
 use crate::policy::{RefusedListener, check_listener};
@@ -92,9 +91,8 @@ async fn carry_out(rest: &Rest, surface: Surface, request: Request<Body>) -> Res
         Passed::Go(resource) => resource,
     };
     let body = read_body(body, &rest.options).await?;
-    let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
     let query = crate::path::query(parts.uri.query().unwrap_or(""));
-    handle(rest, resource, Call { method, headers: parts.headers, query, body }).await
+    crate::forward::anywhere(rest, &parts, (resource, query, body)).await
 }
 
 /// Whether the caller's address has requests left in this second.

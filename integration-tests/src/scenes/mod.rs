@@ -1,4 +1,5 @@
 //! Proofs that tests and the long program share.
+pub mod cluster;
 pub mod datagen;
 pub mod mysql;
 

@@ -6,7 +6,7 @@ use elasticflow_api::clock::Clock;
 use elasticflow_api::registry::Registry;
 use elasticflow_config::worker::{ExactlyOnceSourceSupport, WorkerConfig};
 use elasticflow_config::{ConfigInfos, Properties};
-use elasticflow_herder::ports::SingleWorker;
+use elasticflow_herder::membership::{GroupMembership, GroupOptions};
 use elasticflow_herder::{
     ExactlyOnce, HerderHandle, HerderOptions, HerderPorts, HerderService, InternalTopic, TaskNews, WorkerContext,
 };
@@ -40,6 +40,7 @@ pub(crate) struct Worker {
     /// Where REST listens.
     pub(crate) address: SocketAddr,
     herder: Option<HerderService>,
+    membership: Arc<GroupMembership>,
     runtime: Runtime,
     kafka: Arc<RdKafka>,
     stop: CancellationToken,
@@ -84,19 +85,22 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     let news = TaskNews::default();
     let runtime = Runtime::new(runtime_options(&config, &kafka, &registry, &clock, &news));
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let kafka_port = || Arc::clone(&kafka) as Arc<dyn Kafka>;
+    let membership = Arc::new(GroupMembership::join(kafka_port(), Arc::clone(&clock), group_options(&config)));
     let ports = HerderPorts {
-        kafka: Arc::clone(&kafka) as Arc<dyn Kafka>,
+        kafka: kafka_port(),
         registry,
         runner: Arc::new(RuntimeRunner { runtime: runtime.clone(), news: news.clone() }),
         news,
-        membership: Arc::new(SingleWorker),
+        membership: Arc::clone(&membership) as _,
         references: Arc::new(config.resolver.clone()),
         clock,
     };
     let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
     let address = serve(&config, handle, &runtime, loggers, (&stop, &tasks)).await?;
     tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
-    Ok(Worker { address, herder: Some(herder), runtime, kafka, stop, refused: CancellationToken::new(), tasks })
+    let refused = CancellationToken::new();
+    Ok(Worker { address, herder: Some(herder), membership, runtime, kafka, stop, refused, tasks })
 }
 
 impl Worker {
@@ -152,6 +156,7 @@ impl Worker {
             drop(herder.ended().await);
         }
         self.runtime.shut_down().await;
+        self.membership.stop();
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
@@ -252,6 +257,39 @@ fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptio
         worker: properties.clone(),
     }
 }
+
+/// Suffixes of the topics that workers share work through, after `group.id`.
+const SLOTS: &str = "-slots";
+const LEADER: &str = "-leader";
+
+fn group_options(config: &WorkerConfig) -> GroupOptions {
+    let settings = &config.settings;
+    let topic = |suffix: &str, partitions| InternalTopic {
+        name: format!("{}{suffix}", settings.group_id),
+        partitions,
+        replication: replication(settings.config_replication),
+        configs: Default::default(),
+    };
+    GroupOptions {
+        group: settings.group_id.clone(),
+        slots_topic: topic(SLOTS, settings.worker_slots),
+        leader_topic: topic(LEADER, 1),
+        instance: settings.keep_place.then(|| instance_of(&config.worker_id())),
+        session: settings.session_timeout.duration(),
+        heartbeat: settings.heartbeat_interval.duration(),
+        rebalance: settings.rebalance_timeout.duration(),
+        graceful: settings.graceful_timeout.duration(),
+    }
+}
+
+/// Kafka takes letters, digits, dots, underscores and dashes in the name of a static member.
+fn instance_of(worker_id: &str) -> String {
+    let legal = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    worker_id.chars().map(legal).take(INSTANCE_MAX).collect()
+}
+
+/// Longest name of a static member.
+const INSTANCE_MAX: usize = 249;
 
 /// -1 leaves it to the broker.
 fn replication(factor: i16) -> Option<i16> {

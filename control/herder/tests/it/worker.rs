@@ -127,7 +127,8 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut holds: impl 
 
 impl Worker {
     pub(crate) async fn create(&self, name: &str, config: Properties) {
-        self.handle.create(name, config, InitialState::Running).await.unwrap();
+        let made = self.handle.create(name, config, InitialState::Running).await;
+        made.unwrap_or_else(|error| panic!("{error}: {:?}", self.handle.health()));
     }
 
     /// States of connector and tasks; `None` while there is no status.

@@ -8,6 +8,7 @@ mod state;
 mod topic;
 mod writer;
 
+pub(crate) use record::task_name;
 pub use record::{ConfigRecord, TargetState, decode, encode};
 pub use state::{ConfigState, Connector, Fencing, Folded};
 pub use topic::{ConfigEvent, ConfigTopic, ConfigTopicOptions, WriteError, WriteToken};

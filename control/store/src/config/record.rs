@@ -1,6 +1,7 @@
 //! Rows of the config topic.
 use crate::problem::{Problem, json_reason};
 use elasticflow_config::Properties;
+use elasticflow_plan::place::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -71,6 +72,13 @@ pub enum ConfigRecord {
         /// Raised whenever the connector is to write records again that it has written before.
         epoch: u16,
     },
+    /// `placement-<name>`, this product's own: the slot of each task, in order of the index.
+    Placement {
+        /// Connector.
+        name: String,
+        /// Where its tasks run.
+        places: Vec<Place>,
+    },
     /// `session-key` of Java leaders; ignored.
     SessionKey,
     /// `logger-cluster-<logger>`; acted on when read after start.
@@ -123,6 +131,11 @@ struct VersionEpochRow {
     epoch: u16,
 }
 
+#[derive(Serialize, Deserialize)]
+struct PlacementRow {
+    tasks: Vec<Place>,
+}
+
 #[derive(Deserialize)]
 struct LoggerRow {
     level: String,
@@ -164,6 +177,10 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<ConfigRecord, Problem>
     if let Some(name) = text.strip_prefix("version-epoch-") {
         let epoch = row.optional::<VersionEpochRow>()?.map_or(0, |r| r.epoch);
         return Ok(ConfigRecord::VersionEpoch { name: name.to_owned(), epoch });
+    }
+    if let Some(name) = text.strip_prefix("placement-") {
+        let places = row.optional::<PlacementRow>()?.map(|r| r.tasks).unwrap_or_default();
+        return Ok(ConfigRecord::Placement { name: name.to_owned(), places });
     }
     decode_requests(text, &row)
 }
@@ -235,6 +252,7 @@ pub fn encode(record: &ConfigRecord) -> Option<(String, Option<String>)> {
         ConfigRecord::VersionEpoch { name, epoch } => {
             (format!("version-epoch-{name}"), text(json!({ "epoch": epoch })))
         }
+        ConfigRecord::Placement { name, places } => (format!("placement-{name}"), text(json!({ "tasks": places }))),
         ConfigRecord::SessionKey | ConfigRecord::Unknown { .. } => return None,
     })
 }

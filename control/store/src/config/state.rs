@@ -3,6 +3,7 @@ use super::record::{ConfigRecord, TargetState, decode};
 use crate::problem::Problem;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::LogRecord;
+use elasticflow_plan::place::Place;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -67,6 +68,7 @@ pub struct ConfigState {
     deferred: BTreeMap<String, BTreeMap<u32, Properties>>,
     fencing: BTreeMap<String, Fencing>,
     version_epochs: BTreeMap<String, u16>,
+    placements: BTreeMap<String, Vec<Place>>,
 }
 
 impl ConfigState {
@@ -90,6 +92,16 @@ impl ConfigState {
         self.version_epochs.get(name).copied().unwrap_or(0)
     }
 
+    /// Where the tasks of a connector run, in order of the index; outlives the connector.
+    pub fn places(&self, name: &str) -> &[Place] {
+        self.placements.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// The highest generation of any place.
+    pub fn generation(&self) -> i64 {
+        self.placements.values().flatten().map(|place| place.generation).max().unwrap_or(0)
+    }
+
     /// Takes the next record of the topic.
     pub fn fold(&mut self, record: &LogRecord) -> Folded {
         match decode(&record.key, record.value.as_deref()) {
@@ -107,6 +119,10 @@ impl ConfigState {
             ConfigRecord::Fencing { name, tasks } => self.fencing_row(name, tasks),
             ConfigRecord::VersionEpoch { name, epoch } => {
                 self.version_epochs.insert(name.clone(), epoch);
+                name
+            }
+            ConfigRecord::Placement { name, places } => {
+                self.placements.insert(name.clone(), places);
                 name
             }
             ConfigRecord::Restart { name, include_tasks, only_failed } => {

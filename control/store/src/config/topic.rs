@@ -1,6 +1,6 @@
-//! The task that owns the config topic: it follows the log and writes what the herder asks for, in order.
+//! The task that owns the config topic: it follows the log and, while this worker leads, writes what the herder asks for.
 //!
-//! A write is answered after its records have been handed over, through the same channel, so that whoever reads the
+//! A worker that begins to lead fences the writer before it and reads to the end: only then may it write. A write is answered after its records have been handed over, through the same channel, so that whoever reads the
 //! events in order sees the state that the write made before its answer. Whatever goes wrong with the clients ends in
 //! the same way: new clients, fence, read everything again.
 use super::record::{ConfigRecord, encode};
@@ -11,7 +11,7 @@ use elasticflow_kafka::ports::{Admin, Kafka, KafkaError, LogRecord, TopicLog};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Writes that may wait. One connector has one write at a time, so this bounds connectors that change at once.
 const WRITES_MAX: usize = 1024;
@@ -32,7 +32,7 @@ pub enum WriteError {
     /// Nothing was written; the same request may succeed.
     #[error("Failed to write to the config topic: {0}. Nothing was changed; try again")]
     Refused(String),
-    /// Another worker leads; nothing was written.
+    /// Another worker leads, or none does; nothing was written.
     #[error(
         "Failed to write to the config topic because another worker has taken over its writer. Nothing was changed; try again"
     )]
@@ -56,6 +56,10 @@ pub enum ConfigEvent {
     Record(LogRecord),
     /// Everything that was there when reading began has been handed over.
     CaughtUp,
+    /// Whether this worker may write: everything that the writer before it wrote has been handed over.
+    Leading(bool),
+    /// Everything that was there when this was asked for has been handed over.
+    Synced(WriteToken),
     /// A write has ended; what it wrote was handed over before.
     Written(WriteToken, Result<(), WriteError>),
     /// Kafka cannot be used for the moment; it is tried again.
@@ -74,14 +78,15 @@ pub struct ConfigTopicOptions {
     pub clock: Arc<dyn Clock>,
 }
 
-struct Request {
-    token: WriteToken,
-    rows: Vec<ConfigRecord>,
+enum Request {
+    Write { token: WriteToken, rows: Vec<ConfigRecord> },
+    Sync(WriteToken),
 }
 
 /// Writes to the config topic; dropped, it ends the task that owns the topic.
 pub struct ConfigTopic {
     requests: mpsc::Sender<Request>,
+    lead: watch::Sender<bool>,
 }
 
 impl ConfigTopic {
@@ -89,8 +94,22 @@ impl ConfigTopic {
     pub fn open(kafka: Arc<dyn Kafka>, options: ConfigTopicOptions) -> (Self, mpsc::Receiver<ConfigEvent>) {
         let (requests, asked) = mpsc::channel(WRITES_MAX);
         let (events, news) = mpsc::channel(EVENTS_MAX);
-        tokio::spawn(Owner { kafka, options, asked, events }.run());
-        (Self { requests }, news)
+        let (lead, leads) = watch::channel(false);
+        tokio::spawn(Owner { kafka, options, asked, events, leads }.run());
+        (Self { requests, lead }, news)
+    }
+
+    /// Tells whether this worker leads its group; [`ConfigEvent::Leading`] follows once it may write, or may not any more.
+    pub fn lead(&self, leads: bool) {
+        self.lead.send_if_modified(|known| std::mem::replace(known, leads) != leads);
+    }
+
+    /// Asks to be told when everything that is in the topic has been handed over, by [`ConfigEvent::Synced`].
+    ///
+    /// # Errors
+    /// `Busy` when too many requests wait.
+    pub fn sync(&self, token: WriteToken) -> Result<(), WriteError> {
+        self.requests.try_send(Request::Sync(token)).map_err(|_| WriteError::Busy)
     }
 
     /// Asks for rows to be written in one transaction; never waits. The outcome is a [`ConfigEvent::Written`].
@@ -98,7 +117,7 @@ impl ConfigTopic {
     /// # Errors
     /// `Busy` when too many writes wait; then no event follows.
     pub fn write(&self, token: WriteToken, rows: Vec<ConfigRecord>) -> Result<(), WriteError> {
-        self.requests.try_send(Request { token, rows }).map_err(|_| WriteError::Busy)
+        self.requests.try_send(Request::Write { token, rows }).map_err(|_| WriteError::Busy)
     }
 }
 
@@ -124,11 +143,31 @@ impl From<KafkaError> for End {
     }
 }
 
+impl Session {
+    /// Somebody waits for the end.
+    fn is_reading(&self) -> bool {
+        !self.caught_up || (self.writer.is_some() && !self.told) || !self.waiting.is_empty() || !self.next.is_empty()
+    }
+}
+
 struct Owner {
     kafka: Arc<dyn Kafka>,
     options: ConfigTopicOptions,
     asked: mpsc::Receiver<Request>,
     events: mpsc::Sender<ConfigEvent>,
+    leads: watch::Receiver<bool>,
+}
+
+/// A set of clients.
+struct Session {
+    log: Box<dyn TopicLog>,
+    writer: Option<Writer>,
+    /// The herder was told that it may write.
+    told: bool,
+    caught_up: bool,
+    /// Who waits for the end that is being read to, and for the one after it.
+    waiting: Vec<WriteToken>,
+    next: Vec<WriteToken>,
 }
 
 impl Owner {
@@ -144,7 +183,11 @@ impl Owner {
                 Err(End::Kafka(error)) => error.to_string(),
                 Err(End::Writer(failure)) => format!("the writer of the config topic is replaced: {failure:?}"),
             };
-            if self.emit(ConfigEvent::Waiting(reason)).await.is_err() {
+            let told = async {
+                self.emit(ConfigEvent::Leading(false)).await?;
+                self.emit(ConfigEvent::Waiting(reason)).await
+            };
+            if told.await.is_err() {
                 return;
             }
             self.options.clock.sleep(backoff).await;
@@ -152,52 +195,99 @@ impl Owner {
         }
     }
 
-    /// One set of clients: fence, read everything, then follow and write.
+    /// One set of clients: read everything, then follow, and write while this worker leads.
     async fn session(&mut self, backoff: &mut Duration) -> Result<(), End> {
         let topic = self.options.topic.name.clone();
-        // Fencing comes before reading: the open transaction of a dead writer would stand between us and the end.
-        let open = async {
-            tokio::join!(
-                Writer::open(self.kafka.as_ref(), &self.options.transactional_id, &topic),
-                ensure_single(self.kafka.admin(), &self.options.topic),
-            )
-        };
-        let (writer, ensured) = self.patiently(open).await?;
-        ensured?;
-        let mut writer = writer?;
+        self.patiently(ensure_single(self.kafka.admin(), &self.options.topic)).await??;
         let log = self.patiently(self.kafka.log(&topic)).await??;
         self.emit(ConfigEvent::Restarted).await?;
-        self.read_to_end(log.as_ref()).await?;
-        self.emit(ConfigEvent::CaughtUp).await?;
-        *backoff = BACKOFF_FIRST;
+        let (waiting, next) = Default::default();
+        let mut session = Session { log, writer: None, told: false, caught_up: false, waiting, next };
         loop {
-            tokio::select! {
-                biased;
-                request = self.asked.recv() => match request {
-                    Some(request) => self.serve(request, &mut writer, log.as_ref()).await?,
-                    None => return Ok(()),
-                },
-                record = log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+            let reading = session.is_reading();
+            let lead = *self.leads.borrow_and_update();
+            if lead != session.writer.is_some() {
+                // Fencing comes before reading: the open transaction of a dead writer would stand between us and the end.
+                self.take_or_give_lead(lead, &mut session).await?;
+            } else if reading {
+                self.read_on(&mut session, backoff).await?;
+            } else if !self.follow(&mut session).await? {
+                return Ok(());
             }
         }
     }
 
-    async fn serve(&mut self, request: Request, writer: &mut Writer, log: &dyn TopicLog) -> Result<(), End> {
-        let rows: Vec<_> = request.rows.iter().filter_map(encode).collect();
+    async fn take_or_give_lead(&mut self, lead: bool, session: &mut Session) -> Result<(), End> {
+        session.writer = None;
+        if lead {
+            let open = Writer::open(self.kafka.as_ref(), &self.options.transactional_id, &self.options.topic.name);
+            session.writer = Some(self.patiently(open).await??);
+        }
+        if session.told {
+            session.told = false;
+            self.emit(ConfigEvent::Leading(false)).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads to the end as it is now and tells everybody who waits for that; a change of leadership interrupts it.
+    async fn read_on(&mut self, session: &mut Session, backoff: &mut Duration) -> Result<(), End> {
+        session.waiting.append(&mut session.next);
+        let end = session.log.read_to_end();
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                biased;
+                changed = self.leads.changed() => return changed.map_err(|_| End::Closed),
+                reached = &mut end => { reached?; break; }
+                record = session.log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+            }
+        }
+        if !session.caught_up {
+            session.caught_up = true;
+            self.emit(ConfigEvent::CaughtUp).await?;
+        }
+        *backoff = BACKOFF_FIRST;
+        for token in std::mem::take(&mut session.waiting) {
+            self.emit(ConfigEvent::Synced(token)).await?;
+        }
+        if session.writer.is_some() && !session.told {
+            session.told = true;
+            self.emit(ConfigEvent::Leading(true)).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in one thing; false when the herder is gone.
+    async fn follow(&mut self, session: &mut Session) -> Result<bool, End> {
+        tokio::select! {
+            biased;
+            changed = self.leads.changed() => changed.map_err(|_| End::Closed)?,
+            request = self.asked.recv() => match request {
+                Some(Request::Sync(token)) => session.next.push(token),
+                Some(Request::Write { token, rows }) => self.serve(token, &rows, session).await?,
+                None => return Ok(false),
+            },
+            record = session.log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+        }
+        Ok(true)
+    }
+
+    async fn serve(&mut self, token: WriteToken, rows: &[ConfigRecord], session: &mut Session) -> Result<(), End> {
+        let Some(writer) = &mut session.writer else {
+            return Ok(self.emit(ConfigEvent::Written(token, Err(WriteError::Fenced))).await?);
+        };
+        let rows: Vec<_> = rows.iter().filter_map(encode).collect();
         let (answer, end) = match writer.write(&rows).await {
-            Ok(()) => (Ok(()), self.read_back(log, rows.last()).await.err()),
+            Ok(()) => (Ok(()), self.read_back(session.log.as_ref(), rows.last()).await.err()),
             Err(Failure::Refused(why)) => (Err(WriteError::Refused(why)), None),
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
                 (Err(WriteError::Unknown(why.clone())), Some(End::Writer(Failure::Unknown(why))))
             }
         };
-        self.emit(ConfigEvent::Written(request.token, answer)).await?;
+        self.emit(ConfigEvent::Written(token, answer)).await?;
         end.map_or(Ok(()), Err)
-    }
-
-    async fn read_to_end(&self, log: &dyn TopicLog) -> Result<(), End> {
-        self.read_back(log, None).await
     }
 
     /// Reads up to the last row of a transaction that is committed, or to the end: a row is there some time before the

@@ -1,5 +1,5 @@
 //! Rows of the status topic.
-use crate::config::{ConfigRecord, decode as decode_config};
+use crate::config::{ConfigRecord, decode as decode_config, task_name};
 use crate::problem::{Problem, json_reason};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,24 @@ pub struct TopicRow {
     /// When, in milliseconds since 1970 UTC.
     #[serde(rename = "discoverTimestamp")]
     pub discovered_ms: i64,
+}
+
+/// A worker that holds leases.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerRow {
+    /// Where other workers reach its REST endpoint.
+    pub url: String,
+    /// Slots that it holds a lease on.
+    pub slots: Vec<i32>,
+    /// Whether it leads the group.
+    pub leads: bool,
+}
+
+/// A task that its former worker has let go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleasedRow {
+    /// Generation of the place that the task moves to.
+    pub generation: i64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,6 +84,22 @@ pub enum StatusRecord {
         /// First use.
         row: Option<TopicRow>,
     },
+    /// `worker-<host:port>`, this product's own: which leases a worker holds.
+    Worker {
+        /// The worker, as in statuses.
+        id: String,
+        /// Its leases.
+        row: Option<WorkerRow>,
+    },
+    /// `released-<name>-<index>`, this product's own: the former worker of a task that moves has stopped it.
+    Released {
+        /// Connector.
+        name: String,
+        /// Index of the task.
+        index: u32,
+        /// What was let go.
+        row: Option<ReleasedRow>,
+    },
     /// A key of no known kind; skipped with a warning.
     Unknown {
         /// The key.
@@ -89,6 +123,13 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<StatusRecord, Problem>
     if let Some(name) = text.strip_prefix("status-connector-") {
         return Ok(StatusRecord::Connector { name: name.to_owned(), row: parse(key, value)? });
     }
+    if let Some(id) = text.strip_prefix("worker-") {
+        return Ok(StatusRecord::Worker { id: id.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(rest) = text.strip_prefix("released-") {
+        let task = task_name(rest).ok_or_else(|| Problem::new(key, "no task number at the end of the key"))?;
+        return Ok(StatusRecord::Released { name: task.0, index: task.1, row: parse(key, value)? });
+    }
     let Some(rest) = text.strip_prefix("status-") else { return Ok(StatusRecord::Unknown { key: text.to_owned() }) };
     match decode_config(rest.as_bytes(), None) {
         Ok(ConfigRecord::Task { name, index, .. }) => Ok(StatusRecord::Task { name, index, row: parse(key, value)? }),
@@ -111,6 +152,8 @@ pub fn encode(record: &StatusRecord) -> Option<(String, Option<String>)> {
             let envelope = row.clone().map(|topic| TopicEnvelope { topic });
             Some((format!("status-topic-{topic}:connector-{name}"), text(envelope.as_ref())))
         }
+        StatusRecord::Worker { id, row } => Some((format!("worker-{id}"), text(row.as_ref()))),
+        StatusRecord::Released { name, index, row } => Some((format!("released-{name}-{index}"), text(row.as_ref()))),
         StatusRecord::Unknown { .. } => None,
     }
 }

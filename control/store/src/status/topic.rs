@@ -191,7 +191,7 @@ impl Writer {
         for (key, value) in rows {
             let record = OutRecord {
                 topic: &self.topic,
-                partition: None,
+                partition: is_ordered(key).then_some(0),
                 key: Some(key.as_bytes()),
                 value: value.as_deref().map(str::as_bytes),
                 headers: &[],
@@ -201,4 +201,9 @@ impl Writer {
         }
         producer.drain().await
     }
+}
+
+/// Rows of different workers about the same leases: the last one counts, so that they share a partition.
+fn is_ordered(key: &str) -> bool {
+    key.starts_with("worker-")
 }

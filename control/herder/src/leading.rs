@@ -1,0 +1,181 @@
+//! What the leader does for the group: it gives every task a slot, and evens out what the workers have to do.
+//!
+//! Tasks move only for a worker that has joined, never because a connector has come or gone or a worker has left: what
+//! runs is not stopped for the sake of balance.
+use crate::answer::RunState;
+use crate::command::Answer;
+use crate::herder::{Done, Herder, Then, reply, write_failed};
+use elasticflow_plan::place::{Group, Load, Place, Slot, assign};
+use elasticflow_plan::reconcile::TaskName;
+use elasticflow_store::config::{ConfigRecord, WriteToken};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// A group that has changed goes on changing for a while: slots move in two rounds.
+const QUIET: Duration = Duration::from_secs(1);
+/// Wait before the mapping is written again after a failure.
+const MAP_AGAIN: Duration = Duration::from_secs(1);
+/// Every task costs the same as long as nothing is known of it.
+const WEIGHT: u32 = 1;
+
+impl Herder {
+    /// This worker may write the config topic, or may not any more.
+    pub(crate) fn on_leading(&mut self, leading: bool) {
+        if self.leading == leading {
+            return;
+        }
+        self.leading = leading;
+        tracing::info!(leading, "leadership has changed");
+        self.mapping.evened = self.group().workers.into_keys().collect();
+        self.group_changed();
+        self.claim();
+        self.dirty.extend(self.wanted.keys().cloned());
+    }
+
+    /// Slots have changed hands.
+    pub(crate) fn group_changed(&mut self) {
+        self.mapping.quiet_from = self.cx.clock.monotonic() + QUIET;
+        self.mapping.due = true;
+        if self.is_leader() {
+            self.later(QUIET, Done::MapAgain);
+        }
+    }
+
+    /// Who holds what, this worker included.
+    fn group(&self) -> Group {
+        let own = &self.leases.slots;
+        let others = self.mapping.workers.iter().map(|(id, row)| {
+            let slots: BTreeSet<Slot> = row.slots.iter().copied().filter(|slot| !own.contains(slot)).collect();
+            (id.clone(), slots)
+        });
+        let mut workers: BTreeMap<String, BTreeSet<Slot>> = others.collect();
+        workers.insert(self.cx.options.worker_id.clone(), own.clone());
+        workers.retain(|_, slots| !slots.is_empty());
+        Group { workers }
+    }
+
+    /// Every task that is stored.
+    fn loads(&self) -> BTreeMap<TaskName, Load> {
+        let mut loads = BTreeMap::new();
+        for (name, connector) in self.state.connectors() {
+            for index in (0u32..).take(connector.tasks.len()) {
+                let task = (name.clone(), index);
+                let place = self.place(&task);
+                let movable = place.is_none_or(|place| self.has_arrived(&task, place));
+                loads.insert(task, Load { weight: WEIGHT, slot: place.map(|p| p.slot), movable });
+            }
+        }
+        loads
+    }
+
+    /// Whether the last move of a task has ended.
+    fn has_arrived(&self, task: &TaskName, place: Place) -> bool {
+        let runs = |state| matches!(state, RunState::Running | RunState::Paused | RunState::Failed);
+        place.from.is_none()
+            || self.mapping.is_released(task, place.generation)
+            || self.statuses.of(&task.0).and_then(|p| p.tasks.get(&task.1)).is_some_and(|s| runs(s.state))
+    }
+
+    /// Gives slots to tasks that have none, and evens out the load when a worker has joined.
+    pub(crate) fn map_tasks(&mut self) {
+        if !self.is_leader() || self.mapping.writing || !self.mapping.due {
+            return;
+        }
+        self.mapping.due = false;
+        let (group, loads) = (self.group(), self.loads());
+        let quiet = self.cx.clock.monotonic() >= self.mapping.quiet_from;
+        let even = quiet && self.someone_is_new(&group, &loads);
+        if even {
+            self.mapping.evened = group.workers.keys().cloned().collect();
+        } else if quiet {
+            self.mapping.evened.retain(|worker| group.workers.contains_key(worker));
+        }
+        let changes = assign(&group, &loads, even);
+        if changes.is_empty() {
+            return;
+        }
+        tracing::info!(tasks = changes.len(), even, "tasks get their slots");
+        let rows = self.moved(&changes);
+        self.mapping.writing = true;
+        self.write("", rows, Then::Places);
+    }
+
+    /// Whether a worker has joined since the tasks were evened out, or has nothing to do although others have plenty.
+    fn someone_is_new(&self, group: &Group, loads: &BTreeMap<TaskName, Load>) -> bool {
+        let new = group.workers.keys().any(|worker| !self.mapping.evened.contains(worker));
+        let count = |slots: &BTreeSet<Slot>| {
+            loads.values().filter(|load| load.slot.is_some_and(|slot| slots.contains(&slot))).count()
+        };
+        let counts: Vec<usize> = group.workers.values().map(count).collect();
+        new || (counts.iter().min() == Some(&0) && counts.iter().max().is_some_and(|most| *most > 1))
+    }
+
+    /// The placement rows with changes made.
+    fn moved(&self, changes: &BTreeMap<TaskName, Slot>) -> Vec<ConfigRecord> {
+        let generation = self.next_generation();
+        let mut rows: BTreeMap<&String, Vec<Place>> = BTreeMap::new();
+        for ((name, index), slot) in changes {
+            let places = rows.entry(name).or_insert_with(|| self.state.places(name).to_vec());
+            let place = Place { slot: *slot, generation, from: None };
+            // Tasks come in the order of their index, so that a new one stands at the end.
+            match usize::try_from(*index).ok().and_then(|index| places.get_mut(index)) {
+                Some(known) => *known = Place { from: Some(known.slot), ..place },
+                None => places.push(place),
+            }
+        }
+        rows.into_iter().map(|(name, places)| ConfigRecord::Placement { name: name.clone(), places }).collect()
+    }
+
+    fn next_generation(&self) -> i64 {
+        self.state.generation().max(self.mapping.generation()) + 1
+    }
+
+    /// The placement row of a connector whose number of tasks changes; `None` when its places stay.
+    pub(crate) fn places_for(&self, name: &str, count: u32) -> Option<ConfigRecord> {
+        let known = self.state.places(name);
+        let wanted = usize::try_from(count).unwrap_or(usize::MAX);
+        if known.len() == wanted {
+            return None;
+        }
+        let mut loads = self.loads();
+        loads.retain(|(connector, index), _| connector != name || *index < count);
+        for index in (0..count).skip(known.len()) {
+            loads.insert((name.to_owned(), index), Load { weight: WEIGHT, slot: None, movable: false });
+        }
+        let changes = assign(&self.group(), &loads, false);
+        let generation = self.next_generation();
+        let fresh = (0..count).skip(known.len()).map_while(|index| {
+            let slot = *changes.get(&(name.to_owned(), index))?;
+            Some(Place { slot, generation, from: None })
+        });
+        let places: Vec<Place> = known.iter().copied().take(wanted).chain(fresh).collect();
+        Some(ConfigRecord::Placement { name: name.to_owned(), places })
+    }
+
+    /// The mapping is written, or has to be tried again.
+    pub(crate) fn mapped(&mut self, failed: bool) {
+        self.mapping.writing = false;
+        if failed {
+            self.later(MAP_AGAIN, Done::MapAgain);
+        } else {
+            self.mapping.due = true;
+        }
+    }
+
+    // --- the end of the config topic ------------------------------------------------------------------------------
+
+    pub(crate) fn sync(&mut self, answer: Answer<()>) {
+        self.token_last += 1;
+        let token = WriteToken(self.token_last);
+        match self.config_topic.sync(token) {
+            Ok(()) => drop(self.syncs.insert(token, answer)),
+            Err(busy) => reply(answer, Err(write_failed(&busy))),
+        }
+    }
+
+    pub(crate) fn on_synced(&mut self, token: WriteToken) {
+        if let Some(answer) = self.syncs.remove(&token) {
+            reply(answer, Ok(()));
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Which tasks are this worker's: the leader's mapping of tasks to slots, this worker's leases, and the handing over
+//! of a task that moves.
+//!
+//! A lease alone is not enough: when the leader has moved a task, the worker it moves to waits until the one before has
+//! said that its instance has ended, at most as long as tasks have to stop.
+use crate::answer::RunState;
+use crate::handle::Leader;
+use crate::herder::{Done, Herder};
+use elasticflow_plan::place::{Place, Slot};
+use elasticflow_plan::reconcile::TaskName;
+use elasticflow_store::status::{ReleasedRow, WorkerRow};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+/// After the time that tasks have to stop: for the word that they have.
+const WORD: Duration = Duration::from_secs(1);
+/// Wait before this worker repeats what it holds, when somebody else has said something else.
+const CLAIM_AGAIN: Duration = Duration::from_secs(1);
+
+/// Who holds which slot, and which tasks are on their way.
+#[derive(Default)]
+pub(crate) struct Mapping {
+    /// What other workers have said, by name.
+    pub(crate) workers: BTreeMap<String, WorkerRow>,
+    /// Slots of instances on this worker.
+    pub(crate) instances: BTreeMap<TaskName, Slot>,
+    /// Generations up to which tasks have been let go.
+    released: BTreeMap<TaskName, i64>,
+    /// Tasks that wait for their former worker: generation and deadline.
+    waits: BTreeMap<TaskName, (i64, Duration)>,
+    /// The worker that last said that it leads.
+    leader: Option<String>,
+    /// What this worker has said.
+    claimed: Option<WorkerRow>,
+    claims_again: bool,
+    /// The mapping has to be looked at.
+    pub(crate) due: bool,
+    /// A change of it is being written.
+    pub(crate) writing: bool,
+    /// Workers among which the tasks were last evened out.
+    pub(crate) evened: BTreeSet<String>,
+    /// When a group that has changed is looked at again: it may go on changing.
+    pub(crate) quiet_from: Duration,
+}
+
+impl Mapping {
+    /// The highest generation that a task was let go with.
+    pub(crate) fn generation(&self) -> i64 {
+        self.released.values().copied().max().unwrap_or(0)
+    }
+
+    /// Whether a task has been let go by its former worker.
+    pub(crate) fn is_released(&self, task: &TaskName, generation: i64) -> bool {
+        self.released.get(task).is_some_and(|released| *released >= generation)
+    }
+}
+
+impl Herder {
+    pub(crate) fn place(&self, task: &TaskName) -> Option<Place> {
+        self.state.places(&task.0).get(usize::try_from(task.1).ok()?).copied()
+    }
+
+    /// Whether a task is to run here, now.
+    pub(crate) fn holds(&self, task: &TaskName) -> bool {
+        let Some(place) = self.place(task) else { return false };
+        self.leases.slots.contains(&place.slot) && !self.must_wait(task, place)
+    }
+
+    /// Whether the former worker of a task may still run it.
+    fn must_wait(&self, task: &TaskName, place: Place) -> bool {
+        let Some(from) = place.from else { return false };
+        if self.leases.slots.contains(&from) || self.mapping.is_released(task, place.generation) {
+            return false;
+        }
+        let wait = self.mapping.waits.get(task).filter(|(generation, _)| *generation == place.generation);
+        wait.is_none_or(|(_, deadline)| self.cx.clock.monotonic() < *deadline)
+    }
+
+    /// Begins to wait for the former workers of a connector's tasks.
+    pub(crate) fn await_former(&mut self, name: &str) {
+        let limit = self.membership.handover() + WORD;
+        let deadline = self.cx.clock.monotonic() + limit;
+        let mut begun = false;
+        for (index, place) in (0u32..).zip(self.state.places(name).to_vec()) {
+            let task = (name.to_owned(), index);
+            if !self.leases.slots.contains(&place.slot) || !self.must_wait(&task, place) {
+                continue;
+            }
+            let known = self.mapping.waits.get(&task).is_some_and(|(generation, _)| *generation == place.generation);
+            if !known {
+                self.mapping.waits.insert(task, (place.generation, deadline));
+                begun = true;
+            }
+        }
+        if begun {
+            self.later(limit, Done::WaitOver { name: name.to_owned() });
+        }
+    }
+
+    /// Says which tasks of a connector that have moved away have no instance here any more.
+    pub(crate) fn let_go(&mut self, name: &str) {
+        for (index, place) in (0u32..).zip(self.state.places(name).to_vec()) {
+            let Some(from) = place.from else { continue };
+            let task = (name.to_owned(), index);
+            let left = self.leases.slots.contains(&from) && !self.leases.slots.contains(&place.slot);
+            if !left || self.actual.tasks.contains_key(&task) || self.mapping.is_released(&task, place.generation) {
+                continue;
+            }
+            self.statuses.release(name, index, place.generation);
+            self.mapping.released.insert(task, place.generation);
+        }
+    }
+
+    pub(crate) fn note_slot(&mut self, task: &TaskName) {
+        if let Some(place) = self.place(task) {
+            self.mapping.instances.insert(task.clone(), place.slot);
+        }
+    }
+
+    /// Tells the member how far the leases have been acted on, and callers who leads.
+    pub(crate) fn settled(&mut self) {
+        let moved: Vec<(TaskName, Slot)> = self
+            .mapping
+            .instances
+            .iter()
+            .filter_map(|(task, slot)| Some((task, *slot, self.place(task)?.slot)))
+            .filter(|(_, old, new)| old != new && self.leases.slots.contains(new))
+            .map(|(task, _, new)| (task.clone(), new))
+            .collect();
+        self.mapping.instances.extend(moved);
+        let busy = self.mapping.instances.values().copied().collect();
+        self.membership.settled(self.leases.version, busy);
+        let leader = self.known_leader();
+        self.leader.send_if_modified(|known| {
+            *known != leader && {
+                *known = leader.clone();
+                true
+            }
+        });
+    }
+
+    fn known_leader(&self) -> Leader {
+        if self.is_leader() {
+            return Leader::Here;
+        }
+        let row = self.mapping.leader.as_ref().and_then(|id| self.mapping.workers.get(id));
+        row.map_or(Leader::Unknown, |row| Leader::At(row.url.clone()))
+    }
+
+    /// The worker that runs a task, if it is another one.
+    pub(crate) fn holder_of(&self, task: &TaskName) -> Option<String> {
+        let slot = self.place(task)?.slot;
+        let holder = self.mapping.workers.values().find(|row| row.slots.contains(&slot));
+        holder.map(|row| row.url.clone())
+    }
+
+    /// Whether any worker has an instance of a connector's tasks.
+    pub(crate) fn runs_anywhere(&self, name: &str) -> bool {
+        let indices = self.statuses.of(name).map(|parts| parts.tasks.keys().copied().collect::<Vec<u32>>());
+        self.has_instances(name) || indices.unwrap_or_default().into_iter().any(|i| self.runs_elsewhere(name, i))
+    }
+
+    /// Whether a worker that is alive has last said that it runs a task. Failed tasks have an instance too.
+    pub(crate) fn runs_elsewhere(&self, name: &str, index: u32) -> bool {
+        let status = self.statuses.of(name).and_then(|parts| parts.tasks.get(&index));
+        status.is_some_and(|status| {
+            status.state != RunState::Unassigned
+                && self.mapping.workers.get(&status.worker_id).is_some_and(|row| !row.slots.is_empty())
+        })
+    }
+
+    // --- what workers say ------------------------------------------------------------------------------------------
+
+    /// The leases have changed.
+    pub(crate) fn on_leases(&mut self) {
+        self.leases = self.membership.leases();
+        tracing::info!(slots = self.leases.slots.len(), leads = self.leases.leads, "the leases have changed");
+        self.config_topic.lead(self.leases.leads);
+        self.group_changed();
+        self.claim();
+        self.dirty.extend(self.wanted.keys().cloned());
+        self.dirty.extend(self.actual.tasks.keys().map(|(name, _)| name.clone()));
+    }
+
+    /// What another worker holds.
+    pub(crate) fn on_worker(&mut self, id: String, row: Option<WorkerRow>) {
+        if id == self.cx.options.worker_id {
+            return;
+        }
+        let Some(row) = row else {
+            self.mapping.workers.remove(&id);
+            return self.group_changed();
+        };
+        for (other, known) in &mut self.mapping.workers {
+            if *other != id {
+                known.slots.retain(|slot| !row.slots.contains(slot));
+            }
+        }
+        match (row.leads, self.mapping.leader.as_deref() == Some(id.as_str())) {
+            (true, false) => self.mapping.leader = Some(id.clone()),
+            (false, true) => self.mapping.leader = None,
+            _ => {}
+        }
+        let contradicted = row.slots.iter().any(|slot| self.leases.slots.contains(slot));
+        self.mapping.workers.insert(id, row);
+        if contradicted && !std::mem::replace(&mut self.mapping.claims_again, true) {
+            self.later(CLAIM_AGAIN, Done::ClaimAgain);
+        }
+        self.group_changed();
+    }
+
+    pub(crate) fn on_released(&mut self, task: TaskName, row: Option<ReleasedRow>) {
+        let Some(row) = row else { return };
+        let known = self.mapping.released.entry(task.clone()).or_default();
+        *known = row.generation.max(*known);
+        self.dirty.insert(task.0);
+    }
+
+    /// Says what this worker holds, when that has changed.
+    pub(crate) fn claim(&mut self) {
+        // Before that the topic may not exist, and a broker would make it with settings of its own.
+        if !self.start.status {
+            return;
+        }
+        let row = WorkerRow {
+            url: format!("http://{}", self.cx.options.worker_id),
+            slots: self.leases.slots.iter().copied().collect(),
+            leads: self.is_leader(),
+        };
+        if self.mapping.claimed.as_ref() != Some(&row) {
+            self.statuses.claim(row.clone());
+            self.mapping.claimed = Some(row);
+        }
+    }
+
+    /// Says it again: somebody else has said that he holds the same, and the last word counts.
+    pub(crate) fn claim_again(&mut self) {
+        self.mapping.claims_again = false;
+        self.mapping.claimed = None;
+        self.claim();
+    }
+}

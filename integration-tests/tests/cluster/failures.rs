@@ -1,0 +1,27 @@
+use crate::{SESSION, SLACK, assert_clean, counts, group, kafka};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_of_a_killed_worker_run_on_the_others_and_nothing_is_lost_or_doubled() {
+    let Some(kafka) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut group, expected) = group(dir.path(), &kafka, 3, 6).await;
+    for _ in 0..2 {
+        let killed = group.kill_one().unwrap();
+        let (took, places) = group.await_all_running(SESSION + SLACK).await.unwrap();
+        println!("all tasks run again after {took:?}: {:?}", counts(&places));
+        group.start(killed).await.unwrap();
+    }
+    assert_clean(&group.reports(&expected).await.unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_that_is_started_again_goes_on_with_its_tasks_at_once() {
+    let Some(kafka) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut group, expected) = group(dir.path(), &kafka, 1, 2).await;
+    let killed = group.kill_one().unwrap();
+    group.start(killed).await.unwrap();
+    let (took, _) = group.await_all_running(SESSION / 2).await.unwrap();
+    println!("all tasks run again {took:?} after the worker answered");
+    assert_clean(&group.reports(&expected).await.unwrap());
+}

@@ -11,6 +11,7 @@ const ORDER: &[&[&str]] = &[
     &["elasticflow-formats", "elasticflow-cdc", "elasticflow-sql", "elasticflow-testkit"],
     &[
         "elasticflow-mysql",
+        "elasticflow-postgresql",
         "elasticflow-elasticsearch",
         "elasticflow-file",
         "elasticflow-datagen",

@@ -21,8 +21,8 @@ pub enum Cell<'a> {
     Text(&'a str),
     /// Bytes.
     Bytes(&'a [u8]),
-    /// Bits, the lowest byte first.
-    Bits(&'a [u8]),
+    /// Bits, the lowest byte first, and how many they are.
+    Bits(&'a [u8], u32),
     /// Unscaled big-endian two's complement digits, and how many of them follow the point.
     Decimal(&'a [u8], i32),
     /// Days since 1970.
@@ -52,8 +52,8 @@ pub enum Logical {
     Timestamp(i64),
     /// ISO-8601 text with an offset.
     ZonedTimestamp,
-    /// Bits, the lowest byte first.
-    Bits,
+    /// Bits, the lowest byte first, and how many they are.
+    Bits(u32),
     /// No type of its own in any system here.
     Nested,
 }
@@ -79,7 +79,9 @@ impl Logical {
             Some("io.debezium.time.MicroTimestamp") => Self::Timestamp(MICROS),
             Some("io.debezium.time.NanoTimestamp") => Self::Timestamp(NANOS),
             Some("io.debezium.time.ZonedTimestamp") => Self::ZonedTimestamp,
-            Some("io.debezium.data.Bits") => Self::Bits,
+            Some("io.debezium.data.Bits") => {
+                Self::Bits(schema.parameters.get("length").and_then(|s| s.parse().ok()).unwrap_or(64))
+            }
             _ => match schema.kind {
                 Kind::Array(_) | Kind::Map { .. } | Kind::Struct(_) => Self::Nested,
                 _ => Self::Plain,
@@ -105,7 +107,7 @@ pub fn cell_of(value: &Value, logical: Logical) -> Result<Cell<'_>, RecordError>
             _ => Err(bad("a decimal of variable scale is not a pair of scale and digits")),
         },
         (Value::String(text), Logical::ZonedTimestamp) => instant(text).map(Cell::Instant),
-        (Value::Bytes(bits), Logical::Bits) => Ok(Cell::Bits(bits)),
+        (Value::Bytes(bits), Logical::Bits(length)) => Ok(Cell::Bits(bits, length)),
         (Value::Null, _) => Ok(Cell::Null),
         (Value::Boolean(b), _) => Ok(Cell::Boolean(*b)),
         (Value::Float32(x), _) => Ok(Cell::Float32(*x)),

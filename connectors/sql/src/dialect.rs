@@ -21,6 +21,11 @@ pub trait Dialect: Send + Sync {
         2
     }
 
+    /// A column's name as the system compares it.
+    fn folded(&self, column: &str) -> String {
+        column.to_lowercase()
+    }
+
     /// Writes a value as a literal; what the system cannot hold exactly is a bad record.
     fn write_cell(&self, cell: &Cell<'_>, out: &mut String) -> Result<(), RecordError>;
 
@@ -46,6 +51,11 @@ pub trait Dialect: Send + Sync {
 
     /// Most rows of one statement.
     fn rows_max(&self) -> usize;
+
+    /// What stands before a list of rows after `IN (`.
+    fn row_list(&self) -> &'static str {
+        ""
+    }
 
     /// Whether rows are always written in the order of the records, deletes between writes.
     fn always_in_order(&self) -> bool {

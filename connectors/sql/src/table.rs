@@ -49,7 +49,17 @@ impl TableName {
                 Self { schema: parsed.schema.map(fill), table: fill(parsed.table) }
             }
         };
-        name.checked(topic, dialect)
+        name.joined(dialect).checked(topic, dialect)
+    }
+
+    /// Where a system has no schemas, a dot is part of the name.
+    fn joined(self, dialect: &dyn Dialect) -> Self {
+        match self.schema {
+            Some(schema) if dialect.name_parts_max() < 2 => {
+                Self { schema: None, table: format!("{schema}.{}", self.table) }
+            }
+            schema => Self { schema, table: self.table },
+        }
     }
 
     fn checked(self, topic: &str, dialect: &dyn Dialect) -> Result<Self, Error> {

@@ -21,23 +21,24 @@ pub(crate) fn path_of(url: &str) -> Result<PathBuf, Error> {
 
 /// Opens the sink's file for writing.
 pub(crate) fn open_for_writing(config: &SinkConfig) -> Result<Connection, Error> {
-    let path = path_of(&config.url)?;
+    let path = path_of(&config.keys.url)?;
+    let own = &config.own;
     let mut flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    if config.create {
+    if own.create {
         flags |= OpenFlags::SQLITE_OPEN_CREATE;
     }
-    let connection = open(&path, flags, config.busy_timeout_ms)?;
+    let connection = open(&path, flags, own.busy_timeout_ms)?;
     let pragma = |name: &str, value: &str| {
         connection
             .pragma_update(None, name, value)
             .map_err(Error::at(format!("cannot set {name} on {}", path.display())))
     };
-    match config.journal {
+    match own.journal {
         JournalMode::Wal => pragma("journal_mode", "wal")?,
         JournalMode::Delete => pragma("journal_mode", "delete")?,
         JournalMode::Keep => {}
     }
-    match config.synchronous {
+    match own.synchronous {
         Synchronous::Full => pragma("synchronous", "full")?,
         Synchronous::Normal => pragma("synchronous", "normal")?,
     }

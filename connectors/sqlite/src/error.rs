@@ -1,5 +1,5 @@
 //! What can go wrong with a SQLite file, by code and class.
-use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
+use elasticflow_api::{ConnectorError, ErrorClass};
 use rusqlite::ErrorCode;
 use std::time::Duration;
 
@@ -21,9 +21,6 @@ pub(crate) enum Error {
     /// The configuration cannot work.
     #[error("{0}")]
     Config(String),
-    /// A newer owner has raised the epoch of a partition.
-    #[error("another owner has taken over a partition")]
-    Fenced,
     /// Stored state that cannot be used.
     #[error("{0}")]
     Definite(String),
@@ -42,11 +39,10 @@ impl Error {
         move |source| Self::Sqlite { context, source }
     }
 
-    fn class_and_code(&self) -> (ErrorClass, &'static str) {
+    pub(crate) fn class_and_code(&self) -> (ErrorClass, &'static str) {
         match self {
             Self::Sqlite { source, .. } => sqlite_class(source),
             Self::Config(_) => (ErrorClass::Config, "SQLITE-0001"),
-            Self::Fenced => (ErrorClass::Fenced, "SQLITE-0002"),
             Self::Definite(_) => (ErrorClass::Definite, "SQLITE-0030"),
             Self::Seam(error) => (error.class, error.code),
             Self::Bug(_) => (ErrorClass::Bug, "SQLITE-0099"),
@@ -109,9 +105,4 @@ pub(crate) fn is_row_error(error: &rusqlite::Error) -> bool {
                 | ErrorCode::ParameterOutOfRange
         )
     )
-}
-
-/// A bad record of the sink.
-pub(crate) fn bad(reason: impl Into<String>) -> RecordError {
-    RecordError { stage: elasticflow_api::error::Stage::TaskPut, reason: reason.into(), source: None }
 }

@@ -12,6 +12,7 @@ mod connector_file;
 mod demo;
 #[cfg(feature = "dev-broker")]
 mod dev;
+mod jdbc;
 mod logging;
 mod output;
 mod registry;

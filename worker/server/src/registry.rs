@@ -13,6 +13,8 @@ pub fn registry() -> Result<Registry> {
         elasticflow_mysql::plugins(),
         #[cfg(feature = "mysql")]
         elasticflow_mysql::sink::plugins(),
+        #[cfg(feature = "postgresql")]
+        elasticflow_postgresql::plugins(),
         #[cfg(feature = "file")]
         elasticflow_file::plugins(),
         #[cfg(feature = "datagen")]
@@ -21,6 +23,7 @@ pub fn registry() -> Result<Registry> {
         elasticflow_sqlite::plugins(),
         #[cfg(feature = "elasticsearch")]
         elasticflow_elasticsearch::plugins(),
+        crate::jdbc::plugins(),
         elasticflow_formats::plugins(),
     ];
     for entry in crates.into_iter().flatten() {

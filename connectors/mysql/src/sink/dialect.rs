@@ -45,7 +45,7 @@ impl Dialect for MysqlDialect {
                 write_hex(bytes, out);
                 out.push('\'');
             }
-            Cell::Bits(bits) => {
+            Cell::Bits(bits, _) => {
                 let high_first: Vec<u8> = bits.iter().rev().copied().collect();
                 out.push_str("x'");
                 write_hex(&high_first, out);
@@ -229,7 +229,7 @@ mod tests {
             (Cell::Float64(0.1), "0.1"),
             (Cell::Text("a'b\\c\0d'"), "'a''b\\\\c\\0d'''"),
             (Cell::Bytes(&[0, 255]), "x'00ff'"),
-            (Cell::Bits(&[1, 2]), "x'0201'"),
+            (Cell::Bits(&[1, 2], 16), "x'0201'"),
             (Cell::Decimal(&[4, 210], 2), "12.34"),
             (Cell::Date(0), "'1970-01-01'"),
             (Cell::Time(-3_600_000_001), "'-01:00:00.000001'"),

@@ -148,7 +148,7 @@ impl Offsets {
         let cases: String = slots.iter().map(case).collect();
         let list: Vec<String> = slots.keys().map(|slot| format!("'{slot}'")).collect();
         let update = format!(
-            "UPDATE {} SET next_offset = CASE slot_id{cases} END, updated_at = {} WHERE slot_id IN ({})",
+            "UPDATE {} SET next_offset = CASE slot_id{cases} ELSE next_offset END, updated_at = {} WHERE slot_id IN ({})",
             self.table.quoted(self.dialect),
             self.dialect.now(),
             list.join(",")

@@ -48,8 +48,9 @@ impl Frame {
 
     fn delete(dialect: &dyn Dialect, shape: &Shape) -> Self {
         let (key, _) = names(dialect, shape);
-        let key = if key.len() == 1 { key.concat() } else { format!("({})", key.join(",")) };
-        let head = format!("DELETE FROM {} WHERE {key} IN (", shape.table.quoted(dialect));
+        let (key, list) =
+            if key.len() == 1 { (key.concat(), "") } else { (format!("({})", key.join(",")), dialect.row_list()) };
+        let head = format!("DELETE FROM {} WHERE {key} IN ({list}", shape.table.quoted(dialect));
         Self { head, tail: ")".to_owned(), kind: Form::Keys }
     }
 

@@ -14,10 +14,16 @@ pub(crate) struct Tables {
     known: HashMap<TableName, Known>,
 }
 
-/// A described table: columns by lower-cased name.
-#[derive(Debug, Default)]
+/// A described table: columns by name as the system compares names.
 struct Known {
+    dialect: &'static dyn Dialect,
     columns: HashMap<String, ColumnFacts>,
+}
+
+impl Known {
+    fn folded(&self, column: &str) -> String {
+        self.dialect.folded(column)
+    }
 }
 
 /// What matters of a column.
@@ -63,7 +69,7 @@ impl Tables {
         let Some(known) = self.known.get(&shape.table) else { return false };
         let key = shape.columns.iter().filter(|c| c.in_key);
         key.clone()
-            .all(|c| c.schema.is_some() && known.columns.get(&c.name.to_lowercase()).is_some_and(|facts| facts.exact))
+            .all(|c| c.schema.is_some() && known.columns.get(&known.folded(&c.name)).is_some_and(|facts| facts.exact))
     }
 
     /// Forgets everything: a table has changed under the sink.
@@ -73,20 +79,25 @@ impl Tables {
 
     fn missing<'s>(&self, shape: &'s Shape) -> Option<Vec<&'s Column>> {
         let known = self.known.get(&shape.table)?;
-        Some(shape.columns.iter().filter(|c| !known.columns.contains_key(&c.name.to_lowercase())).collect())
+        Some(shape.columns.iter().filter(|c| !known.columns.contains_key(&known.folded(&c.name))).collect())
     }
 
-    async fn read(&mut self, dialect: &dyn Dialect, session: &mut dyn Session, table: &TableName) -> Result<(), Error> {
+    async fn read(
+        &mut self,
+        dialect: &'static dyn Dialect,
+        session: &mut dyn Session,
+        table: &TableName,
+    ) -> Result<(), Error> {
         let doing = Error::at(format!("reading the columns of table {table}"));
         let rows = session.rows(&dialect.describe(table)).await.map_err(doing)?;
         let column = |row: &crate::session::TextRow| {
-            Some((text(row, 0)?.to_lowercase(), ColumnFacts { exact: number(row, 2) == Some(1) }))
+            Some((dialect.folded(text(row, 0)?), ColumnFacts { exact: number(row, 2) == Some(1) }))
         };
         let columns: HashMap<String, ColumnFacts> = rows.iter().filter_map(column).collect();
         if columns.is_empty() {
             self.known.remove(table);
         } else {
-            self.known.insert(table.clone(), Known { columns });
+            self.known.insert(table.clone(), Known { dialect, columns });
         }
         Ok(())
     }
@@ -189,5 +200,5 @@ async fn extend(
 /// Whether another task was faster.
 async fn is_there(dialect: &dyn Dialect, session: &mut dyn Session, table: &TableName, column: &Column) -> bool {
     let rows = session.rows(&dialect.describe(table)).await.unwrap_or_default();
-    rows.iter().any(|row| text(row, 0).is_some_and(|name| name.eq_ignore_ascii_case(&column.name)))
+    rows.iter().any(|row| text(row, 0).is_some_and(|name| dialect.folded(name) == dialect.folded(&column.name)))
 }

@@ -1,6 +1,7 @@
 //! Converters, transforms, predicates: synchronous, shared by threads, without I/O.
 use crate::data::{Datum, Headers, Record, SchemaRef};
 use crate::error::{RecordError, Result};
+use crate::position::Offset;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
@@ -60,10 +61,17 @@ pub enum DecodeError {
     Record(#[from] RecordError),
 }
 
-/// A single message transform. Sees no position and no offset.
+/// A single message transform.
 pub trait Transform: Send + Sync {
     /// Changes, keeps or drops a record.
     fn apply(&self, record: Record) -> Result<Option<Record>, RecordError>;
+
+    /// As [`Transform::apply`], with the offset that a sink has read the record at; a source has none to give. The
+    /// runtime calls this one.
+    fn apply_at(&self, record: Record, offset: Option<Offset>) -> Result<Option<Record>, RecordError> {
+        let _ = offset;
+        self.apply(record)
+    }
 }
 
 /// Decides whether a transform applies.

@@ -25,6 +25,7 @@ pub fn registry() -> Result<Registry> {
         elasticflow_elasticsearch::plugins(),
         crate::jdbc::plugins(),
         elasticflow_formats::plugins(),
+        elasticflow_transforms::plugins(),
     ];
     for entry in crates.into_iter().flatten() {
         registry.add(entry)?;

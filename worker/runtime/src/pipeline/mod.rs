@@ -8,6 +8,8 @@ mod retry;
 mod settings;
 mod tolerance;
 mod transforms;
+#[cfg(test)]
+mod transforms_tests;
 
 pub(crate) use converters::{Converters, Stopped};
 pub(crate) use decode::Decoder;

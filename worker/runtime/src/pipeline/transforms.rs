@@ -5,6 +5,7 @@ use crate::error::TaskError;
 use elasticflow_api::convert::{Predicate, Transform};
 use elasticflow_api::data::Record;
 use elasticflow_api::error::Stage;
+use elasticflow_api::position::Offset;
 use elasticflow_api::registry::{Plugin, PluginKind, Registry};
 use elasticflow_config::Properties;
 use std::sync::Arc;
@@ -33,14 +34,14 @@ impl Transforms {
         self.steps.is_empty()
     }
 
-    /// Passes a record through; `None` when a transform has dropped it.
-    pub(crate) fn apply(&self, record: Record) -> Result<Option<Record>, Failed> {
+    /// Passes a record through, with the offset that it was read at by a sink; `None` when a transform has dropped it.
+    pub(crate) fn apply(&self, record: Record, offset: Option<Offset>) -> Result<Option<Record>, Failed> {
         let mut record = record;
         for step in &self.steps {
             if step.condition.as_ref().is_some_and(|(predicate, negate)| predicate.test(&record) == *negate) {
                 continue;
             }
-            match step.transform.apply(record) {
+            match step.transform.apply_at(record, offset) {
                 Ok(Some(changed)) => record = changed,
                 Ok(None) => return Ok(None),
                 Err(mut error) => {

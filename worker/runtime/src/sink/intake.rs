@@ -99,8 +99,10 @@ impl Intake {
                 }
             }
         };
-        let transform =
-            |record: Record| if self.transforms.is_empty() { Ok(Some(record)) } else { self.transforms.apply(record) };
+        let transform = |record: Record| match self.transforms.is_empty() {
+            true => Ok(Some(record)),
+            false => self.transforms.apply(record, Some(origin.offset)),
+        };
         match decoded.and_then(transform) {
             Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
             Ok(None) => Ok(None),

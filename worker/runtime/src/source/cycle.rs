@@ -159,7 +159,7 @@ impl Cycle {
         if !self.transforms.is_empty() {
             let bad = self.rejects.writes().then(|| record.clone());
             let (topic, timestamp_ms) = (Arc::clone(&record.topic), record.timestamp_ms);
-            record = match self.transforms.apply(record) {
+            record = match self.transforms.apply(record, None) {
                 Ok(Some(record)) => record,
                 Ok(None) => return Ok(()),
                 Err(failed) => {

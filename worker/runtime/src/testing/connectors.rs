@@ -167,11 +167,14 @@ pub(super) fn entry(class: &'static str, plugin: Plugin) -> PluginEntry {
     PluginEntry { class, aliases: &[], version: "1", keys: &[], remarks: "", plugin }
 }
 
-/// The scripted source and the plain converters.
+/// The scripted source, the plain converters, the real transforms.
 pub(super) fn registry(source: Option<Arc<SourceScript>>) -> Registry {
     let mut registry = Registry::default();
     registry.add(entry("test.Plain", Plugin::Converter(|_, _| Ok(Arc::new(Plain))))).unwrap();
     registry.add(entry("test.PlainHeaders", Plugin::HeaderConverter(|_| Ok(Arc::new(Plain))))).unwrap();
+    for transform in elasticflow_transforms::plugins() {
+        registry.add(transform).unwrap();
+    }
     if let Some(script) = source {
         registry.add(entry("test.Source", Plugin::Source(Arc::new(Scripted(script))))).unwrap();
     }

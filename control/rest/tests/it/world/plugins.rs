@@ -1,18 +1,15 @@
-//! Plug-ins of the recorded worker: the real converters, and for the rest the recorded definitions with nothing behind them.
+//! Plug-ins of the recorded worker: the real converters, transforms and predicates, and FileStream connectors whose tasks
+//! the test plays itself.
 use elasticflow_api::context::{ConnectorContext, SourceContext};
-use elasticflow_api::convert::{Predicate, Transform};
-use elasticflow_api::data::Record;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, Registry, TaskConfig};
 use elasticflow_api::sink::{SinkConnector, SinkKind};
 use elasticflow_api::source::{SourceBatch, SourceConnector, SourceTask};
-use elasticflow_api::{ConnectorError, ErrorClass, RecordError, Result};
-use elasticflow_config::{Importance, KeyDef, KeyType, Properties, Settings, ValidationReport, Validity, settings};
+use elasticflow_api::{ConnectorError, ErrorClass, Result};
+use elasticflow_config::{KeyDef, Settings, ValidationReport, Validity, settings};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-
-const DEFINITIONS: &str = include_str!("../../golden/plugins.json");
 
 settings! {
     /// Of FileStreamSource.
@@ -156,20 +153,6 @@ impl SinkConnector for FileSink {
     }
 }
 
-struct Nothing;
-
-impl Transform for Nothing {
-    fn apply(&self, record: Record) -> std::result::Result<Option<Record>, RecordError> {
-        Ok(Some(record))
-    }
-}
-
-impl Predicate for Nothing {
-    fn test(&self, _: &Record) -> bool {
-        true
-    }
-}
-
 /// Everything that the recorded worker lists.
 pub(crate) fn registry() -> Registry {
     let mut registry = Registry::default();
@@ -185,52 +168,13 @@ pub(crate) fn registry() -> Registry {
     for entry in elasticflow_formats::plugins() {
         registry.add(entry).unwrap();
     }
-    let recorded: BTreeMap<String, Value> = serde_json::from_str(DEFINITIONS).unwrap();
-    let mut listed = BTreeSet::new();
-    for (class, keys) in recorded {
-        let Some(kind) = class.strip_prefix("org.apache.kafka.connect.transforms.") else { continue };
-        let keys: Vec<KeyDef> = keys.as_array().unwrap().iter().map(|key| definition(&class, key)).collect();
-        let keys: &'static [KeyDef] = Box::leak(keys.into_boxed_slice());
-        let mut classes = vec![class.clone()];
-        if let Some((outer, _)) = class.split_once('$') {
-            classes = vec![format!("{outer}$Key"), format!("{outer}$Value")];
-        }
-        for class in classes.into_iter().filter(|class| !listed.contains(class)).collect::<Vec<_>>() {
-            listed.insert(class.clone());
-            let plugin = match kind.starts_with("predicates.") {
-                true => Plugin::Predicate(|_: &Properties| Ok(Arc::new(Nothing))),
-                false => Plugin::Transform(|_: &Properties| Ok(Arc::new(Nothing))),
-            };
-            add(&mut registry, Box::leak(class.into_boxed_str()), keys, plugin);
-        }
+    // The recorded worker lists Connect's own and nothing else.
+    for entry in elasticflow_transforms::plugins().into_iter().filter(|e| e.class.starts_with("org.apache.kafka.")) {
+        registry.add(PluginEntry { version: "4.3.0", ..entry }).unwrap();
     }
     registry
 }
 
 fn add(registry: &mut Registry, class: &'static str, keys: &'static [KeyDef], plugin: Plugin) {
     registry.add(PluginEntry { class, aliases: &[], version: "4.3.0", keys, remarks: "", plugin }).unwrap();
-}
-
-fn definition(class: &str, key: &Value) -> KeyDef {
-    let text = |member: &str| key[member].as_str().map(|t| &*Box::leak(t.to_owned().into_boxed_str()));
-    let kind = match key["type"].as_str().unwrap() {
-        "BOOLEAN" => KeyType::Boolean,
-        "INT" => KeyType::Int,
-        "LIST" => KeyType::List,
-        "STRING" => KeyType::String,
-        other => panic!("{other}"),
-    };
-    let importance = match key["importance"].as_str().unwrap() {
-        "HIGH" => Importance::High,
-        "LOW" => Importance::Low,
-        _ => Importance::Medium,
-    };
-    let mut def = KeyDef::new::<String>(text("name").unwrap(), &["As recorded."]).kind(kind).importance(importance);
-    def.required = key["required"].as_bool().unwrap();
-    def.default = text("default_value").or(text("default"));
-    if class.ends_with("TopicNameMatches") {
-        def =
-            def.valid(Validity::Check(|t| regex::Regex::new(t).map(|_| ()).map_err(|e| format!("Invalid regex: {e}"))));
-    }
-    def
 }

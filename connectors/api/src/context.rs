@@ -1,5 +1,5 @@
 //! What the runtime gives to connectors and tasks.
-use crate::clock::Clock;
+use crate::clock::{Boxed, Clock};
 use crate::error::{RecordError, Result};
 use crate::position::{SourceOffset, SourcePartition, TaskId, TopicPartition};
 use crate::sink::SinkRecord;
@@ -71,6 +71,15 @@ pub trait Errant: Send + Sync {
     /// The dead letter is durable before the record's offset is committed: inside the decide transaction for two-phase
     /// sinks, before the commit for the others (so it may repeat there; its headers name topic, partition and offset).
     fn reject(&self, record: &SinkRecord, error: RecordError) -> Result<()>;
+
+    /// Waits until the dead letters of what was rejected so far are durable.
+    ///
+    /// A transactional sink calls it right before it commits a transaction in which it rejected something: a crash after
+    /// that may repeat the dead letter, and one before it leaves neither. Other sinks need not. On `Err`: the transaction is
+    /// rolled back.
+    fn settle(&self) -> Boxed<'_, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Flow of a sink task.

@@ -24,6 +24,16 @@ pub enum Guarantee {
     ExactlyOnce,
 }
 
+impl Guarantee {
+    /// As users write and read it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::AtLeastOnce => "at-least-once",
+            Self::ExactlyOnce => "exactly-once",
+        }
+    }
+}
+
 /// A source connector without its types.
 #[async_trait]
 pub trait DynSourceConnector: Send + Sync {

@@ -78,7 +78,9 @@ pub trait SinkTask: Send + 'static {
     /// Takes records. Idempotent and two-phase sinks may buffer them, bounded by `cx.buffer_max()`.
     ///
     /// Called: never concurrently. A bad record goes to `cx.errant` and the call goes on. On `Err(Transient)`: the batch
-    /// may have been applied in part; a new instance gets it again.
+    /// may have been applied in part; a new instance gets it again. On `Err(Record)`, for a destination that does not say
+    /// which record it refuses: nothing of the batch may have been taken. The same records come again in halves, down to
+    /// the bad ones, which the runtime hands to the error policy; a batch without records moves the offsets past them.
     async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()>;
 
     /// Gives partitions up. Called after their last commit; `lost` means that there was none and that nothing may be

@@ -8,7 +8,7 @@ use crate::supervise::Supervision;
 use bytes::Bytes;
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::{SourcePosition, TaskId};
-use elasticflow_config::{Properties, settings};
+use elasticflow_config::settings;
 use elasticflow_kafka::ports::{KafkaError, OutRecord, Producer, SendError, TopicSpec};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,11 +54,6 @@ pub(crate) struct DeadLetters {
     topic: String,
     context: bool,
     task: Arc<Supervision>,
-}
-
-/// The topic that a connector names for them.
-pub(crate) fn topic_of(connector: &Properties) -> Option<&str> {
-    connector.value("errors.deadletterqueue.topic.name").map(str::trim).filter(|t| !t.is_empty())
 }
 
 impl DeadLetters {

@@ -114,6 +114,20 @@ fn worker_class<'a>(key: &str, input: &'a Input<'_>) -> Option<&'a str> {
     input.cx.options.worker.value(key).or(default)
 }
 
+/// Keys that the task loops read and that no list of Connect's knows.
+pub(super) fn read_by_the_loops(is_source: bool, key: &str) -> bool {
+    const SOURCE: [&str; 3] = ["transaction.max.records", "transaction.max.bytes", "transaction.max.ms"];
+    const SINK: [&str; 6] = [
+        "batch.max.records",
+        "batch.max.bytes",
+        "batch.linger.ms",
+        "commit.interval.ms",
+        "errors.batch.isolate.max",
+        "delivery.guarantee",
+    ];
+    if is_source { SOURCE.contains(&key) || key.starts_with("errors.deadletterqueue.") } else { SINK.contains(&key) }
+}
+
 /// What must hold between keys.
 pub(super) fn check_further(input: &Input<'_>, report: &mut Report) {
     match &input.entry.plugin {
@@ -124,6 +138,7 @@ pub(super) fn check_further(input: &Input<'_>, report: &mut Report) {
         _ => {
             topics(input, report);
             consumer_group(input, report);
+            sink_guarantee(input, report);
         }
     }
 }
@@ -150,6 +165,24 @@ fn exactly_once(input: &Input<'_>, report: &mut Report) {
             "transaction.boundary",
             "The connector does not support connector-defined transaction boundaries with the given configuration. Please reconfigure it to use a different transaction boundary definition.",
         );
+    }
+}
+
+/// What a sink is asked to promise, and cannot with its options.
+fn sink_guarantee(input: &Input<'_>, report: &mut Report) {
+    let asked = input.resolved.value("delivery.guarantee").map(str::trim).unwrap_or_default();
+    if !["", "exactly-once", "at-least-once"].contains(&asked) {
+        report.error("delivery.guarantee", format!("{asked:?} is not exactly-once or at-least-once"));
+        return;
+    }
+    let Plugin::Sink(sink) = &input.entry.plugin else { return };
+    if asked == "exactly-once" && sink.guarantee(input.resolved) == Some(Guarantee::AtLeastOnce) {
+        let remarks = input.entry.remarks;
+        let reason = if remarks.is_empty() { String::new() } else { format!(": {remarks}") };
+        let text = format!(
+            "the connector does not give exactly-once with this configuration{reason}; leave delivery.guarantee out or set it to at-least-once"
+        );
+        report.error("delivery.guarantee", text);
     }
 }
 

@@ -132,7 +132,10 @@ fn warnings(input: &Input<'_>, report: &Report) -> Vec<Remark> {
         };
         Remark { key: key.clone(), message }
     };
-    let counts = |key: &&String| !(input.is_source() && key.starts_with("topic.creation."));
+    let is_source = input.is_source();
+    let counts = |key: &&String| {
+        !(is_source && key.starts_with("topic.creation.") || framework::read_by_the_loops(is_source, key))
+    };
     let mut remarks: Vec<Remark> = unknown.filter(counts).enumerate().map(remark).collect();
     if input.posted.value("config.action.reload").is_some() {
         let message = "without effect: no provider of references tells when a value expires".to_owned();

@@ -409,6 +409,18 @@ async fn exactly_once_needs_the_worker_and_the_connector() {
 }
 
 #[tokio::test]
+async fn a_sink_is_refused_a_guarantee_that_it_cannot_give() {
+    let asked = |guarantee: &str| sink().with("delivery.guarantee", guarantee);
+    assert!(errors_of(&asked("at-least-once")).await.is_empty());
+    let refused = errors_of(&asked("exactly-once")).await;
+    assert_eq!(refused.len(), 1);
+    assert!(refused[0].starts_with("delivery.guarantee| the connector does not give exactly-once"), "{refused:?}");
+    assert!(errors_of(&asked("sometimes")).await[0].contains("is not exactly-once or at-least-once"));
+    let infos = infos_of(&asked("at-least-once").with("batch.max.records", "5")).await;
+    assert!(infos.elasticflow.warnings.is_empty(), "keys of the loops have an effect");
+}
+
+#[tokio::test]
 async fn client_overrides_follow_the_policy() {
     let config = sink().with("consumer.override.max.poll.records", "5").with("producer.override.linger.ms", "x");
     for (policy, errors) in [("All", 0), ("None", 1), ("Principal", 1), ("Allowlist", 1)] {

@@ -40,7 +40,7 @@ impl Cycle {
         let Kind::Idempotent(sink) = &mut self.sink else { return Ok(()) };
         let durable = sink.flush(&self.cx).await?;
         failpoint!("sink.flush.after");
-        self.write_dead_letters().await?;
+        self.intake.rejects.write().await?;
         // A sink may lag behind what was put; it never moves an offset beyond that.
         let reached =
             |at: &TopicPartition, put: Offset| durable.0.get(at).copied().filter(|o| o.0 > 0).map(|o| o.min(put));
@@ -57,21 +57,13 @@ impl Cycle {
     /// Transactional: `put` has committed rows and offsets.
     pub(super) async fn put_is_durable(&mut self) -> Result<(), TaskError> {
         self.counted_durable();
-        self.write_dead_letters().await
+        self.intake.rejects.write().await
     }
 
     fn counted_durable(&mut self) {
         self.task.metrics.committed.add(self.unflushed as u64);
         self.task.metrics.active.set(0);
         (self.unflushed, self.unflushed_bytes) = (0, 0);
-    }
-
-    async fn write_dead_letters(&mut self) -> Result<(), TaskError> {
-        let letters = self.intake.rejects.drain();
-        match (&self.dead_letters, &mut self.letters_producer) {
-            (Some(topic), Some(producer)) => super::rejects::write(topic, &letters, producer.as_mut()).await,
-            _ => Ok(()),
-        }
     }
 
     /// Moves the group's offsets. For a transactional sink they are for display, and an error is only logged.
@@ -113,7 +105,7 @@ impl Cycle {
         let metadata = self.consumer.group_metadata();
         let letters = self.intake.rejects.drain();
         let Kind::TwoPhase(two_phase) = &mut self.sink else { return Ok(()) };
-        let dead = self.dead_letters.as_ref().map(|topic| (topic, letters.as_slice()));
+        let dead = self.intake.rejects.topic().map(|topic| (topic, letters.as_slice()));
         two_phase.run_unit(&self.cx, &offsets, &metadata, dead).await?;
         self.counted_durable();
         Ok(())

@@ -1,17 +1,17 @@
 //! The loop of a sink task.
 use super::flow::{Flow, Wish};
-use super::intake::{Gathered, Intake};
+use super::intake::{Gathered, Intake, Judging};
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
-use crate::dead_letters::DeadLetters;
 use crate::error::{Doing, TaskError};
 use crate::event::Happening;
 use crate::failpoint::failpoint;
 use crate::supervise::{Owned, Supervision, target_changed};
+use elasticflow_api::ErrorClass;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_api::sink::{IdempotentSink, SinkTask, TransactionalSink};
-use elasticflow_kafka::ports::{Consumed, Consumer, InRecord, Producer};
+use elasticflow_kafka::ports::{Consumed, Consumer, InRecord};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,9 +48,6 @@ pub(super) struct Cycle {
     pub(super) cx: SinkContext,
     pub(super) intake: Intake,
     pub(super) flow: Arc<Flow>,
-    /// The dead letter topic and, for sinks without a transaction of their own, its producer.
-    pub(super) dead_letters: Option<DeadLetters>,
-    pub(super) letters_producer: Option<Box<dyn Producer>>,
     pub(super) assigned: BTreeSet<TopicPartition>,
     /// Paused by the sink.
     pub(super) held: BTreeSet<TopicPartition>,
@@ -160,17 +157,25 @@ impl Cycle {
         metrics.bytes.add(bytes as u64);
         metrics.batch_size.add(read);
         failpoint!("sink.poll.after");
-        let batch = self.intake.batch(gathered).await?;
+        let began = self.now();
+        let again = gathered.clone();
+        let batch = self.intake.batch(gathered, Judging::First).await?;
         for at in batch.consumed.0.keys() {
             if !self.topics.contains(&at.topic) {
                 self.topics.insert(Arc::clone(&at.topic));
                 self.task.happened(Happening::Topic(Arc::clone(&at.topic)));
             }
         }
-        let (put, consumed) = (batch.records.len(), batch.consumed.clone());
-        let began = self.now();
+        let (mut put, consumed) = (batch.records.len(), batch.consumed.clone());
+        let letters = self.intake.rejects.waiting();
         failpoint!("sink.put.before");
-        self.sink.task().put(batch, &self.cx).await?;
+        match self.sink.task().put(batch, &self.cx).await {
+            Err(error) if error.class == ErrorClass::Record && !self.intake.rejects.has_refused() => {
+                self.intake.rejects.forget_after(letters);
+                put = self.isolate(again, error).await?;
+            }
+            ended => ended?,
+        }
         failpoint!("sink.put.after");
         metrics.put_time.time(self.now().saturating_sub(began));
         metrics.written.add(put as u64);

@@ -12,8 +12,17 @@ use std::sync::Arc;
 /// Records between two points where other tasks of the process may run.
 const YIELD_EVERY: usize = 256;
 
-/// Records as they were consumed, in order per partition.
-#[derive(Default)]
+/// Whether bad records are met for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judging {
+    /// They go to the error policy.
+    First,
+    /// They were judged when the batch they belong to was put as a whole.
+    Before,
+}
+
+/// Records as they were consumed, in order per partition. A clone shares keys and values.
+#[derive(Default, Clone)]
 pub(super) struct Gathered {
     parts: Vec<(TopicPartition, Vec<InRecord>)>,
     pub(super) records: usize,
@@ -25,6 +34,12 @@ impl Gathered {
         self.records += records.len();
         self.bytes += records.iter().map(size).sum::<usize>();
         self.parts.push((at, records));
+    }
+
+    /// The only record of a batch that cannot be halved.
+    pub(super) fn only(&self) -> Option<Origin> {
+        let (at, records) = self.parts.first().filter(|_| self.records == 1)?;
+        Some(origin(at, records.first()?.clone()))
     }
 
     /// Takes the first records, as many as one put may have; at least one if there is any.
@@ -70,7 +85,7 @@ pub(super) struct Intake {
 
 impl Intake {
     /// Decodes and transforms. Rejected and filtered records are left out, their offsets are not.
-    pub(super) async fn batch(&self, gathered: Gathered) -> Result<SinkBatch, TaskError> {
+    pub(super) async fn batch(&self, gathered: Gathered, judging: Judging) -> Result<SinkBatch, TaskError> {
         let mut records = Vec::with_capacity(gathered.records);
         let mut consumed = ConsumedOffsets::default();
         for (at, part) in gathered.parts {
@@ -81,13 +96,13 @@ impl Intake {
                 if n % YIELD_EVERY == YIELD_EVERY - 1 {
                     tokio::task::yield_now().await;
                 }
-                records.extend(self.one(origin(&at, record)).await?);
+                records.extend(self.one(origin(&at, record), judging).await?);
             }
         }
         Ok(SinkBatch { records, consumed })
     }
 
-    async fn one(&self, origin: Origin) -> Result<Option<SinkRecord>, TaskError> {
+    async fn one(&self, origin: Origin, judging: Judging) -> Result<Option<SinkRecord>, TaskError> {
         let decoded = loop {
             match self.decoder.decode(&origin) {
                 Ok(record) => break Ok(record),
@@ -106,6 +121,7 @@ impl Intake {
         match decoded.and_then(transform) {
             Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
             Ok(None) => Ok(None),
+            Err(_) if judging == Judging::Before => Ok(None),
             Err(failed) => self.rejects.take(&origin, failed).map(|()| None),
         }
     }

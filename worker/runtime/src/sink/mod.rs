@@ -7,6 +7,7 @@ mod commit;
 mod cycle;
 mod flow;
 mod intake;
+mod isolate;
 mod rebalance;
 mod rejects;
 mod run;

@@ -3,6 +3,7 @@ use crate::dead_letters::{DeadLetters, Letter, LetterPlace};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::pipeline::{Failed, Place, Tolerance};
+use elasticflow_api::clock::Boxed;
 use elasticflow_api::context::Errant;
 use elasticflow_api::data::Origin;
 use elasticflow_api::error::Stage;
@@ -10,19 +11,69 @@ use elasticflow_api::sink::SinkRecord;
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
 use elasticflow_kafka::ports::Producer;
 use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Where bad records of a task go; the sink and the intake share it.
 pub(super) struct Rejects {
     tolerance: Tolerance,
     letters: Mutex<Vec<Letter>>,
-    /// Whether they are written anywhere.
-    kept: bool,
+    topic: Option<DeadLetters>,
+    /// For sinks without a Kafka transaction of their own.
+    producer: tokio::sync::Mutex<Option<Box<dyn Producer>>>,
+    /// The tolerance has said no.
+    refused: AtomicBool,
     class: &'static str,
 }
 
 impl Rejects {
-    pub(super) fn new(tolerance: Tolerance, kept: bool, class: &'static str) -> Self {
-        Self { tolerance, letters: Mutex::default(), kept, class }
+    pub(super) fn new(tolerance: Tolerance, topic: Option<DeadLetters>, class: &'static str) -> Self {
+        let (letters, producer) = (Mutex::default(), tokio::sync::Mutex::new(None));
+        Self { tolerance, letters, topic, producer, refused: AtomicBool::new(false), class }
+    }
+
+    /// The dead letter topic, if there is one.
+    pub(super) fn topic(&self) -> Option<&DeadLetters> {
+        self.topic.as_ref()
+    }
+
+    /// Gives it a producer: from now on [`Rejects::write`] writes.
+    pub(super) async fn writes_with(&self, producer: Box<dyn Producer>) {
+        *self.producer.lock().await = Some(producer);
+    }
+
+    /// Whether a record was not tolerated: then an error of class `Record` is the end and not a reason to search.
+    pub(super) fn has_refused(&self) -> bool {
+        self.refused.load(Ordering::Acquire)
+    }
+
+    /// How many letters wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.letters.lock().len()
+    }
+
+    /// Forgets letters of a call that is made again.
+    pub(super) fn forget_after(&self, count: usize) {
+        self.letters.lock().truncate(count);
+    }
+
+    /// Writes what waits outside a transaction and waits until it is acknowledged.
+    pub(super) async fn write(&self) -> Result<(), TaskError> {
+        let mut producer = self.producer.lock().await;
+        let (Some(topic), Some(producer)) = (&self.topic, producer.as_mut()) else { return Ok(()) };
+        let letters = self.drain();
+        if letters.is_empty() {
+            return Ok(());
+        }
+        topic.send(&letters, producer.as_mut()).await?;
+        producer.drain().await.doing("writing dead letters")?;
+        failpoint!("sink.dead_letter.after");
+        Ok(())
+    }
+
+    /// The whole batch was refused and this record of it is why.
+    pub(super) fn isolated(&self, origin: &Origin, error: &ConnectorError) -> Result<(), TaskError> {
+        let error = RecordError { stage: Stage::TaskPut, reason: error.to_string(), source: None };
+        self.take(origin, Failed { error, class: self.class })
     }
 
     /// Asks the tolerance; a tolerated record becomes a letter.
@@ -34,8 +85,9 @@ impl Rejects {
             offset: Some(offset),
             timestamp_ms: origin.timestamp_ms,
         };
-        let failed = self.tolerance.judge(failed, place)?;
-        if self.kept {
+        let failed =
+            self.tolerance.judge(failed, place).inspect_err(|_| self.refused.store(true, Ordering::Release))?;
+        if self.topic.is_some() {
             let topic = std::sync::Arc::clone(&origin.at.topic);
             self.letters.lock().push(Letter {
                 key: origin.key.clone(),
@@ -64,19 +116,15 @@ impl Errant for Rejects {
             source: Some(Box::new(e)),
         })
     }
-}
 
-/// Writes letters outside a transaction and waits until they are acknowledged.
-pub(super) async fn write(
-    topic: &DeadLetters,
-    letters: &[Letter],
-    producer: &mut dyn Producer,
-) -> Result<(), TaskError> {
-    if letters.is_empty() {
-        return Ok(());
+    fn settle(&self) -> Boxed<'_, elasticflow_api::Result<()>> {
+        Box::pin(async {
+            self.write().await.map_err(|e| ConnectorError {
+                class: e.class(),
+                code: "RUNTIME-0002",
+                message: e.to_string(),
+                source: Some(Box::new(e)),
+            })
+        })
     }
-    topic.send(letters, producer).await?;
-    producer.drain().await.doing("writing dead letters")?;
-    failpoint!("sink.dead_letter.after");
-    Ok(())
 }

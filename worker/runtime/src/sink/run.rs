@@ -5,13 +5,13 @@ use super::intake::Intake;
 use super::rejects::Rejects;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
-use crate::dead_letters::{DeadLetters, topic_of};
+use crate::dead_letters::DeadLetters;
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::pipeline::{Converters, Decoder, Tolerance, Transforms, parsed};
 use crate::supervise::Supervision;
 use elasticflow_api::context::{Errant, SinkContext, SinkFlow};
-use elasticflow_api::registry::{Plugin, PluginKind};
+use elasticflow_api::registry::{Guarantee, Plugin, PluginKind};
 use elasticflow_api::sink::SinkKind;
 use elasticflow_kafka::ports::{ClientProperties, Producer};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -27,7 +27,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let settings = SinkSettings::new(properties, &task.spec.id.connector)?;
     let (sink, class) = connector(&task)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
-    let rejects = Arc::new(Rejects::new(tolerance.clone(), topic_of(properties).is_some(), class));
+    let rejects = Arc::new(Rejects::new(tolerance.clone(), DeadLetters::new(&task).await?, class));
     let intake = Intake {
         task: Arc::clone(&task),
         decoder: Decoder::new(Converters::new(&options.registry, properties, &options.worker)?),
@@ -35,7 +35,6 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         tolerance,
         rejects: Arc::clone(&rejects),
     };
-    let dead_letters = DeadLetters::new(&task).await?;
     let flow = Arc::new(Flow::default());
     let shared: Arc<Flow> = Arc::clone(&flow);
     let cx = context(&task, rejects, shared);
@@ -45,10 +44,9 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         SinkKind::Transactional(sink) => Kind::Transactional(sink),
         SinkKind::TwoPhase(sink) => Kind::TwoPhase(Box::new(TwoPhase::fence(&task, sink).await?)),
     };
-    let letters_producer = match (&dead_letters, &sink) {
-        (None, _) | (Some(_), Kind::TwoPhase(_)) => None,
-        (Some(_), _) => Some(letters_producer(&task)?),
-    };
+    if intake.rejects.topic().is_some() && !matches!(sink, Kind::TwoPhase(_)) {
+        intake.rejects.writes_with(letters_producer(&task)?).await;
+    }
     let consumer = options.kafka.consumer(&settings.group, &settings.subscription, &consumer_properties(&task));
     let consumer = consumer.doing("making a consumer")?;
     let cycle = Cycle {
@@ -59,8 +57,6 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         cx,
         intake,
         flow,
-        dead_letters,
-        letters_producer,
         assigned: BTreeSet::new(),
         held: BTreeSet::new(),
         consumed: BTreeMap::new(),
@@ -104,11 +100,30 @@ async fn start_and_cycle(task: &Supervision, mut cycle: Cycle) -> Result<(), Tas
     ended
 }
 
+fn kind_word(sink: &SinkKind) -> &'static str {
+    match sink {
+        SinkKind::Idempotent(_) => "idempotent",
+        SinkKind::Transactional(_) => "transactional",
+        SinkKind::TwoPhase(_) => "two-phase",
+    }
+}
+
 fn connector(task: &Supervision) -> Result<(SinkKind, &'static str), TaskError> {
     let class = task.spec.properties.value("connector.class").unwrap_or_default();
     let entry = task.services.options.registry.find(PluginKind::Sink, class.trim());
     match entry.map(|e| (&e.plugin, e.class)) {
-        Some((Plugin::Sink(plugin), class)) => Ok((plugin.task(&task.spec.properties, task.spec.task.clone())?, class)),
+        Some((Plugin::Sink(plugin), class)) => {
+            let properties = &task.spec.properties;
+            let guarantee = plugin.guarantee(properties).unwrap_or(Guarantee::AtLeastOnce);
+            let asked = properties.value("delivery.guarantee").unwrap_or_default().trim() == "exactly-once";
+            if asked && guarantee == Guarantee::AtLeastOnce {
+                let text = "delivery.guarantee=exactly-once, which the connector does not give with this configuration; set it to at-least-once";
+                return Err(TaskError::Config(text.to_owned()));
+            }
+            let sink = plugin.task(properties, task.spec.task.clone())?;
+            tracing::info!(task = %task.spec.id, guarantee = guarantee.word(), kind = kind_word(&sink), "the sink starts");
+            Ok((sink, class))
+        }
         _ => Err(TaskError::Config(format!("there is no sink connector {class:?} in this build"))),
     }
 }

@@ -18,6 +18,8 @@ settings! {
         "batch.max.bytes" => batch_bytes: usize { default: "8388608" },
         /// How long a put waits for more records.
         "batch.linger.ms" => linger: Millis { default: "5" },
+        /// Most bad records that are searched in one batch that the destination refused as a whole.
+        "errors.batch.isolate.max" => isolate_max: usize { default: "100" },
         /// Time between commits: 60000 for two-phase sinks, after every put for the others.
         "commit.interval.ms" => interval: Option<Millis> {},
     }
@@ -30,6 +32,7 @@ pub(super) struct SinkSettings {
     pub(super) batch_records: usize,
     pub(super) batch_bytes: usize,
     pub(super) linger: Duration,
+    pub(super) isolate_max: usize,
     pub(super) interval: Option<Duration>,
 }
 
@@ -53,6 +56,7 @@ impl SinkSettings {
             batch_records: keys.batch_records.max(1),
             batch_bytes: keys.batch_bytes.max(1),
             linger: keys.linger.duration(),
+            isolate_max: keys.isolate_max,
             interval: keys.interval.map(Millis::duration),
         })
     }

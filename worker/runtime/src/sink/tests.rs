@@ -232,6 +232,58 @@ async fn a_bad_record_fails_the_task_without_tolerance() {
     assert!(consumed(&fixture) < 41);
 }
 
+const DEAD: [(&str, &str); 3] = [
+    ("errors.tolerance", "all"),
+    ("errors.deadletterqueue.topic.name", "dead"),
+    ("errors.deadletterqueue.context.headers.enable", "true"),
+];
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_is_refused_as_a_whole_is_halved_down_to_its_bad_rows() {
+    for kind in KINDS {
+        let script = SinkScript::new(kind, |_| Hook::Go);
+        let fixture = fixture(&script);
+        let bad = [("a", "poison1"), ("b", "bad"), ("c", "v040"), ("d", "poison2"), ("e", "reject"), ("f", "poison3")];
+        fixture.kafka.write("in", &bad);
+        let runtime = fixture.runtime();
+        runtime.start_task(spec(&fixture, &DEAD)).unwrap();
+        until("offsets are at the end", || consumed(&fixture) == 46).await;
+        assert_eq!(script.values(), expected(41), "{kind:?}");
+        assert_eq!(script.destination.lock().replays, 0, "{kind:?}");
+        let mut dead = fixture.kafka.values("dead");
+        dead.sort();
+        assert_eq!(dead, ["bad", "poison1", "poison2", "poison3", "reject"], "{kind:?}");
+        assert!(script.calls("put") <= 60, "{kind:?}: {} calls for 46 records", script.calls("put"));
+        assert_eq!(script.calls("start"), 1, "{kind:?}: the instance lives on");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_batch_without_tolerance_stops_at_the_bad_row() {
+    let script = SinkScript::new(SinkType::Transactional, |_| Hook::Go);
+    let fixture = Fixture::with(script.registry());
+    fixture.kafka.create("in", 1);
+    fixture.kafka.write("in", &[("a", "v000"), ("b", "v001"), ("c", "poison"), ("d", "v003")]);
+    let runtime = fixture.runtime();
+    runtime.start_task(spec(&fixture, &[])).unwrap();
+    let trace = fixture.failure().await;
+    assert!(trace.contains("TASK_PUT: TEST-0002: a row is refused"), "{trace}");
+    assert_eq!(script.values(), expected(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn more_bad_rows_in_a_batch_than_are_searched_fail_the_task() {
+    let script = SinkScript::new(SinkType::Transactional, |_| Hook::Go);
+    let fixture = Fixture::with(script.registry());
+    fixture.kafka.create("in", 1);
+    fixture.kafka.write("in", &[("a", "poison"), ("b", "poison"), ("c", "poison")]);
+    let runtime = fixture.runtime();
+    let keys = [DEAD[0], DEAD[1], ("errors.batch.isolate.max", "2")];
+    runtime.start_task(spec(&fixture, &keys)).unwrap();
+    let trace = fixture.failure().await;
+    assert!(trace.contains("errors.batch.isolate.max=2"), "{trace}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_offset_that_the_topic_never_reached_is_definite() {
     let script = SinkScript::new(SinkType::Transactional, |_| Hook::Go);

@@ -26,6 +26,12 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let properties = &task.spec.properties;
     let settings = SourceSettings::new(properties, options)?;
     let (connector, guarantee, class) = connector(&task)?;
+    let given = if settings.exactly_once { guarantee } else { Guarantee::AtLeastOnce };
+    if settings.required && given == Guarantee::AtLeastOnce {
+        let text = "exactly.once.support is required, but the connector does not give exactly-once with this configuration; set it to requested";
+        return Err(TaskError::Config(text.to_owned()));
+    }
+    tracing::info!(task = %task.spec.id, guarantee = given.word(), "the source starts");
     let encoder = Encoder::new(Converters::new(&options.registry, properties, &options.worker)?);
     let transforms = Transforms::new(&options.registry, properties)?;
     let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;

@@ -59,6 +59,8 @@ pub(super) struct SourceSettings {
     pub(super) rule: Rule,
     pub(super) caps: Caps,
     pub(super) exactly_once: bool,
+    /// It must not run with less.
+    pub(super) required: bool,
     /// The connector's own offsets topic, if it is another than the worker's.
     pub(super) own_offsets_topic: Option<String>,
 }
@@ -83,6 +85,7 @@ impl SourceSettings {
             rule,
             caps: Caps { records: keys.max_records.max(1), bytes: keys.max_bytes.max(1), age: keys.max_age.duration() },
             exactly_once,
+            required: keys.support == Support::Required,
             own_offsets_topic: keys.offsets_topic.filter(|own| *own != options.offsets_topic),
         })
     }

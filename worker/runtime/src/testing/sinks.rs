@@ -8,7 +8,7 @@ use elasticflow_api::error::Stage;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TaskId, TopicPartition, UnitId};
 use elasticflow_api::registry::{Guarantee, Plugin, Registry, TaskConfig};
 use elasticflow_api::sink::*;
-use elasticflow_api::{RecordError, Result};
+use elasticflow_api::{ConnectorError, ErrorClass, RecordError, Result};
 use elasticflow_config::ValidationReport;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -153,6 +153,10 @@ impl SinkTask for Task {
 
     async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()> {
         self.script.at("put").await?;
+        if batch.records.iter().any(|r| matches!(&r.record.value.value, Value::String(t) if t.starts_with("poison"))) {
+            let (class, message) = (ErrorClass::Record, "a row is refused".to_owned());
+            return Err(ConnectorError { class, code: "TEST-0002", message, source: None });
+        }
         for SinkRecord { record, origin } in &batch.records {
             let Value::String(text) = &record.value.value else { panic!("text") };
             if &**text == "reject" {

@@ -17,9 +17,10 @@ pub fn may_abort(unit_owner: u64, mine: u64, decided: bool) -> bool {
 }
 
 /// Whether an owner must commit a unit before it reads on: every decided one that covers a partition of its own, whoever
-/// prepared it. Otherwise newer records become visible before older ones.
-pub fn must_adopt(decided: bool, covers_mine: bool) -> bool {
-    decided && covers_mine
+/// prepared it, because otherwise newer records become visible before older ones; and every decided one of older owners of
+/// its own transactional id, because nobody else may be there to do it.
+pub fn must_adopt(decided: bool, covers_mine: bool, of_older_owner: bool) -> bool {
+    decided && (covers_mine || of_older_owner)
 }
 
 #[cfg(test)]

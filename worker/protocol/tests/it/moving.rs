@@ -266,7 +266,7 @@ impl Moving {
             }
             At::Adopt => {
                 let adopts = self.0 != Shortcut::NoAdoption;
-                let all = each(t.seen).filter(|_| adopts && must_adopt(true, true));
+                let all = each(t.seen).filter(|_| adopts && must_adopt(true, true, false));
                 let now = all.fold(*s, State::commit);
                 to.push(("adopt", now.task(i, Task { at: At::Run, seen: 0, ..t })));
             }
@@ -343,7 +343,8 @@ fn init(s: &State, i: usize, t: Task, to: &mut Vec<(&'static str, State)>) {
 
 /// Commits its own decided units and removes its own undecided ones of older owners.
 fn clean_up(s: State, i: usize, t: Task, decided: Units) -> State {
-    let mut now = each(decided).filter(|u| task_of(*u) == i).fold(s, State::commit);
+    let own = |u: &Unit| task_of(*u) == i && must_adopt(true, false, epoch_of(*u) < t.epoch);
+    let mut now = each(decided).filter(own).fold(s, State::commit);
     for unit in each(now.prepared).filter(|u| task_of(*u) == i) {
         if may_abort(epoch_of(unit).into(), t.epoch.into(), decided & set(unit) != 0) {
             now.prepared &= !set(unit);

@@ -22,6 +22,9 @@ const OFFSETS_EVERY: Duration = Duration::from_millis(200);
 /// Time between units where nothing else is configured.
 const UNIT_EVERY: Duration = Duration::from_secs(60);
 
+/// Time between two looks for units that fenced owners have left.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+
 /// The sink, by kind.
 pub(super) enum Kind {
     Idempotent(Box<dyn IdempotentSink>),
@@ -71,6 +74,10 @@ impl Cycle {
         let stop = self.task.stop.clone();
         let mut target = self.task.paused.clone();
         let flow = Arc::clone(&self.flow);
+        if let Kind::TwoPhase(two_phase) = &mut self.sink {
+            two_phase.take_over(&[], self.consumer.as_mut()).await?;
+        }
+        let mut sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
         loop {
             let deadline = self.deadline();
             tokio::select! {
@@ -79,8 +86,20 @@ impl Cycle {
                 () = target_changed(&mut target) => self.on_target().await?,
                 () = flow.wished() => self.on_wishes().await?,
                 () = deadline => self.commit().await?,
+                () = &mut sweep => {
+                    self.on_sweep().await?;
+                    sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
+                }
                 event = self.consumer.next() => self.on_event(event.doing("consuming")?).await?,
             }
+        }
+    }
+
+    /// A frozen owner may have prepared after its successor looked.
+    async fn on_sweep(&mut self) -> Result<(), TaskError> {
+        match &mut self.sink {
+            Kind::TwoPhase(two_phase) => two_phase.sweep().await,
+            Kind::Idempotent(_) | Kind::Transactional(_) => Ok(()),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The sink loop on the in-memory Kafka: each kind, each crash.
 use crate::testing::{Commits, Fixture, Hook, SinkScript, SinkType, until};
 use crate::{Happening, StopOutcome, TaskKind, TaskSpec, TaskState};
+use elasticflow_api::position::{CommitEpoch, OwnerEpoch, TaskIndex, UnitId};
 use elasticflow_api::{ConnectorError, ErrorClass};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -161,6 +162,52 @@ async fn claims_rise_with_every_owner_and_stay() {
         runtime.shut_down().await;
     }
     assert!(!fixture.kafka.table("decisions").keys().any(|k| k.starts_with("unit-")), "a soft stop forgets its units");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_dead_owner_has_decided_is_committed_before_the_group_gives_partitions() {
+    let hits = AtomicUsize::new(0);
+    let script = SinkScript::new(SinkType::TwoPhase, move |op| {
+        if op == "commit" && hits.fetch_add(1, SeqCst) == 0 { Hook::Hang } else { Hook::Go }
+    });
+    let fixture = fixture(&script);
+    let dead = fixture.runtime();
+    dead.start_task(spec(&fixture, &[])).unwrap();
+    until("a unit is decided", || script.calls("commit") == 1).await;
+    drop(dead);
+    assert!(script.values().is_empty());
+    // Nothing is assigned to this one.
+    fixture.kafka.create("other", 1);
+    let alive = fixture.runtime();
+    alive.start_task(fixture.spec(TaskKind::Sink, &[("topics", "other")])).unwrap();
+    until("the unit is visible", || script.values().len() as i64 == consumed(&fixture)).await;
+    assert!(script.values().len() > 0 && script.destination.lock().prepared.is_empty());
+    let claim = fixture.kafka.table("decisions")["claim-c-0"].clone();
+    assert!(claim.contains(r#""owner":2"#) && claim.contains(r#""topic":"in""#), "claims are for ever: {claim}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_that_a_fenced_owner_prepares_late_is_removed_by_its_successor() {
+    let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
+    let fixture = fixture(&script);
+    for _ in 0..2 {
+        let runtime = fixture.runtime();
+        runtime.start_task(spec(&fixture, &[])).unwrap();
+        until("offsets are at the end", || consumed(&fixture) == 40).await;
+        runtime.shut_down().await;
+    }
+    let runtime = fixture.runtime();
+    runtime.start_task(spec(&fixture, &[])).unwrap();
+    until("it has looked", || script.calls("in_doubt") >= 5).await;
+    let unit = |owner| UnitId {
+        connector: "g/c".into(),
+        task: TaskIndex(0),
+        owner: OwnerEpoch(owner),
+        commit: CommitEpoch(9),
+    };
+    script.destination.lock().prepared.extend([(unit(2), Vec::new()), (unit(7), Vec::new())]);
+    until("the late one is removed", || script.destination.lock().prepared.len() == 1).await;
+    assert_eq!(script.destination.lock().prepared[0].0, unit(7), "a newer owner decides for itself");
 }
 
 #[tokio::test(start_paused = true)]

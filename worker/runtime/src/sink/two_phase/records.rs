@@ -101,10 +101,27 @@ impl Decisions {
         self.claims.values().any(|c| c.offsets.iter().any(|row| row.is_of(at) && row.offset.is_some()))
     }
 
-    /// Decided units that cover one of these partitions, in order. All that are here are decided and not forgotten.
-    pub(super) fn to_adopt(&self, partitions: &[TopicPartition]) -> Vec<(String, Handle)> {
+    /// Offsets of the last claim of a task.
+    pub(super) fn claimed(&self, task: TaskIndex) -> BTreeMap<TopicPartition, Option<Offset>> {
+        let rows = self.claims.get(&task.0).map(|claim| claim.offsets.as_slice()).unwrap_or_default();
+        let row = |row: &Row| {
+            let at = TopicPartition { topic: row.topic.as_str().into(), partition: row.partition };
+            (at, row.offset.map(Offset))
+        };
+        rows.iter().map(row).collect()
+    }
+
+    /// Units to commit before these partitions are read, in order: those that cover one of them, and those of owners of the
+    /// task before `mine`. All that are here are decided and not forgotten.
+    pub(super) fn to_adopt(
+        &self,
+        partitions: &[TopicPartition],
+        task: TaskIndex,
+        mine: OwnerEpoch,
+    ) -> Vec<(String, Handle)> {
         let covers = |unit: &Unit| partitions.iter().any(|at| unit.offsets.iter().any(|row| row.is_of(at)));
-        let of = self.units.iter().filter(|(_, _, unit)| must_adopt(true, covers(unit)));
+        let is_older = |id: &UnitId| id.task == task && id.owner < mine;
+        let of = self.units.iter().filter(|(_, id, unit)| must_adopt(true, covers(unit), is_older(id)));
         of.filter_map(|(key, id, unit)| Some((key.clone(), Handle { unit: id.clone(), token: unit.token()? })))
             .collect()
     }
@@ -190,9 +207,15 @@ mod tests {
         assert_eq!(decisions.next_owner(TaskIndex(1)), OwnerEpoch(8));
         assert_eq!(decisions.next_owner(TaskIndex(0)), OwnerEpoch(1));
         assert!(decisions.was_committed(&at));
-        assert_eq!(decisions.to_adopt(std::slice::from_ref(&at)), [("unit-a-b-1-7-2".to_owned(), handle)]);
+        assert_eq!(
+            decisions.to_adopt(std::slice::from_ref(&at), TaskIndex(0), OwnerEpoch(1)),
+            [("unit-a-b-1-7-2".to_owned(), handle)]
+        );
         assert!(decisions.is_decided(&unit(7, 2)) && !decisions.is_decided(&unit(7, 3)));
-        assert!(decisions.to_adopt(&[TopicPartition { partition: 4, ..at }]).is_empty());
+        let other = [TopicPartition { partition: 4, ..at.clone() }];
+        assert!(decisions.to_adopt(&other, TaskIndex(1), OwnerEpoch(7)).is_empty(), "a living owner commits its own");
+        assert_eq!(decisions.to_adopt(&[], TaskIndex(1), OwnerEpoch(8)).len(), 1);
+        assert_eq!(decisions.claimed(TaskIndex(1)), BTreeMap::from([(at, Some(Offset(5)))]));
     }
 
     #[test]

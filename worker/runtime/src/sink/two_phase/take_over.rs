@@ -3,7 +3,7 @@ use super::records::{Decisions, claim_key, claim_value, connector_name};
 use super::{TwoPhase, in_order};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
-use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_api::position::{Offset, OwnerEpoch, TopicPartition};
 use elasticflow_kafka::ports::Consumer;
 use elasticflow_protocol::{Step, may_abort};
 use std::collections::BTreeMap;
@@ -14,12 +14,18 @@ const STABLE_MAX: Duration = Duration::from_secs(30);
 
 impl TwoPhase {
     /// Takes partitions over and answers where their reading begins. The order is that of the delivery contract.
+    ///
+    /// The first round is without partitions and needs no group: it settles what older owners of this id have left, so
+    /// that nothing stays in doubt until their session in the group has ended.
     pub(in crate::sink) async fn take_over(
         &mut self,
         new: &[TopicPartition],
         consumer: &mut dyn Consumer,
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, TaskError> {
-        let stable = consumer.stable_offsets(new, STABLE_MAX).await.doing("reading stable offsets")?;
+        let stable = match new {
+            [] => BTreeMap::new(),
+            _ => consumer.stable_offsets(new, STABLE_MAX).await.doing("reading stable offsets")?,
+        };
         in_order(self.order.reached(Step::Offsets))?;
         self.decisions.read_to_end().await?;
         in_order(self.order.reached(Step::Decisions))?;
@@ -36,10 +42,13 @@ impl TwoPhase {
         self.claim(&decisions, &stable).await?;
         in_order(self.order.reached(Step::Claimed))?;
         failpoint!("sink.take_over.claim");
-        for (key, handle) in decisions.to_adopt(new) {
+        let mine = self.owner.unwrap_or(OwnerEpoch(0));
+        for (key, handle) in decisions.to_adopt(new, self.task.spec.id.task, mine) {
             self.commit_until_done(&handle).await?;
             self.task.metrics.recovered_units.add(1);
-            self.forget.push(key);
+            if !self.forget.contains(&key) {
+                self.forget.push(key);
+            }
         }
         in_order(self.order.reached(Step::Adopted))?;
         failpoint!("sink.take_over.adopt");
@@ -47,6 +56,13 @@ impl TwoPhase {
         in_order(self.order.reached(Step::Cleaned))?;
         failpoint!("sink.take_over.abort");
         Ok(stable)
+    }
+
+    /// Removes what owners that had been fenced prepared after this one looked. What is decided of theirs was read then.
+    pub(in crate::sink) async fn sweep(&mut self) -> Result<(), TaskError> {
+        self.decisions.read_to_end().await?;
+        let decisions = self.read_decisions()?;
+        self.abort_older(&decisions).await
     }
 
     fn read_decisions(&self) -> Result<Decisions, TaskError> {
@@ -61,7 +77,14 @@ impl TwoPhase {
         stable: &BTreeMap<TopicPartition, Option<Offset>>,
     ) -> Result<(), TaskError> {
         let id = self.task.spec.id.clone();
-        let owner = self.owner.unwrap_or_else(|| decisions.next_owner(id.task));
+        let owner = match self.owner {
+            Some(owner) => owner,
+            None => {
+                // Claims are for ever: what the last one tells of partitions is kept.
+                self.claimed = decisions.claimed(id.task);
+                decisions.next_owner(id.task)
+            }
+        };
         self.claimed.extend(stable.iter().map(|(at, offset)| (at.clone(), *offset)));
         let value = claim_value(owner, &self.claimed, self.task.services.options.clock.wall_ms());
         self.producer.begin().doing("opening the claim's transaction")?;

@@ -205,7 +205,7 @@ async fn a_unit_that_a_fenced_owner_prepares_late_is_removed_by_its_successor() 
         owner: OwnerEpoch(owner),
         commit: CommitEpoch(9),
     };
-    script.destination.lock().prepared.extend([(unit(2), Vec::new()), (unit(7), Vec::new())]);
+    script.destination.lock().prepared.extend([(unit(1), Vec::new()), (unit(7), Vec::new())]);
     until("the late one is removed", || script.destination.lock().prepared.len() == 1).await;
     assert_eq!(script.destination.lock().prepared[0].0, unit(7), "a newer owner decides for itself");
 }

@@ -27,7 +27,7 @@ pub(crate) enum Hook {
     Go,
     /// Never returns: the process is dead.
     Hang,
-    Fail(elasticflow_api::ConnectorError),
+    Fail(ConnectorError),
 }
 
 /// The destination and what happened to it.
@@ -157,11 +157,12 @@ impl SinkTask for Task {
             let (class, message) = (ErrorClass::Record, "a row is refused".to_owned());
             return Err(ConnectorError { class, code: "TEST-0002", message, source: None });
         }
-        for SinkRecord { record, origin } in &batch.records {
+        for bad_or_good in &batch.records {
+            let SinkRecord { record, origin } = bad_or_good;
             let Value::String(text) = &record.value.value else { panic!("text") };
             if &**text == "reject" {
                 let error = RecordError { stage: Stage::TaskPut, reason: "rejected".to_owned(), source: None };
-                cx.errant.reject(&batch.records[0].clone(), error)?;
+                cx.errant.reject(bad_or_good, error)?;
                 continue;
             }
             self.buffer.push(((origin.at.clone(), origin.offset.0), text.to_string()));

@@ -85,7 +85,6 @@ impl SqlSink {
         let Some(offsets) = &self.offsets else { return Ok(BTreeMap::new()) };
         session.execute(begin).await.map_err(Error::at("beginning the take-over of partitions"))?;
         let rows = offsets.raise(session.as_mut(), new).await?;
-        cx.errant.settle().await?;
         session.execute("COMMIT").await.map_err(Error::at("committing the take-over of partitions"))?;
         self.session = Some(session);
         self.epochs.extend(rows.iter().map(|(tp, row)| (tp.clone(), row.epoch)));
@@ -120,6 +119,8 @@ impl SqlSink {
                 cx.errant.reject(record, error)?;
             }
         }
+        // Before the commit: a crash in between repeats the dead letters and loses none.
+        cx.errant.settle().await?;
         if let Some(offsets) = &self.offsets {
             offsets.advance(session.as_mut(), &moves(batch, &stored)).await?;
         }

@@ -181,7 +181,7 @@ async fn what_a_dead_owner_has_decided_is_committed_before_the_group_gives_parti
     let alive = fixture.runtime();
     alive.start_task(fixture.spec(TaskKind::Sink, &[("topics", "other")])).unwrap();
     until("the unit is visible", || script.values().len() as i64 == consumed(&fixture)).await;
-    assert!(script.values().len() > 0 && script.destination.lock().prepared.is_empty());
+    assert!(!script.values().is_empty() && script.destination.lock().prepared.is_empty());
     let claim = fixture.kafka.table("decisions")["claim-c-0"].clone();
     assert!(claim.contains(r#""owner":2"#) && claim.contains(r#""topic":"in""#), "claims are for ever: {claim}");
 }

@@ -166,6 +166,22 @@ impl Worker {
         Ok(self.options.clone())
     }
 
+    /// Stops every thread of it where it stands, as an overloaded machine would.
+    ///
+    /// # Errors
+    /// It cannot be signalled.
+    pub fn freeze(&self) -> Result<()> {
+        signal(libc::pid_t::try_from(self.child.id())?, libc::SIGSTOP)
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// As for [`Worker::freeze`].
+    pub fn thaw(&self) -> Result<()> {
+        signal(libc::pid_t::try_from(self.child.id())?, libc::SIGCONT)
+    }
+
     /// Whether it has ended by itself, such as at a failpoint.
     ///
     /// # Errors
@@ -180,7 +196,7 @@ impl Worker {
     /// It does not end in time, or the process cannot be asked.
     pub async fn stop(mut self) -> Result<bool> {
         let pid = libc::pid_t::try_from(self.child.id())?;
-        terminate(pid);
+        signal(pid, libc::SIGTERM)?;
         let began = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -202,9 +218,10 @@ impl Worker {
 }
 
 #[expect(unsafe_code, reason = "kill(2) has no safe form in the standard library")]
-fn terminate(pid: libc::pid_t) {
+fn signal(pid: libc::pid_t, signal: libc::c_int) -> Result<()> {
     // SAFETY: kill(2) takes plain numbers; the child has not been waited for, so that its id is not another process's.
-    unsafe { libc::kill(pid, libc::SIGTERM) };
+    let sent = unsafe { libc::kill(pid, signal) };
+    if sent == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().into()) }
 }
 
 impl Drop for Worker {

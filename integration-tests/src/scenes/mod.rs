@@ -2,6 +2,7 @@
 pub mod cluster;
 pub mod datagen;
 pub mod mysql;
+pub mod sinks;
 
 use crate::chaos::Toll;
 use crate::ledger::Report;

@@ -1,4 +1,4 @@
-//! Source to Kafka, exactly once, while the worker is killed. Needs the `elasticflow` binary beside this program or in
+//! Source to Kafka and Kafka to a destination, exactly once, while the worker is killed. Needs the `elasticflow` binary beside this program or in
 //! `ELASTICFLOW_BIN`, built with `--features failpoints`.
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@
 )]
 mod datagen;
 mod mysql;
+mod sinks;
 
 use elasticflow_integration_tests::scenes::Outcome;
 

@@ -60,12 +60,12 @@ impl Capture {
     }
 
     async fn table_map(&mut self, event: &Event) -> Result<()> {
-        let place = self.place(event);
         if self.tx.is_none() {
-            return Err(Error::LogOrder { place, what: "a table map outside a transaction" });
+            return Err(Error::LogOrder { place: self.place(event), what: "a table map outside a transaction" });
         }
         let known = self.tables.take(&event.body);
-        if !known.map_err(|cause| Error::Decode { place: place.clone(), cause })? {
+        if !known.map_err(|cause| Error::Decode { place: self.place(event), cause })? {
+            let place = self.place(event);
             self.tables.learn(&mut self.control, &event.body, &place).await?;
         }
         self.count_event()
@@ -162,9 +162,9 @@ impl Capture {
     }
 
     async fn query(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
-        let place = self.place(event);
         let packed = event.header.kind == kind::QUERY_COMPRESSED;
-        let query = event::query(&event.body, packed).map_err(|cause| Error::Decode { place: place.clone(), cause })?;
+        let query =
+            event::query(&event.body, packed).map_err(|cause| Error::Decode { place: self.place(event), cause })?;
         let meaning = meaning(&query.statement);
         if meaning == Meaning::Begin {
             self.only_between(event)?;
@@ -172,7 +172,7 @@ impl Capture {
             return Ok(());
         }
         if meaning == Meaning::Rows && self.tables.captures_database(&query.db) {
-            return Err(Error::StatementLogged { db: query.db, place });
+            return Err(Error::StatementLogged { db: query.db.into_owned(), place: self.place(event) });
         }
         if matches!(meaning, Meaning::Ddl | Meaning::Truncate(..)) {
             self.tables.forget_all();
@@ -188,9 +188,9 @@ impl Capture {
             };
         }
         match meaning {
-            Meaning::XaRollback => return Err(Error::RolledBack { place }),
+            Meaning::XaRollback => return Err(Error::RolledBack { place: self.place(event) }),
             Meaning::Truncate(db, name) => {
-                let db = db.unwrap_or(query.db);
+                let db = db.unwrap_or(query.db.into_owned());
                 self.truncated(&db, &name, event, out).await?;
             }
             _ => {}

@@ -66,6 +66,8 @@ pub struct Log {
     named: bool,
     silence: Duration,
     heard: Duration,
+    /// Whether events have come since `heard` was set: the clock is asked only when there is nothing to read.
+    heard_more: bool,
     payload: Option<Payload>,
 }
 
@@ -74,7 +76,18 @@ impl Log {
     pub fn new(stream: BinlogStream, clock: Arc<dyn Clock>, at: LogPosition, how: Reading) -> Self {
         let heard = clock.monotonic();
         let silence = how.heartbeat * 3 + Duration::from_secs(5);
-        Self { stream, clock, at, known: false, verify: how.verify, named: how.named, silence, heard, payload: None }
+        Self {
+            stream,
+            clock,
+            at,
+            known: false,
+            verify: how.verify,
+            named: how.named,
+            silence,
+            heard,
+            heard_more: false,
+            payload: None,
+        }
     }
 
     /// End of the last event.
@@ -114,6 +127,7 @@ impl Log {
         if let Some(event) = self.buffered()? {
             return Ok(Some(event));
         }
+        self.note_heard();
         match tokio::time::timeout(wait, self.stream.next()).await {
             Ok(event) => self.received(event).map(Some),
             Err(_) => self.check_silence().map(|()| None),
@@ -122,6 +136,7 @@ impl Log {
 
     /// As [`Self::next`]; a notification ends the wait.
     pub async fn next_or_woken(&mut self, wait: Duration, wake: &tokio::sync::Notify) -> Result<Option<Event>> {
+        self.note_heard();
         let woken = std::pin::pin!(wake.notified());
         let next = std::pin::pin!(self.stream.next());
         let first = futures_util::future::select(woken, next);
@@ -132,6 +147,12 @@ impl Log {
         }
     }
 
+    fn note_heard(&mut self) {
+        if std::mem::take(&mut self.heard_more) {
+            self.heard = self.clock.monotonic();
+        }
+    }
+
     fn check_silence(&self) -> Result<()> {
         let quiet = self.clock.monotonic().saturating_sub(self.heard);
         if quiet > self.silence { Err(Error::Silent { seconds: quiet.as_secs() }) } else { Ok(()) }
@@ -139,7 +160,7 @@ impl Log {
 
     fn received(&mut self, event: Option<mysql_async::Result<RawEvent>>) -> Result<Event> {
         let event = event.ok_or(Error::Closed)?.map_err(|e| of_stream(e, &self.at.to_string(), self.named))?;
-        self.heard = self.clock.monotonic();
+        self.heard_more = true;
         let raw = event.header();
         let header = Header {
             timestamp: raw.timestamp(),

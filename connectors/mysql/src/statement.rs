@@ -23,6 +23,10 @@ pub enum Meaning {
 
 /// Reads the first words of a statement.
 pub fn meaning(statement: &str) -> Meaning {
+    // As the server writes it for every transaction.
+    if statement == "BEGIN" {
+        return Meaning::Begin;
+    }
     let mut words = Words { rest: statement };
     let first = words.keyword();
     match first.as_str() {

@@ -56,7 +56,7 @@ impl<T> Owned<T> {
         let ended = running.await;
         self.0 = None;
         ended.map_err(|e| match e.try_into_panic() {
-            Ok(panic) => TaskError::Panic(panic_text(panic.as_ref())),
+            Ok(panic) => panicked(panic.as_ref()),
             Err(_) => TaskError::Bug("the task was cancelled".to_owned()),
         })
     }
@@ -67,9 +67,11 @@ pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 
     Owned(Some(tokio::spawn(future)))
 }
 
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic means for its task.
+pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
     let text = panic.downcast_ref::<&str>().map(|s| (*s).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no text".to_owned())
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    TaskError::Panic(text.unwrap_or_else(|| "no text".to_owned()))
 }
 
 /// Starts a supervisor.

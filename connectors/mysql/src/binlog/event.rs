@@ -1,6 +1,7 @@
 //! Events other than table maps and rows.
 use super::{DecodeError, Reader};
 use crate::gtid::{MariaGtid, MySqlGtid};
+use std::borrow::Cow;
 
 /// Event type numbers.
 #[expect(missing_docs, reason = "the names are the server's")]
@@ -63,17 +64,17 @@ pub fn rotate(body: &[u8]) -> Result<(u64, String), DecodeError> {
 
 /// QUERY.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Query {
+pub struct Query<'a> {
     /// Connection that ran it.
     pub thread: u32,
     /// Default database.
-    pub db: String,
+    pub db: Cow<'a, str>,
     /// The statement.
-    pub statement: String,
+    pub statement: Cow<'a, str>,
 }
 
 /// Parses a QUERY, or MariaDB's QUERY_COMPRESSED.
-pub fn query(body: &[u8], compressed: bool) -> Result<Query, DecodeError> {
+pub fn query(body: &[u8], compressed: bool) -> Result<Query<'_>, DecodeError> {
     let mut r = Reader::new(body);
     let thread = r.u32()?;
     r.u32()?;
@@ -81,12 +82,12 @@ pub fn query(body: &[u8], compressed: bool) -> Result<Query, DecodeError> {
     r.u16()?;
     let status = usize::from(r.u16()?);
     r.bytes(status)?;
-    let db = String::from_utf8_lossy(r.bytes(db_len)?).into_owned();
+    let db = String::from_utf8_lossy(r.bytes(db_len)?);
     r.u8()?;
     let statement = if compressed {
-        String::from_utf8_lossy(&super::compress::unpack(r.rest())?).into_owned()
+        Cow::Owned(String::from_utf8_lossy(&super::compress::unpack(r.rest())?).into_owned())
     } else {
-        String::from_utf8_lossy(r.rest()).into_owned()
+        String::from_utf8_lossy(r.rest())
     };
     Ok(Query { thread, db, statement })
 }

@@ -3,7 +3,8 @@
 //! The work: a snapshot of 1,000,000 rows, a backlog of 500,000 rows in transactions of 1,000, a backlog of 100,000
 //! single-row transactions, and starts of an idle worker; exactly-once on, JSON without schemas, one partition. CPU is user
 //! and system time of the worker's process; a figure without its check (records, distinct keys) is void. Usage:
-//! `bench [snapshot] [bulk] [single] [ready] [--rows N]`; without names, all.
+//! `bench [snapshot] [bulk] [single] [ready] [--rows N] [--set KEY=VALUE]...`; without names, all; `--set` gives the
+//! connector another setting.
 mod data;
 mod meter;
 mod outcome;
@@ -13,6 +14,7 @@ use anyhow::{Context, Result, bail};
 use elasticflow_integration_tests::mysql::Database;
 use elasticflow_integration_tests::servers::setting;
 use elasticflow_kafka::ports::Kafka;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -26,6 +28,8 @@ pub(crate) struct Bench {
     pub(crate) bootstrap: String,
     pub(crate) kafka: Arc<dyn Kafka>,
     pub(crate) rows: u64,
+    /// Settings of the connector beside those of the work.
+    pub(crate) settings: BTreeMap<String, String>,
 }
 
 #[tokio::main]
@@ -40,12 +44,12 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<()> {
-    let (names, rows) = arguments()?;
+    let Arguments { names, rows, settings } = arguments()?;
     let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
     let bootstrap = setting("EF_KAFKA")?;
     let client = [("bootstrap.servers".to_owned(), bootstrap.clone())].into();
     let kafka = elasticflow_kafka::RdKafka::new(&client).context("cannot make a Kafka client")?;
-    let bench = Bench { database: Database::of("EF_MYSQL")?, bootstrap, kafka, rows };
+    let bench = Bench { database: Database::of("EF_MYSQL")?, bootstrap, kafka, rows, settings };
     data::fill(&bench).await?;
     let mut outcomes = Vec::new();
     if wanted("ready") {
@@ -68,17 +72,28 @@ async fn run() -> Result<()> {
     Ok(())
 }
 
-fn arguments() -> Result<(Vec<String>, u64)> {
-    let (mut names, mut rows) = (Vec::new(), ROWS);
+struct Arguments {
+    names: Vec<String>,
+    rows: u64,
+    settings: BTreeMap<String, String>,
+}
+
+fn arguments() -> Result<Arguments> {
+    let mut parsed = Arguments { names: Vec::new(), rows: ROWS, settings: BTreeMap::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--rows" => rows = arguments.next().context("--rows takes a number")?.parse()?,
-            "snapshot" | "bulk" | "single" | "ready" => names.push(argument),
+            "--rows" => parsed.rows = arguments.next().context("--rows takes a number")?.parse()?,
+            "--set" => {
+                let pair = arguments.next().context("--set takes KEY=VALUE")?;
+                let (key, value) = pair.split_once('=').context("--set takes KEY=VALUE")?;
+                parsed.settings.insert(key.to_owned(), value.to_owned());
+            }
+            "snapshot" | "bulk" | "single" | "ready" => parsed.names.push(argument),
             other => bail!("unknown scenario {other}; known: snapshot, bulk, single, ready"),
         }
     }
-    Ok((names, rows))
+    Ok(parsed)
 }
 
 /// A line on standard output; a closed output is no failure.

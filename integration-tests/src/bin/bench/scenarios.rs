@@ -107,7 +107,7 @@ fn options(bench: &Bench, run: &str) -> Result<WorkerOptions> {
 
 fn source(bench: &Bench, run: &str, table: &str, mode: &str) -> Value {
     let Database { host, port, user, password } = &bench.database;
-    json!({
+    let mut source = json!({
         "connector.class": "io.debezium.connector.mysql.MySqlConnector", "tasks.max": "1",
         "database.hostname": host, "database.port": port.to_string(), "database.user": user, "database.password": password,
         "database.server.id": "54321", "topic.prefix": run, "table.include.list": format!("{SCHEMA}.{table}"),
@@ -116,7 +116,11 @@ fn source(bench: &Bench, run: &str, table: &str, mode: &str) -> Value {
         "topic.creation.default.replication.factor": "1", "topic.creation.default.partitions": "1",
         "tombstones.on.delete": "false",
         "exactly.once.support": "required",
-    })
+    });
+    for (key, value) in &bench.settings {
+        source[key] = Value::from(value.as_str());
+    }
+    source
 }
 
 fn figures(worker: &Worker, name: &str, records: u64, seconds: f64, before: meter::Reading) -> Result<Outcome> {
@@ -150,6 +154,7 @@ async fn await_records(bench: &Bench, topic: &str, records: u64, began: Instant)
             (end, moved) = (now, Instant::now());
         }
         if end >= records && moved.elapsed() > QUIET {
+            say(&format!("{topic}: {} transactions", end - records));
             return Ok(moved.duration_since(began).as_secs_f64());
         }
         if began.elapsed() > WORK_MAX {

@@ -8,21 +8,26 @@ use crate::ports::{KafkaError, OutRecord, Producer, SendError, Sequence};
 use async_trait::async_trait;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Topics that are kept open by one producer; more than a task writes to.
 const TOPICS_MAX: usize = 4096;
 
+/// Without a report for so long, nothing full is on its way.
+const PAUSE: Duration = Duration::from_millis(10);
+/// How long what lingers is pushed.
+const PUSH: Duration = Duration::from_millis(2);
+
 /// A plain producer; the transactional one is built on it.
 pub(crate) struct RdProducer {
     /// Before the client: topics are given back first.
-    topics: HashMap<Box<str>, Topic>,
+    topics: Topics,
     client: Client,
     deliveries: Arc<Deliveries>,
     sent: u64,
     records_max: u64,
     bytes_max: u64,
+    batch_bytes: u64,
 }
 
 impl RdProducer {
@@ -31,12 +36,13 @@ impl RdProducer {
         let queue = handle.main_queue().ok_or_else(|| KafkaError::Fatal("a Kafka client has no queue".to_owned()))?;
         let deliveries = Arc::new(Deliveries::new(transactional));
         Ok(Self {
-            topics: HashMap::new(),
+            topics: Topics::default(),
             client: Client::run(queue, Arc::clone(&deliveries) as _, alive)?,
             deliveries,
             sent: 0,
             records_max: settings.queue_records,
             bytes_max: settings.queue_bytes,
+            batch_bytes: settings.batch_bytes,
         })
     }
 
@@ -48,26 +54,13 @@ impl RdProducer {
         &self.deliveries
     }
 
-    fn open_topic(&mut self, topic: &str) -> Result<(), KafkaError> {
-        if self.topics.len() >= TOPICS_MAX {
-            self.topics.clear();
-        }
-        let opened = Topic::open(self.client.handle(), topic)
-            .map_err(|refusal| errors::refused(&format!("cannot write to topic `{topic}`"), &refusal))?;
-        self.topics.insert(topic.into(), opened);
-        Ok(())
-    }
-
     /// Queues a record; `refused` judges what librdkafka says instead.
     pub(crate) fn queue(
         &mut self,
         record: OutRecord<'_>,
         refused: impl FnOnce(&Handle, &Refusal) -> KafkaError,
     ) -> Result<Sequence, SendError> {
-        if !self.topics.contains_key(record.topic) {
-            self.open_topic(record.topic)?;
-        }
-        let Some(topic) = self.topics.get(record.topic) else { return Err(SendError::Full) };
+        let topic = self.topics.of(self.client.handle(), record.topic)?;
         let bytes = (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
         let number = self.sent + 1;
         let outgoing = Outgoing {
@@ -96,7 +89,36 @@ impl RdProducer {
 
     pub(crate) async fn wait_for_room(&self) -> Result<(), KafkaError> {
         let (records_max, bytes_max) = (self.records_max / 2, self.bytes_max / 2);
-        self.deliveries.until(|records, bytes| records <= records_max && bytes <= bytes_max).await
+        self.wait_for(|records, bytes| records <= records_max && bytes <= bytes_max).await
+    }
+
+    /// Waits until `enough` says so. Full batches leave by themselves; when no report comes for a while, what waits for
+    /// its batch to fill is sent.
+    async fn wait_for(&self, enough: impl Fn(u64, u64) -> bool) -> Result<(), KafkaError> {
+        while !self.reports_for(PAUSE, &enough).await? {
+            self.push().await?;
+        }
+        Ok(())
+    }
+
+    /// Waits until `enough` says so, or no report has come for `pause`: then false.
+    async fn reports_for(&self, pause: Duration, enough: impl Fn(u64, u64) -> bool) -> Result<bool, KafkaError> {
+        loop {
+            let before = self.deliveries.open();
+            let moved = |records, bytes| enough(records, bytes) || (records, bytes) != before;
+            let Ok(done) = tokio::time::timeout(pause, self.deliveries.until(moved)).await else { return Ok(false) };
+            done?;
+            let (records, bytes) = self.deliveries.open();
+            if enough(records, bytes) {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Sends what waits for its batch to fill. The client flushes while the call lasts, and while it flushes it spins for
+    /// every partition with a batch on the wire and another behind it: so it is short.
+    async fn push(&self) -> Result<(), KafkaError> {
+        call(self.handle(), |handle| drop(handle.flush(PUSH))).await
     }
 
     pub(crate) fn lowest(&self) -> Result<Sequence, KafkaError> {
@@ -108,25 +130,51 @@ impl RdProducer {
 
     /// Waits until nothing is open, without the patience of `linger.ms`.
     pub(crate) async fn settle(&self) -> Result<(), KafkaError> {
-        if self.deliveries.open().0 == 0 {
-            return self.deliveries.until(|_, _| true).await;
+        self.wait_for(|_, bytes| bytes < self.batch_bytes).await?;
+        loop {
+            let before = self.deliveries.open();
+            if before.0 == 0 {
+                return self.deliveries.until(|_, _| true).await;
+            }
+            self.push().await?;
+            let moved = self.deliveries.until(|records, bytes| (records, bytes) != before);
+            if let Ok(done) = tokio::time::timeout(PAUSE, moved).await {
+                done?;
+            }
         }
-        // Flushing is a mode of the client while the call lasts; the flag ends it when the wait ends or is dropped.
-        let hurry = Arc::new(AtomicBool::new(true));
-        let _end = EndOnDrop(Arc::clone(&hurry));
-        let handle = Arc::clone(self.handle());
-        tokio::task::spawn_blocking(move || {
-            while hurry.load(Ordering::Acquire) && handle.flush(Duration::from_millis(100)).is_err() {}
-        });
-        self.deliveries.until(|records, _| records == 0).await
     }
 }
 
-struct EndOnDrop(Arc<AtomicBool>);
+/// Topics that were written to; a record mostly goes where the one before it went.
+#[derive(Default)]
+struct Topics {
+    open: Vec<(Box<str>, Topic)>,
+    places: HashMap<Box<str>, usize>,
+    last: usize,
+}
 
-impl Drop for EndOnDrop {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
+impl Topics {
+    fn of(&mut self, client: &Handle, name: &str) -> Result<&Topic, KafkaError> {
+        if self.open.get(self.last).is_none_or(|(last, _)| **last != *name) {
+            self.last = match self.places.get(name) {
+                Some(place) => *place,
+                None => self.add(client, name)?,
+            };
+        }
+        let found = self.open.get(self.last).map(|(_, topic)| topic);
+        found.ok_or_else(|| KafkaError::Fatal(format!("topic `{name}` is not open")))
+    }
+
+    fn add(&mut self, client: &Handle, name: &str) -> Result<usize, KafkaError> {
+        let opened = Topic::open(client, name)
+            .map_err(|refusal| errors::refused(&format!("cannot write to topic `{name}`"), &refusal))?;
+        if self.open.len() >= TOPICS_MAX {
+            self.open.clear();
+            self.places.clear();
+        }
+        self.places.insert(name.into(), self.open.len());
+        self.open.push((name.into(), opened));
+        Ok(self.open.len() - 1)
     }
 }
 

@@ -8,6 +8,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// Longest that a record of an open transaction waits for its batch to fill.
+const LINGER_MAX_MS: u64 = 30_000;
+/// `buffer.memory`: a record in the queue takes about twice its bytes.
+const BUFFER_BYTES: u64 = 16_777_216;
+/// librdkafka's `batch.size`.
+const BATCH_BYTES: u64 = 1_000_000;
+
 /// The worker's properties, split by section.
 pub(crate) struct Worker {
     connection: ClientProperties,
@@ -56,6 +63,8 @@ pub(crate) struct Settings {
     pub(crate) queue_records: u64,
     pub(crate) queue_bytes: u64,
     pub(crate) batch_records: usize,
+    /// Bytes at which a producer's batch is full.
+    pub(crate) batch_bytes: u64,
 }
 
 impl Worker {
@@ -198,7 +207,7 @@ fn finish(
 ) -> Result<Settings, KafkaError> {
     let transaction_ms = number(merged, "transaction.timeout.ms", 60_000)?.max(1_000);
     let request_ms = number(merged, "request.timeout.ms", 30_000)?.clamp(100, 300_000);
-    let bytes = number(merged, "buffer.memory", 33_554_432)?.clamp(1_048_576, 2_147_483_647);
+    let bytes = number(merged, "buffer.memory", BUFFER_BYTES)?.clamp(1_048_576, 2_147_483_647);
     let records = number(merged, "queue.buffering.max.messages", 100_000)?.clamp(1, 2_147_483_647);
     // The client is refused unless socket.timeout.ms - 100 <= transaction.timeout.ms.
     let socket_ms = if transactional.is_some() { request_ms.min(transaction_ms) } else { request_ms };
@@ -217,6 +226,9 @@ fn finish(
                 // A delivery cannot outlive its transaction.
                 let delivery_ms = if delivery_ms == 0 { transaction_ms } else { delivery_ms.min(transaction_ms) };
                 entries.set("delivery.timeout.ms", "message.timeout.ms", delivery_ms.to_string());
+                // Before the commit nobody sees a record, so a batch leaves when it is full or the transaction ends. With
+                // a short linger librdkafka's sender spins for as long as a batch is on the wire and older records wait.
+                entries.set("", "linger.ms", LINGER_MAX_MS.min(delivery_ms / 2).to_string());
             }
             None => entries.set("delivery.timeout.ms", "message.timeout.ms", delivery_ms.to_string()),
         }
@@ -228,6 +240,7 @@ fn finish(
     }
     Ok(Settings {
         entries,
+        batch_bytes: number(merged, "batch.size", BATCH_BYTES)?,
         call_limit: Duration::from_millis(number(merged, "default.api.timeout.ms", 60_000)?.clamp(1_000, 600_000)),
         transaction_timeout: Duration::from_millis(transaction_ms),
         queue_records: records,

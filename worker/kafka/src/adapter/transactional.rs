@@ -73,10 +73,15 @@ impl RdTransactional {
         run: impl FnOnce(&Arc<Handle>) -> T + Send + 'static,
     ) -> Result<T, KafkaError> {
         self.check()?;
-        self.dead = Some(Dead::Broken(format!("a call of producer `{}` was given up halfway", self.id)));
+        self.dead = Some(self.given_up());
         let done = call(self.base.handle(), run).await;
         self.dead = None;
         done.map_err(|error| self.remember(error))
+    }
+
+    /// What the producer is while a call lasts that must not be dropped halfway.
+    fn given_up(&self) -> Dead {
+        Dead::Broken(format!("a call of producer `{}` was given up halfway", self.id))
     }
 
     /// What is known to have failed before the end of the transaction is asked for.
@@ -241,6 +246,10 @@ impl TransactionalProducer for RdTransactional {
             None => {}
         }
         let (deliveries, limit) = (Arc::clone(self.base.deliveries()), self.transaction);
+        self.dead = Some(self.given_up());
+        // What fails or takes too long here is found and named below.
+        drop(tokio::time::timeout(limit, self.base.settle()).await);
+        self.dead = None;
         let finished = self.whole(move |handle| finish(handle, &deliveries, limit)).await;
         match finished.map_err(|error| CommitError::Unknown(error.to_string()))? {
             Finish::Committed => {

@@ -3,7 +3,7 @@ use super::converters::{Converters, Stopped};
 use super::tolerance::Failed;
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::convert::EncodeError;
-use elasticflow_api::data::Record;
+use elasticflow_api::data::{Datum, Headers, Record, Value};
 use elasticflow_api::error::Stage;
 use elasticflow_kafka::ports::OutRecord;
 use std::sync::Arc;
@@ -17,6 +17,8 @@ pub(crate) struct Encoder {
     has_value: bool,
     header: BytesMut,
     headers: Vec<(Arc<str>, Option<Bytes>)>,
+    /// What `headers` were encoded from: connectors give many records the same ones.
+    headers_of: Option<(Arc<str>, Headers)>,
 }
 
 impl Encoder {
@@ -34,6 +36,7 @@ impl Encoder {
             has_value: false,
             header: BytesMut::new(),
             headers: Vec::new(),
+            headers_of: None,
         }
     }
 
@@ -42,7 +45,6 @@ impl Encoder {
         let Record { topic, key, value, headers, .. } = record;
         self.key.clear();
         self.value.clear();
-        self.headers.clear();
         self.has_key = self
             .converters
             .key
@@ -53,10 +55,15 @@ impl Encoder {
             .value
             .encode(topic, value, headers, &mut self.value)
             .map_err(|e| stopped(e, false, Stage::ValueConverter, self.converters.value_class))?;
-        if headers.is_empty() { Ok(()) } else { self.encode_headers(record) }
+        match &self.headers_of {
+            Some((of, known)) if Arc::ptr_eq(of, topic) && is_same(known, headers) => Ok(()),
+            _ => self.encode_headers(record),
+        }
     }
 
     fn encode_headers(&mut self, record: &Record) -> Result<(), Stopped> {
+        self.headers_of = None;
+        self.headers.clear();
         for (name, datum) in &record.headers {
             let encoded = self.converters.header.encode(&record.topic, name, datum, &mut self.header);
             let has_value = encoded.map_err(|mut error| {
@@ -66,6 +73,7 @@ impl Encoder {
             let bytes = self.header.split().freeze();
             self.headers.push((Arc::clone(name), has_value.then_some(bytes)));
         }
+        self.headers_of = Some((Arc::clone(&record.topic), record.headers.clone()));
         Ok(())
     }
 
@@ -85,6 +93,20 @@ impl Encoder {
     pub(crate) fn size(&self) -> usize {
         self.key.len() + self.value.len()
     }
+}
+
+/// Whether headers are the same by pointer and text; a quick no costs an encoding, nothing else.
+fn is_same(a: &Headers, b: &Headers) -> bool {
+    let same_schema = |a: &Datum, b: &Datum| match (&a.schema, &b.schema) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let same_value =
+        |a: &Datum, b: &Datum| matches!((&a.value, &b.value), (Value::String(a), Value::String(b)) if a == b);
+    a.len() == b.len()
+        && a.iter()
+            .zip(b)
+            .all(|((name, a), (other, b))| Arc::ptr_eq(name, other) && same_schema(a, b) && same_value(a, b))
 }
 
 fn stopped(error: EncodeError, is_key: bool, stage: Stage, class: &'static str) -> Stopped {

@@ -17,9 +17,6 @@ use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Records between two points where other tasks of the process may run.
-const YIELD_EVERY: usize = 256;
-
 /// The writer of one instance.
 pub(super) struct Cycle {
     pub(super) task: Arc<Supervision>,
@@ -72,7 +69,7 @@ impl Cycle {
         self.task.services.options.clock.monotonic().saturating_sub(self.since)
     }
 
-    async fn on_batch(&mut self, batch: SourceBatch, poller: &Poller) -> Result<(), TaskError> {
+    async fn on_batch(&mut self, batch: SourceBatch, poller: &mut Poller) -> Result<(), TaskError> {
         if batch.boundary == Boundary::Abort {
             self.roll_back().await?;
         } else if before(&self.caps, &self.open, batch.records.len(), batch.boundary) {
@@ -83,7 +80,7 @@ impl Cycle {
         }
         self.end_of_data |= batch.end_of_data;
         if batch.boundary != Boundary::Abort {
-            self.send_all(batch.records, batch.rejected).await?;
+            poller.beside(self.send_all(batch.records, batch.rejected)).await?;
         }
         for position in batch.progress {
             self.pending.note(position);
@@ -93,12 +90,15 @@ impl Cycle {
         self.open.inside = batch.boundary == Boundary::Inside;
         self.decide(poller).await?;
         self.report_end();
+        // Other tasks of the process may run.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
     /// Asks the rule and does what it says.
-    async fn decide(&mut self, poller: &Poller) -> Result<(), TaskError> {
-        match after(self.rule, &self.caps, &self.open, self.age(), poller.has_more()) {
+    async fn decide(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
+        let waiting = poller.has_more().await;
+        match after(self.rule, &self.caps, &self.open, self.age(), waiting) {
             Next::Wait => Ok(()),
             Next::Commit => self.commit(poller).await,
             Next::Cut => {
@@ -118,9 +118,6 @@ impl Cycle {
         for (at, SourceRecord { record, position }) in records.into_iter().enumerate() {
             while let Some(bad) = rejected.next_if(|bad| bad.after <= at) {
                 self.unread(bad).await?;
-            }
-            if at % YIELD_EVERY == YIELD_EVERY - 1 {
-                tokio::task::yield_now().await;
             }
             if at == half {
                 failpoint!("source.send.some");
@@ -229,12 +226,12 @@ impl Cycle {
     }
 
     /// The commit point of everything that was sent.
-    async fn commit(&mut self, poller: &Poller) -> Result<(), TaskError> {
+    async fn commit(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
         let (metrics, clock) = (&self.task.metrics, &self.task.services.options.clock);
         let records = self.open.records as u64;
         metrics.active.set(i64::try_from(records).unwrap_or(i64::MAX));
         let began = clock.monotonic();
-        if let Err(error) = self.transaction.commit(&self.pending).await {
+        if let Err(error) = poller.beside(self.transaction.commit(&self.pending)).await {
             metrics.commit_failures.add(1);
             return Err(error);
         }
@@ -267,7 +264,7 @@ impl Cycle {
     }
 
     /// A soft stop.
-    async fn finish(&mut self, poller: &Poller) -> Result<(), TaskError> {
+    async fn finish(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
         if self.open.inside && self.transaction.can_abort() {
             return self.transaction.abort().await;
         }

@@ -1,15 +1,24 @@
-//! Owns the connector's task: polls it, tells it what is committed, stops it. Runs beside the writer, so that reading and
-//! writing overlap; what waits between them is bounded in records.
+//! Owns the connector's task: polls it, tells it what is committed, stops it. It goes on while the writer waits, so that
+//! reading and writing overlap; what waits between them is bounded in records.
+//!
+//! Reader and writer are one task of the executor: a record is made, encoded and dropped on one core. On two, the counters
+//! of what records share (schemas, names, headers) travel between the cores for every record, which costs more than the
+//! second core brings.
 use crate::error::TaskError;
 use crate::failpoint::failpoint;
-use crate::supervise::{Owned, Supervision, spawn, target_changed};
+use crate::supervise::{Supervision, panicked, target_changed};
 use elasticflow_api::context::SourceContext;
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
 use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceTask};
 use elasticflow_api::{ErrorClass, RecordError};
+use futures_util::FutureExt;
 use parking_lot::Mutex;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -34,7 +43,10 @@ pub(super) struct Poller {
     batches: mpsc::Receiver<Result<Polled, TaskError>>,
     committed: Arc<Committed>,
     stop: CancellationToken,
-    actor: Owned<()>,
+    /// Runs only while it is polled here; none after its end.
+    actor: Option<Running>,
+    /// Why the actor ended, until somebody asks.
+    failed: Option<TaskError>,
 }
 
 /// Positions that the connector has not been told yet, the latest of each partition.
@@ -61,19 +73,43 @@ impl Poller {
             stop: stop.clone(),
             boundary: Boundary::Complete,
         };
-        Self { batches, committed, stop, actor: spawn(actor.run()) }
+        // A panic is an error of the connector alone: the writer still ends its transaction.
+        let run = AssertUnwindSafe(actor.run()).catch_unwind().map(|ended| ended.map_err(|panic| panicked(&*panic)));
+        Self { batches, committed, stop, actor: Some(Box::pin(run)), failed: None }
+    }
+
+    /// Does the writer's work while the connector goes on reading.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = read_on(&mut self.actor, &mut self.failed) => {}
+            }
+        }
     }
 
     /// The next batch; cancel-safe.
     pub(super) async fn next(&mut self) -> Result<Polled, TaskError> {
-        match self.batches.recv().await {
-            Some(polled) => polled,
-            None => Err(self.actor.join().await.err().unwrap_or_else(ended)),
+        loop {
+            tokio::select! {
+                biased;
+                polled = self.batches.recv() => {
+                    return polled.unwrap_or_else(|| Err(self.failed.take().unwrap_or_else(ended)));
+                }
+                () = read_on(&mut self.actor, &mut self.failed) => {}
+            }
         }
     }
 
-    /// Whether a batch waits.
-    pub(super) fn has_more(&self) -> bool {
+    /// Whether a batch is there without waiting.
+    pub(super) async fn has_more(&mut self) -> bool {
+        if self.batches.is_empty() {
+            // One step: what has come from upstream is read.
+            let mut step = pin!(read_on(&mut self.actor, &mut self.failed));
+            poll_fn(|cx| Poll::Ready(step.as_mut().poll(cx).is_ready())).await;
+        }
         !self.batches.is_empty()
     }
 
@@ -99,10 +135,20 @@ impl Poller {
         let too_late = options.clock.sleep(options.graceful_timeout);
         tokio::select! {
             biased;
-            _ = self.actor.join() => {}
+            () = read_on(&mut self.actor, &mut self.failed) => {}
             () = too_late => tracing::warn!(task = %task.spec.id, "the source did not stop in time and is abandoned"),
         }
     }
+}
+
+/// The actor's run.
+type Running = Pin<Box<dyn Future<Output = Result<(), TaskError>> + Send>>;
+
+/// Lets the actor go on; ends when it does, and never again.
+async fn read_on(actor: &mut Option<Running>, failed: &mut Option<TaskError>) {
+    let Some(running) = actor else { return std::future::pending().await };
+    *failed = running.as_mut().await.err();
+    *actor = None;
 }
 
 fn ended() -> TaskError {

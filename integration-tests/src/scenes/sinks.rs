@@ -198,9 +198,12 @@ fn prepare(target: &Target) -> Result<()> {
     match target {
         Target::Files(path) => Ok(std::fs::create_dir_all(path)?),
         Target::Sqlite(path) => {
+            if let Some(directory) = path.parent() {
+                std::fs::create_dir_all(directory)?;
+            }
             let database = rusqlite::Connection::open(path)?;
             database.pragma_update(None, "journal_mode", "wal")?;
-            Ok(database.execute_batch("CREATE TABLE numbered (p INTEGER, n INTEGER)")?)
+            Ok(database.execute_batch("CREATE TABLE numbered (p INTEGER, n INTEGER, total INTEGER)")?)
         }
         Target::Elasticsearch(_) => Ok(()),
     }
@@ -228,7 +231,7 @@ impl Target {
                 if search.count(topic).await? == 0 {
                     return Ok(Vec::new());
                 }
-                let all = search.all(topic, "all").await?;
+                let all = search.all(topic, "total").await?;
                 all.iter().map(|(_, document)| row_of(document)).collect()
             }
         }
@@ -240,6 +243,10 @@ impl Target {
         if let Self::Files(path) = self {
             walk(&path.join(".elasticflow"), &mut |file| {
                 let name = file.to_string_lossy().into_owned();
+                // What was shown is remembered for a while, so that a second commit of it is recognised.
+                if name.contains("/done/") {
+                    return;
+                }
                 if name.ends_with(".part") || name.ends_with("manifest.json") {
                     found.push(name);
                 }
@@ -333,11 +340,10 @@ impl Load {
                     total += 1;
                     let number = sent.good.get_mut(partition).context("a partition")?;
                     let is_bad = total.is_multiple_of(BAD_EVERY);
-                    let all = total;
                     let value = if is_bad {
                         "{".to_owned()
                     } else {
-                        json!({"p": partition, "n": *number, "all": all}).to_string()
+                        json!({"p": partition, "n": *number, "total": total}).to_string()
                     };
                     let record = OutRecord {
                         topic: &topic,

@@ -7,6 +7,6 @@ pub use sink::SinkConfig;
 pub use source::SourceConfig;
 pub(crate) use source::{glob, whole_name};
 pub(crate) use words::{
-    Cleanup, Compression, Format, Identify, Malformed, Mode, NullIndicator, NullValues, Order, Partitioner, Rotation,
-    TailFrom, Timestamps, WidthMismatch,
+    Cleanup, Compression, Format, Identify, Malformed, Mode, NullIndicator, NullValues, Order, Packing, Partitioner,
+    Rotation, TailFrom, Timestamps, WidthMismatch,
 };

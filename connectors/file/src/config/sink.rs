@@ -1,5 +1,5 @@
 //! Settings of the sink.
-use super::words::{Compression, Format, NullValues, PartitionerClass};
+use super::words::{Format, NullValues, Packing, PartitionerClass};
 use elasticflow_config::settings;
 use elasticflow_formats::json::DecimalFormat;
 
@@ -12,12 +12,14 @@ settings! {
         "topics.dir" => topics_dir: String { default: "topics", importance: High, group: "Files", valid: Validity::Check(relative) },
         /// How records become bytes: json (a line is a JSON value without its schema), csv (a header and rows), text (a line is a text).
         "format" => format: Format { default: "json", importance: High, group: "Files" },
-        /// Compression of the files: none or gzip.
-        "compression" => compression: Compression { default: "none", importance: Low, group: "Files" },
+        /// Compression of the files: none, gzip or zstd.
+        "compression" => compression: Packing { default: "none", importance: Low, group: "Files" },
         /// Most records of a file.
         "flush.size" => flush_size: u64 { default: "100000", importance: High, group: "Files", valid: Validity::Range(1.0, 1e12) },
         /// Most milliseconds between the timestamps of the first record of a file and of any other; -1 has no limit.
         "rotate.interval.ms" => rotate_interval_ms: i64 { default: "-1", importance: Medium, group: "Files" },
+        /// Most milliseconds by the clock that a file takes records, looked at with every record of it; -1 has no limit. A unit ends every commit.interval.ms and closes all files whatever this says.
+        "rotate.schedule.interval.ms" => rotate_schedule_ms: i64 { default: "-1", importance: Medium, group: "Files" },
         /// Most bytes of a file before compression; the record that reaches them still belongs to it.
         "file.max.bytes" => file_bytes_max: u64 { default: "134217728", importance: Medium, group: "Files", valid: Validity::Range(1.0, 1e15) },
         /// Most files that a task holds open; beyond them the one that has waited longest is closed.

@@ -128,6 +128,18 @@ choice! {
 }
 
 choice! {
+    /// Compression of files that are written.
+    pub enum Packing {
+        /// As they are.
+        None = "none",
+        /// As gzip does.
+        Gzip = "gzip",
+        /// As zstd does, at its default level.
+        Zstd = "zstd",
+    }
+}
+
+choice! {
     /// Compression of files.
     pub enum Compression {
         /// Gzip where the file begins with its magic bytes.

@@ -14,7 +14,7 @@ mod unit;
 mod writer;
 
 use crate::blocking::{Blocking, aside};
-use crate::config::{Compression, Partitioner, SinkConfig};
+use crate::config::{Partitioner, SinkConfig};
 use crate::error::Error;
 use async_trait::async_trait;
 use elasticflow_api::clock::Clock;
@@ -74,9 +74,6 @@ impl SinkConnector for FileSink {
 }
 
 fn check(config: &SinkConfig, report: &mut ValidationReport) {
-    if config.compression == Compression::Auto {
-        report.error("compression", "a sink has nothing to tell by; set none or gzip");
-    }
     match (config.partitioner.0, config.partition_fields.is_empty()) {
         (Partitioner::Field, true) => report.error("partition.field.name", "is needed by FieldPartitioner"),
         (Partitioner::Default, false) => {

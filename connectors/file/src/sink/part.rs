@@ -1,5 +1,6 @@
 //! A file being written where nobody looks.
 use super::manifest::Finished;
+use crate::config::Packing;
 use crate::error::Error;
 use bytes::BytesMut;
 use elasticflow_api::data::SchemaRef;
@@ -27,6 +28,8 @@ pub(crate) struct Part {
     /// Bytes before compression.
     pub(crate) bytes: u64,
     pub(crate) first_timestamp_ms: Option<i64>,
+    /// By the clock.
+    pub(crate) opened_ms: i64,
     pub(crate) used: u64,
     pub(crate) name: String,
     output: Output,
@@ -42,6 +45,7 @@ struct Checked {
 enum Output {
     Plain(Checked),
     Gzip(Box<GzEncoder<Checked>>),
+    Zstd(Box<zstd::stream::write::Encoder<'static, Checked>>),
 }
 
 impl Write for Checked {
@@ -59,14 +63,23 @@ impl Write for Checked {
 
 impl Part {
     /// Of an empty file.
-    pub(crate) fn new(file: File, name: String, is_gzip: bool, at: TopicPartition, folder: String) -> Self {
+    pub(crate) fn new(
+        file: File,
+        name: String,
+        packing: Packing,
+        at: TopicPartition,
+        folder: String,
+    ) -> Result<Self, Error> {
         let checked = Checked { file, length: 0, crc32c: 0 };
-        let output = if is_gzip {
-            Output::Gzip(Box::new(GzEncoder::new(checked, Level::default())))
-        } else {
-            Output::Plain(checked)
+        let output = match packing {
+            Packing::None => Output::Plain(checked),
+            Packing::Gzip => Output::Gzip(Box::new(GzEncoder::new(checked, Level::default()))),
+            Packing::Zstd => {
+                let encoder = zstd::stream::write::Encoder::new(checked, zstd::DEFAULT_COMPRESSION_LEVEL);
+                Output::Zstd(Box::new(encoder.map_err(Error::with(|| format!("cannot compress {name}")))?))
+            }
         };
-        Self {
+        Ok(Self {
             at,
             folder,
             schema: None,
@@ -76,10 +89,11 @@ impl Part {
             records: 0,
             bytes: 0,
             first_timestamp_ms: None,
+            opened_ms: 0,
             used: 0,
             name,
             output,
-        }
+        })
     }
 
     /// Counts a record whose bytes were appended to the buffer from `start` on.
@@ -96,6 +110,7 @@ impl Part {
         let written = match &mut self.output {
             Output::Plain(file) => file.write_all(&self.buffer),
             Output::Gzip(encoder) => encoder.write_all(&self.buffer),
+            Output::Zstd(encoder) => encoder.write_all(&self.buffer),
         };
         written.map_err(Error::with(|| format!("cannot write {}", self.name)))?;
         self.buffer.clear();
@@ -109,6 +124,7 @@ impl Part {
         let checked = match self.output {
             Output::Plain(checked) => checked,
             Output::Gzip(encoder) => encoder.finish().map_err(failed())?,
+            Output::Zstd(encoder) => encoder.finish().map_err(failed())?,
         };
         checked.file.sync_all().map_err(failed())?;
         Ok(Finished {

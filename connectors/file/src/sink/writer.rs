@@ -4,7 +4,7 @@ use super::manifest::{Finished, MANIFEST, Manifest, Token};
 use super::names::{directory, final_directory, final_name};
 use super::part::Part;
 use super::staging::{Open, Staging};
-use crate::config::{Compression, Partitioner, SinkConfig};
+use crate::config::{Packing, Partitioner, SinkConfig};
 use crate::error::{Error, bad};
 use elasticflow_api::RecordError;
 use elasticflow_api::context::{Errant, SinkFlow};
@@ -94,8 +94,12 @@ impl Writer {
         let at = &record.origin.at;
         let is_of = |part: &Part| part.at == *at && part.folder == folder;
         if let Some(found) = self.parts.iter().position(is_of) {
-            if self.parts.get(found).is_some_and(|part| self.fits(part, record)) {
+            let is_over = |part: &Part| self.is_over(part, around.now_ms);
+            if self.parts.get(found).is_some_and(|part| self.fits(part, record) && !is_over(part)) {
                 return Ok(found);
+            }
+            if self.parts.get(found).is_some_and(is_over) {
+                around.flow.request_commit();
             }
             self.finish(found)?;
         }
@@ -114,9 +118,16 @@ impl Writer {
             .dir
             .create_file(&name)
             .map_err(Error::with(|| format!("cannot make a file in {}", open.dir.path().display())))?;
-        let is_gzip = self.config.compression == Compression::Gzip;
-        self.parts.push(Part::new(file, name, is_gzip, at.clone(), folder));
+        let mut part = Part::new(file, name, self.config.compression, at.clone(), folder)?;
+        part.opened_ms = around.now_ms;
+        self.parts.push(part);
         Ok(self.parts.len() - 1)
+    }
+
+    /// Whether a file has taken records for as long as it may. The decision fixes what was committed, so the clock may say so.
+    fn is_over(&self, part: &Part, now_ms: i64) -> bool {
+        let most = self.config.rotate_schedule_ms;
+        most > 0 && part.records > 0 && now_ms.saturating_sub(part.opened_ms) >= most
     }
 
     /// Whether a record may join a part: its time, and its schema where the format has one for the whole file.
@@ -149,8 +160,12 @@ impl Writer {
             }
             return Ok(());
         }
-        let gz = if self.config.compression == Compression::Gzip { ".gz" } else { "" };
-        let suffix = format!("{}{gz}", self.encoder.suffix());
+        let packed = match self.config.compression {
+            Packing::None => "",
+            Packing::Gzip => ".gz",
+            Packing::Zstd => ".zst",
+        };
+        let suffix = format!("{}{packed}", self.encoder.suffix());
         let topic = &part.at.topic;
         let name = final_name(&self.config, topic, part.at.partition, (part.first, part.last), &suffix);
         let folder = match self.config.partitioner.0 {

@@ -442,3 +442,30 @@ fn plain(kind: Kind) -> SchemaRef {
     let parameters = Default::default();
     Arc::new(Schema { kind, name: None, version: None, optional: true, default: None, doc: None, parameters })
 }
+
+#[tokio::test]
+async fn a_file_may_be_compressed_with_zstd() {
+    let dir = tempdir().unwrap();
+    let mut sink = Sink::start("c", &json(dir.path()).with("compression", "zstd")).await.unwrap();
+    sink.put(numbers(0..3)).await;
+    let handle = sink.prepare(1, 1).await;
+    sink.task.commit(&handle).await.unwrap();
+    let path = dir.path().join("topics/t/partition=0/t+0+0000000000+0000000002.json.zst");
+    let text = zstd::decode_all(fs::File::open(path).unwrap()).unwrap();
+    assert_eq!(text, b"0\n1\n2\n");
+}
+
+#[tokio::test]
+async fn a_file_that_was_open_for_too_long_by_the_clock_is_closed_by_the_next_record() {
+    let dir = tempdir().unwrap();
+    let mut sink = Sink::start("c", &json(dir.path()).with("rotate.schedule.interval.ms", "1000")).await.unwrap();
+    sink.put(numbers(0..2)).await;
+    sink.put(numbers(2..3)).await;
+    sink.cx.clock.sleep(std::time::Duration::from_secs(2)).await;
+    sink.put(numbers(3..4)).await;
+    assert_eq!(sink.flow.commits.load(std::sync::atomic::Ordering::SeqCst), 1, "a commit is asked for");
+    let handle = sink.prepare(1, 1).await;
+    sink.task.commit(&handle).await.unwrap();
+    let texts: Vec<String> = visible(dir.path()).into_iter().map(|(_, text)| text).collect();
+    assert_eq!(texts, ["0\n1\n2\n", "3\n"]);
+}

@@ -1,10 +1,12 @@
-//! The long proof: `chaos [datagen|mysql]... [--kills N] [--seed N]`, both scenes with 200 kills unless told otherwise.
+//! The long proof: `chaos [datagen|mysql|files|sqlite|elasticsearch]... [--kills N] [--seed N]`; `datagen` and `mysql` with 200
+//! kills unless told otherwise.
 #![expect(clippy::print_stdout, reason = "a program that reports to its user")]
 use anyhow::{Context, Result, bail};
 use elasticflow_integration_tests::chaos::Kills;
-use elasticflow_integration_tests::scenes::{Outcome, datagen, mysql, run_number};
+use elasticflow_integration_tests::scenes::{Outcome, datagen, mysql, run_number, sinks};
+use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Longest time from RUNNING to the next kill, in milliseconds.
@@ -41,8 +43,8 @@ fn arguments() -> Result<Arguments> {
         match word.as_str() {
             "--kills" => found.kills = u32::try_from(number()?)?,
             "--seed" => found.seed = number()?,
-            "datagen" | "mysql" => found.scenes.push(word),
-            _ => bail!("usage: chaos [datagen|mysql]... [--kills N] [--seed N]"),
+            "datagen" | "mysql" | "files" | "sqlite" | "elasticsearch" => found.scenes.push(word),
+            _ => bail!("usage: chaos [datagen|mysql|files|sqlite|elasticsearch]... [--kills N] [--seed N]"),
         }
     }
     if found.scenes.is_empty() {
@@ -63,6 +65,13 @@ async fn run() -> Result<bool> {
                 println!("  {kill} kills");
             }
         };
+        if let Some(target) = target(&scene, &dir)? {
+            std::fs::create_dir_all(&dir)?;
+            let sink = sinks::Scene::start(&dir, &bootstrap, target).await?;
+            let ended = sink.under_kills(&kills).await?.finish().await?;
+            println!("  {scene}: {} records, each there once and in order; {} were bad", ended.sent, ended.bad.0);
+            continue;
+        }
         let outcome = if scene == "datagen" {
             let records = u64::from(kills.count) * RECORDS_A_KILL;
             let (scene, expected) = datagen::Scene::start(&dir, &bootstrap, records, RATE).await?;
@@ -74,6 +83,16 @@ async fn run() -> Result<bool> {
         tell(&scene, &outcome);
     }
     Ok(is_clean)
+}
+
+/// Where a sink's scene writes; `None` for the others.
+fn target(scene: &str, dir: &Path) -> Result<Option<sinks::Target>> {
+    Ok(match scene {
+        "files" => Some(sinks::Target::Files(std::path::absolute(dir.join("out"))?)),
+        "sqlite" => Some(sinks::Target::Sqlite(std::path::absolute(dir.join("out.db"))?)),
+        "elasticsearch" => Some(sinks::Target::Elasticsearch(Search::new(&setting("EF_ELASTICSEARCH")?))),
+        _ => None,
+    })
 }
 
 fn tell(scene: &str, outcome: &Outcome) {

@@ -27,7 +27,9 @@ pub fn cluster(bootstrap: &str) -> Result<Arc<RdKafka>> {
 /// # Errors
 /// The cluster refuses.
 pub async fn create_topic(kafka: &RdKafka, name: &str, partitions: i32) -> Result<()> {
-    let spec = TopicSpec { name: name.to_owned(), partitions, replication: Some(1), configs: BTreeMap::new() };
+    // Generators with a logical clock write timestamps of the past, which a broker would delete at any moment.
+    let configs = BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]);
+    let spec = TopicSpec { name: name.to_owned(), partitions, replication: Some(1), configs };
     Ok(kafka.admin().ensure_topic(&spec).await?)
 }
 

@@ -31,13 +31,13 @@ impl Line {
 }
 
 /// Both sides.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Ledger {
     expected: Side,
     observed: Side,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Side {
     lines: HashMap<String, Vec<(u64, u64)>>,
     count: u64,

@@ -1,6 +1,7 @@
 //! Requests to the loop, each with the way back.
 use crate::answer::{ConfigPatch, ConnectorOffsets, ConnectorStatus, InitialState, OffsetChange, Put};
 use crate::error::HerderError;
+use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
 use tokio::sync::oneshot;
 
@@ -50,6 +51,8 @@ pub(crate) enum Command {
     AlterOffsets { name: String, changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
     /// The stored configuration with secrets, for the patch that is laid over it.
     StoredConfig { name: String, answer: Answer<Option<Properties>> },
+    /// Whether an instance is still the one that is to run.
+    Current { task: TaskId, generation: u64, answer: Answer<bool> },
     /// Answers once everything that is in the config topic has been taken in.
     Sync { answer: Answer<()> },
     /// Asks for a new plan of a connector's tasks.

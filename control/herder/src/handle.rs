@@ -9,6 +9,7 @@ use crate::options::HerderOptions;
 use crate::ports::References;
 use crate::view::{ConnectorView, View};
 use elasticflow_api::clock::Clock;
+use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::Registry;
 use elasticflow_config::Properties;
 use std::collections::{BTreeMap, BTreeSet};
@@ -309,6 +310,14 @@ impl HerderHandle {
     /// `Timeout` while Kafka is away.
     pub async fn sync(&self) -> Result<(), HerderError> {
         self.ask(|answer| Command::Sync { answer }).await
+    }
+
+    /// Whether an instance of a task is still the one that is to run: the lease holds by this worker's clock, and neither
+    /// the set of tasks nor the mapping in the config topic says otherwise.
+    pub async fn is_current(&self, task: &TaskId, generation: u64) -> bool {
+        let read = self.sync().await;
+        let task = task.clone();
+        read.is_ok() && self.ask(|answer| Command::Current { task, generation, answer }).await.unwrap_or(false)
     }
 
     /// Waits until it is known who leads; an error unless it is this worker.

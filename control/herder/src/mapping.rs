@@ -6,8 +6,9 @@
 use crate::answer::RunState;
 use crate::handle::Leader;
 use crate::herder::{Done, Herder};
+use elasticflow_api::position::TaskId;
 use elasticflow_plan::place::{Place, Slot};
-use elasticflow_plan::reconcile::TaskName;
+use elasticflow_plan::reconcile::{Phase, TaskName};
 use elasticflow_store::status::{ReleasedRow, WorkerRow};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -64,6 +65,13 @@ impl Herder {
     pub(crate) fn holds(&self, task: &TaskName) -> bool {
         let Some(place) = self.place(task) else { return false };
         self.leases.slots.contains(&place.slot) && !self.must_wait(task, place)
+    }
+
+    /// Whether an instance that was started is still the one that is to run here.
+    pub(crate) fn is_current(&self, task: &TaskId, generation: u64) -> bool {
+        let task: TaskName = (task.connector.to_string(), task.task.0);
+        let up = self.actual.tasks.get(&task).is_some_and(|instance| instance.phase == Phase::Up);
+        up && self.generations.get(&task) == Some(&generation) && self.holds(&task)
     }
 
     /// Whether the former worker of a task may still run it.

@@ -57,6 +57,7 @@ impl Statuses {
             self.generation = self.generation.max(row.generation.saturating_add(1));
         }
         if runs_here {
+            self.say_again(&name, index, row.as_ref());
             return None;
         }
         let status = row.and_then(from_row);
@@ -67,6 +68,24 @@ impl Statuses {
             (Some(index), None) => drop(parts.tasks.remove(&index)),
         }
         Some(name)
+    }
+
+    /// A former worker has had the last word about a part that runs here: readers would believe it.
+    fn say_again(&self, name: &str, index: Option<u32>, read: Option<&StatusRow>) {
+        if read.is_none_or(|row| row.worker_id == self.worker_id) {
+            return;
+        }
+        let parts = self.parts.get(name);
+        let known = parts.and_then(|parts| match index {
+            None => parts.connector.as_ref(),
+            Some(index) => parts.tasks.get(&index),
+        });
+        let Some(known) = known.filter(|known| known.worker_id == self.worker_id) else { return };
+        let (name, row) = (name.to_owned(), Some(self.row(known)));
+        self.topic.put(&match index {
+            None => StatusRecord::Connector { name, row },
+            Some(index) => StatusRecord::Task { name, index, row },
+        });
     }
 
     /// A topic in use, or forgotten. What this worker has said of it and not read back yet is newer.

@@ -29,6 +29,7 @@ impl Herder {
             | Command::AlterOffsets { name, .. } => name.clone(),
             Command::RestartTask { .. }
             | Command::Sync { .. }
+            | Command::Current { .. }
             | Command::ResetTopics { .. }
             | Command::Offsets { .. }
             | Command::StoredConfig { .. }
@@ -103,6 +104,7 @@ impl Herder {
                 reply(answer, Ok(self.state.connector(&name).map(|c| (*c.config).clone())));
             }
             Command::Sync { answer } => self.sync(answer),
+            Command::Current { task, generation, answer } => reply(answer, Ok(self.is_current(&task, generation))),
             Command::Replan { name } => {
                 self.actual.plans.remove(&name);
                 self.dirty.insert(name);
@@ -401,6 +403,7 @@ fn refuse(command: Command, error: &HerderError) {
         Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),
         Command::Offsets { answer, .. } => reply(answer, Err(error)),
         Command::StoredConfig { answer, .. } => reply(answer, Err(error)),
+        Command::Current { answer, .. } => reply(answer, Err(error)),
         Command::Replan { .. } => {}
     }
 }

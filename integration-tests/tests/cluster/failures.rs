@@ -25,3 +25,18 @@ async fn a_killed_worker_that_is_started_again_goes_on_with_its_tasks_at_once() 
     println!("all tasks run again {took:?} after the worker answered");
     assert_clean(&group.reports(&expected).await.unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_was_frozen_past_its_session_writes_nothing_and_takes_part_again() {
+    let Some(kafka) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut group, expected) = group(dir.path(), &kafka, 2, 4).await;
+    let frozen = group.workers.remove(0);
+    frozen.freeze(true).unwrap();
+    let (took, _) = group.await_all_running(SESSION + SLACK).await.unwrap();
+    println!("all tasks run again after {took:?}");
+    frozen.freeze(false).unwrap();
+    group.workers.push(frozen);
+    group.await_all_running(SESSION + SLACK).await.unwrap();
+    assert_clean(&group.reports(&expected).await.unwrap());
+}

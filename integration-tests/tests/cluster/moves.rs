@@ -18,3 +18,12 @@ async fn a_worker_that_joins_gets_its_share_and_nothing_is_lost_or_doubled() {
     }
     assert_clean(&group.reports(&expected).await.unwrap());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn workers_that_are_restarted_one_after_the_other_lose_nothing_and_double_nothing() {
+    let Some(kafka) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let (mut group, expected) = group(dir.path(), &kafka, 2, 4).await;
+    group.roll(SESSION + SLACK).await.unwrap();
+    assert_clean(&group.reports(&expected).await.unwrap());
+}

@@ -3,6 +3,7 @@
 //!
 //! Reading order: [`cli`] -> `commands` -> `worker` (a worker put together) -> `dev` and `demo` (the same with the embedded
 //! broker) -> `client` (commands that speak to a running worker). Exit codes: 0 done, 1 failed, 2 the command line or a configuration is wrong.
+mod assigned;
 pub mod cli;
 mod client;
 mod clock;

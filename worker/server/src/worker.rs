@@ -1,4 +1,5 @@
 //! A worker put together: Kafka, runtime, herder, REST.
+use crate::assigned::Assigned;
 use crate::clock::SystemClock;
 use crate::runner::{RuntimeRunner, reporter};
 use anyhow::{Context, Result};
@@ -13,7 +14,7 @@ use elasticflow_herder::{
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::{ClientProperties, Kafka};
 use elasticflow_rest::{ConnectionLimits, Loggers, Rest, RestOptions, Surface};
-use elasticflow_runtime::{AlwaysAssigned, RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
+use elasticflow_runtime::{RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
 use futures_util::future::Either;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -83,7 +84,9 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     let kafka = RdKafka::new(&client_properties(&config))?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let news = TaskNews::default();
-    let runtime = Runtime::new(runtime_options(&config, &kafka, &registry, &clock, &news));
+    let assigned = Arc::new(Assigned::default());
+    let options = runtime_options(&config, &kafka, &registry, &clock, &news);
+    let runtime = Runtime::new(RuntimeOptions { assignment: Arc::clone(&assigned) as _, ..options });
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let kafka_port = || Arc::clone(&kafka) as Arc<dyn Kafka>;
     let membership = Arc::new(GroupMembership::join(kafka_port(), Arc::clone(&clock), group_options(&config)));
@@ -97,6 +100,7 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
         clock,
     };
     let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
+    assigned.ask(&handle);
     let address = serve(&config, handle, &runtime, loggers, (&stop, &tasks)).await?;
     tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
     let refused = CancellationToken::new();
@@ -206,7 +210,7 @@ fn runtime_options(
         registry: Arc::clone(registry),
         clock: Arc::clone(clock),
         random: Arc::new(SeededRandom::new(u64::from(std::process::id()) ^ clock.wall_ms().unsigned_abs())),
-        assignment: Arc::new(AlwaysAssigned),
+        assignment: Arc::new(Assigned::default()),
         events: reporter(news),
         worker: task_defaults(config),
         offsets_topic: settings.offset_topic.clone(),

@@ -21,6 +21,39 @@ struct Inner {
     running: BTreeMap<String, TaskSpec>,
     calls: Vec<Call>,
     hold_stops: bool,
+    /// What runs on all workers together, if somebody watches that: task and worker.
+    everywhere: Option<(Everywhere, String)>,
+}
+
+/// Instances of every worker by task; two of one task are noted as well.
+#[derive(Clone, Default)]
+pub(crate) struct Everywhere(pub(crate) Arc<Mutex<Instances>>);
+
+#[derive(Default)]
+pub(crate) struct Instances {
+    pub(crate) by_task: BTreeMap<String, String>,
+    pub(crate) doubled: Vec<String>,
+}
+
+impl Everywhere {
+    fn started(&self, task: &str, worker: &str) {
+        let mut all = self.0.lock().unwrap();
+        if let Some(other) = all.by_task.insert(task.to_owned(), worker.to_owned()) {
+            all.doubled.push(format!("{task} runs on {other} and on {worker}"));
+        }
+    }
+
+    fn ended(&self, task: &str, worker: &str) {
+        let mut all = self.0.lock().unwrap();
+        if all.by_task.get(task).is_some_and(|known| known == worker) {
+            all.by_task.remove(task);
+        }
+    }
+
+    /// The process is gone, and everything in it.
+    pub(crate) fn crashed(&self, worker: &str) {
+        self.0.lock().unwrap().by_task.retain(|_, known| known != worker);
+    }
 }
 
 /// Tasks that run as soon as they are started.
@@ -65,6 +98,20 @@ impl Runner {
         self.released.notify_waiters();
     }
 
+    /// Has what runs here noted together with what runs on other workers.
+    pub(crate) fn watched(&self, by: &Everywhere, worker: &str) {
+        self.inner.lock().unwrap().everywhere = Some((by.clone(), worker.to_owned()));
+    }
+
+    /// The process is gone: what still happens here is nobody's business.
+    pub(crate) fn unwatched(&self) {
+        self.inner.lock().unwrap().everywhere = None;
+    }
+
+    fn watcher(&self) -> Option<(Everywhere, String)> {
+        self.inner.lock().unwrap().everywhere.clone()
+    }
+
     fn call(&self, call: Call) {
         self.inner.lock().unwrap().calls.push(call);
     }
@@ -74,6 +121,9 @@ impl Runner {
 impl TaskRunner for Runner {
     fn start(&self, spec: TaskSpec) {
         self.call(Call::Start(spec.id.to_string()));
+        if let Some((everywhere, worker)) = self.watcher() {
+            everywhere.started(&spec.id.to_string(), &worker);
+        }
         let change = if spec.paused { TaskChange::Paused } else { TaskChange::Running };
         let event = TaskEvent { task: spec.id.clone(), generation: spec.generation, change };
         let older = self.inner.lock().unwrap().running.insert(spec.id.to_string(), spec);
@@ -91,6 +141,9 @@ impl TaskRunner for Runner {
             released.await;
         }
         self.inner.lock().unwrap().running.remove(&task.to_string());
+        if let Some((everywhere, worker)) = self.watcher() {
+            everywhere.ended(&task.to_string(), &worker);
+        }
     }
 
     fn pause(&self, task: &TaskId) {

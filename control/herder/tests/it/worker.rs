@@ -17,7 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The system's time.
-pub(crate) struct Time(Instant);
+pub(crate) struct Time(pub(crate) Instant);
 
 impl Clock for Time {
     fn wall_ms(&self) -> i64 {

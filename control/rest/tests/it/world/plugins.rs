@@ -6,7 +6,7 @@ use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, Registry, TaskCo
 use elasticflow_api::sink::{SinkConnector, SinkKind};
 use elasticflow_api::source::{SourceBatch, SourceConnector, SourceTask};
 use elasticflow_api::{ConnectorError, ErrorClass, Result};
-use elasticflow_config::{KeyDef, Settings, ValidationReport, Validity, settings};
+use elasticflow_config::{KeyDef, Settings, ValidationReport, settings};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -156,14 +156,6 @@ impl Worker {
         self.child.id()
     }
 
-    /// Freezes it, as a pause of its machine does, or lets it go on.
-    ///
-    /// # Errors
-    /// Its process id is none.
-    pub fn freeze(&self, frozen: bool) -> Result<()> {
-        signal(libc::pid_t::try_from(self.child.id())?, if frozen { libc::SIGSTOP } else { libc::SIGCONT })
-    }
-
     /// Kills it with -9 and waits until it is gone; what it was started with.
     ///
     /// # Errors

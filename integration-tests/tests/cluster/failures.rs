@@ -32,10 +32,10 @@ async fn a_worker_that_was_frozen_past_its_session_writes_nothing_and_takes_part
     let dir = tempfile::tempdir().unwrap();
     let (mut group, expected) = group(dir.path(), &kafka, 2, 4).await;
     let frozen = group.workers.remove(0);
-    frozen.freeze(true).unwrap();
+    frozen.freeze().unwrap();
     let (took, _) = group.await_all_running(SESSION + SLACK).await.unwrap();
     println!("all tasks run again after {took:?}");
-    frozen.freeze(false).unwrap();
+    frozen.thaw().unwrap();
     group.workers.push(frozen);
     group.await_all_running(SESSION + SLACK).await.unwrap();
     assert_clean(&group.reports(&expected).await.unwrap());

@@ -137,7 +137,11 @@ pub(crate) const TABLE: &[Row] = {
             Read("at least 1000; request and delivery time-outs are kept below it"),
         ),
         row("delivery.timeout.ms", Producer, Read("becomes message.timeout.ms")),
-        row("linger.ms", Producer, Same),
+        row(
+            "linger.ms",
+            Producer,
+            Read("of producers without transactions; a batch of a transaction leaves when it is full or at its end"),
+        ),
         row("batch.size", Producer, Same),
         row("buffer.memory", Producer, Read("becomes queue.buffering.max.kbytes")),
         row("queue.buffering.max.messages", Producer, Read("records in the queue, in addition to buffer.memory")),

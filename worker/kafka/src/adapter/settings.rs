@@ -110,6 +110,12 @@ impl Worker {
                     .to_owned(),
             ));
         }
+        if transactional.is_some() && merged.contains_key("linger.ms") {
+            self.say_once("linger.ms", || {
+                "`linger.ms` has no effect on producers of transactions: a batch leaves when it is full or at the end"
+                    .to_owned()
+            });
+        }
         let mut entries = defaults(kind);
         self.translate(kind, &merged, &mut entries)?;
         security::translate(&merged, &mut entries)?;
@@ -230,7 +236,12 @@ fn finish(
                 // a short linger librdkafka's sender spins for as long as a batch is on the wire and older records wait.
                 entries.set("", "linger.ms", LINGER_MAX_MS.min(delivery_ms / 2).to_string());
             }
-            None => entries.set("delivery.timeout.ms", "message.timeout.ms", delivery_ms.to_string()),
+            None => {
+                entries.set("delivery.timeout.ms", "message.timeout.ms", delivery_ms.to_string());
+                if let Some(linger) = merged.get("linger.ms") {
+                    entries.set("linger.ms", "linger.ms", linger.trim().to_owned());
+                }
+            }
         }
     }
     if kind == ClientKind::Consumer {

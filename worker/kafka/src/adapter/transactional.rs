@@ -13,6 +13,9 @@ use elasticflow_api::position::ConsumedOffsets;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Longest that one producer asks for its id: a new one finds a coordinator that the old one does not find any more.
+const INIT_MAX: Duration = Duration::from_secs(15);
+
 /// How long a flush lasts before the transaction is looked at again: one that has failed is never flushed.
 const FLUSH_SLICE: Duration = Duration::from_millis(200);
 
@@ -192,7 +195,7 @@ impl Producer for RdTransactional {
 #[async_trait]
 impl TransactionalProducer for RdTransactional {
     async fn init(&mut self) -> Result<(), KafkaError> {
-        let limit = self.limit;
+        let limit = self.limit.min(INIT_MAX);
         let done = self.whole(move |handle| handle.init_transactions(limit)).await?;
         done.map_err(|refusal| {
             let doing = format!("cannot initialise transactional id `{}`", self.id);

@@ -186,6 +186,10 @@ impl Cycle {
             }
         }
         let (mut put, consumed) = (batch.records.len(), batch.consumed.clone());
+        if matches!(self.sink, Kind::Transactional(_)) {
+            // A put is a commit: what was rejected before it must be durable before it.
+            self.intake.rejects.write().await?;
+        }
         let letters = self.intake.rejects.waiting();
         failpoint!("sink.put.before");
         match self.sink.task().put(batch, &self.cx).await {

@@ -23,6 +23,7 @@ pub mod log;
 pub mod plan;
 pub mod position;
 pub mod preflight;
+pub mod query;
 mod reopen;
 pub mod sink;
 pub mod snapshot;

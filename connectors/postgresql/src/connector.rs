@@ -1,6 +1,7 @@
 //! The sink connector.
 use crate::config::PostgresSinkConfig;
-use crate::session::PostgresDatabase;
+use crate::session::{Access, PostgresDatabase};
+use crate::source::{PostgresBatchSource, PostgresSourceConfig};
 use elasticflow_api::config::{Settings, ValidationReport};
 use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::error::{ConnectorError, ErrorClass, Result};
@@ -25,7 +26,7 @@ impl SinkConnector for PostgresSink {
     async fn validate(&self, config: &PostgresSinkConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
         sink::check_keys(&config.keys, &mut report);
-        match PostgresDatabase::new(config) {
+        match PostgresDatabase::new(Access::of_sink(config)) {
             Err(problem) => report.error("connection.url", format!("connection.url {problem}")),
             Ok(database) => match database.connect().await {
                 Ok(session) => session.close().await,
@@ -54,7 +55,7 @@ impl SinkConnector for PostgresSink {
 }
 
 fn database(config: &PostgresSinkConfig) -> Result<PostgresDatabase> {
-    PostgresDatabase::new(config).map_err(|problem| ConnectorError {
+    PostgresDatabase::new(Access::of_sink(config)).map_err(|problem| ConnectorError {
         class: ErrorClass::Config,
         code: "SQL-0001",
         message: format!("connection.url {problem}"),
@@ -64,12 +65,22 @@ fn database(config: &PostgresSinkConfig) -> Result<PostgresDatabase> {
 
 /// The plug-ins of this crate.
 pub fn plugins() -> Vec<PluginEntry> {
-    vec![PluginEntry {
-        class: "elasticflow.connectors.PostgresSinkConnector",
-        aliases: &["postgresql", "postgres", "PostgresSink"],
-        version: env!("CARGO_PKG_VERSION"),
-        keys: PostgresSinkConfig::keys(),
-        remarks: "",
-        plugin: Plugin::Sink(Arc::new(PostgresSink)),
-    }]
+    vec![
+        PluginEntry {
+            class: "elasticflow.connectors.PostgresSinkConnector",
+            aliases: &["postgresql", "postgres", "PostgresSink"],
+            version: env!("CARGO_PKG_VERSION"),
+            keys: PostgresSinkConfig::keys(),
+            remarks: "",
+            plugin: Plugin::Sink(Arc::new(PostgresSink)),
+        },
+        PluginEntry {
+            class: "elasticflow.connectors.PostgresBatchSourceConnector",
+            aliases: &["postgresql-batch", "PostgresBatchSource"],
+            version: env!("CARGO_PKG_VERSION"),
+            keys: PostgresSourceConfig::keys(),
+            remarks: "sees no deletes; bulk repeats the table at each poll",
+            plugin: Plugin::Source(Arc::new(PostgresBatchSource)),
+        },
+    ]
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL: the sink on the SQL engine.
+//! PostgreSQL: sink and batch source on the SQL engine.
 //!
 //! Reading order: [`config`] -> [`dialect`] -> `session` (connections) -> `tls` -> `answer` (what a SQLSTATE leads to);
 //! everything else is [`elasticflow_sql`]. Statements go through the simple protocol as text: one message holds savepoint,
@@ -10,6 +10,7 @@ pub mod config;
 mod connector;
 pub mod dialect;
 mod session;
+pub mod source;
 mod tls;
 
 pub use connector::{PostgresSink, plugins};

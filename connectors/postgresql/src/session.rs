@@ -1,12 +1,13 @@
 //! Connections and their answers.
 use crate::answer::answer_of;
-use crate::config::{PostgresSinkConfig, SslMode};
+use crate::config::{PostgresKeys, PostgresSinkConfig, SslMode};
 use crate::dialect::POSTGRES;
 use crate::tls::client_config;
 use async_trait::async_trait;
 use bytes::Bytes;
-use elasticflow_config::{ConfigValue, Millis};
+use elasticflow_config::{ConfigValue, Millis, Secret};
 use elasticflow_sql::session::TextRow;
+use elasticflow_sql::source::config::SourceKeys;
 use elasticflow_sql::url::Url;
 use elasticflow_sql::{Database, Dialect, Session, SqlError, Trouble};
 use std::time::Duration;
@@ -22,30 +23,65 @@ const STATEMENT_BYTES_MAX: usize = 512 << 20;
 const LOCK_WAIT_MS: u32 = 20_000;
 const IDLE_IN_TRANSACTION_MS: u32 = 60_000;
 
+/// What a connection needs of a connector's settings.
+pub(crate) struct Access {
+    url: String,
+    user: Option<String>,
+    password: Option<Secret>,
+    connect_timeout: Millis,
+    statement_timeout: Millis,
+    own: PostgresKeys,
+}
+
+impl Access {
+    pub(crate) fn of_sink(config: &PostgresSinkConfig) -> Self {
+        let keys = &config.keys;
+        Self {
+            url: keys.url.clone(),
+            user: keys.user.clone(),
+            password: keys.password.clone(),
+            connect_timeout: keys.connect_timeout,
+            statement_timeout: keys.statement_timeout,
+            own: config.own.clone(),
+        }
+    }
+
+    pub(crate) fn of_source(keys: &SourceKeys, own: &PostgresKeys) -> Self {
+        Self {
+            url: keys.url.clone(),
+            user: keys.user.clone(),
+            password: keys.password.clone(),
+            connect_timeout: keys.connect_timeout,
+            statement_timeout: keys.statement_timeout,
+            own: own.clone(),
+        }
+    }
+}
+
 /// Where and how to connect.
 pub(crate) struct PostgresDatabase {
-    config: PostgresSinkConfig,
+    access: Access,
     url: Url,
     mode: SslMode,
 }
 
 impl PostgresDatabase {
     /// From settings; connects later. The error says what is wrong with `connection.url`.
-    pub(crate) fn new(config: &PostgresSinkConfig) -> Result<Self, String> {
-        let url = Url::parse(&config.keys.url)?;
+    pub(crate) fn new(access: Access) -> Result<Self, String> {
+        let url = Url::parse(&access.url)?;
         if !matches!(url.scheme.as_str(), "postgresql" | "postgres") {
             return Err("is not of PostgreSQL; it begins with jdbc:postgresql://".to_owned());
         }
-        let mode = match (config.own.ssl_mode, url.parameter("sslmode")) {
+        let mode = match (access.own.ssl_mode, url.parameter("sslmode")) {
             (Some(mode), _) => mode,
             (None, Some(word)) => SslMode::read(word).map_err(|e| format!("has a parameter sslmode: {e}"))?,
             (None, None) => SslMode::Prefer,
         };
-        Ok(Self { config: config.clone(), url, mode })
+        Ok(Self { access, url, mode })
     }
 
     fn options(&self) -> Config {
-        let keys = &self.config.keys;
+        let keys = &self.access;
         let mut options = Config::new();
         for (host, port) in &self.url.hosts {
             options.host(host).port(port.unwrap_or(DEFAULT_PORT));
@@ -77,20 +113,20 @@ impl PostgresDatabase {
     }
 
     async fn dial(&self) -> Result<PostgresSession, SqlError> {
-        let tls = client_config(&self.config.own, self.mode).map_err(|text| SqlError {
+        let tls = client_config(&self.access.own, self.mode).map_err(|text| SqlError {
             trouble: Trouble::Config,
             code: String::new(),
             text,
         })?;
         let options = self.options();
         let connecting = options.connect(MakeRustlsConnect::new(tls));
-        let (client, connection) = tokio::time::timeout(limit(self.config.keys.connect_timeout), connecting)
+        let (client, connection) = tokio::time::timeout(limit(self.access.connect_timeout), connecting)
             .await
             .map_err(|_| lost("no answer within connection.timeout.ms".to_owned()))?
             .map_err(|e| answer(&e))?;
         // Ends with the client: its errors reach whoever waits for an answer.
         let driver = tokio::spawn(async move { drop(connection.await) });
-        Ok(PostgresSession { client, driver, within: limit(self.config.keys.statement_timeout) })
+        Ok(PostgresSession { client, driver, within: limit(self.access.statement_timeout) })
     }
 
     fn setup(&self) -> String {
@@ -99,7 +135,7 @@ impl PostgresDatabase {
              SET bytea_output = 'hex'; SET lock_timeout = {LOCK_WAIT_MS}; \
              SET idle_in_transaction_session_timeout = {IDLE_IN_TRANSACTION_MS}; \
              SET client_min_messages = warning; SET statement_timeout = {}",
-            self.config.keys.statement_timeout.0
+            self.access.statement_timeout.0
         );
         if let Some(schema) = self.url.parameter("currentSchema") {
             let this: &dyn Dialect = &POSTGRES;

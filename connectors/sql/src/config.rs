@@ -52,6 +52,16 @@ choice! {
 }
 
 choice! {
+    /// What a delete is while deletes are off.
+    pub enum DeleteOff {
+        /// A bad record.
+        Reject = "reject",
+        /// Nothing.
+        Skip = "skip",
+    }
+}
+
+choice! {
     /// What is promised.
     pub enum Delivery {
         /// Offsets are stored in the data's own transaction.
@@ -86,8 +96,10 @@ settings! {
         /// Columns of the primary key. With `kafka`, names for topic, partition and offset; with `record_key`, fields of the
         /// key or the one column for a plain key; with `record_value`, fields of the value.
         "pk.fields" => pk_fields: Vec<String> { default: "", importance: Medium, group: "Writes" },
-        /// Deletes the row on a null value or a delete event; needs `pk.mode=record_key`. While it is false such records are bad records.
+        /// Deletes the row on a null value or a delete event; needs `pk.mode=record_key`.
         "delete.enabled" => delete_enabled: bool { default: "false", importance: Medium, group: "Writes" },
+        /// What a null value or a delete event is while `delete.enabled` is false: a bad record, or nothing.
+        "delete.disabled.action" => delete_off: DeleteOff { default: "reject", importance: Low, group: "Writes" },
         /// How change events are told from plain rows.
         "value.envelope" => envelope: EnvelopeMode { default: "auto", importance: Medium, group: "Writes" },
         /// Most rows of one statement; the system's own limits also count.

@@ -8,6 +8,7 @@ mod context;
 mod sink;
 mod source;
 pub mod sql;
+pub mod sql_source;
 
 pub use context::{Rejected, Stored, TestClock, Wishes, sink_context, source_context, task_id};
 pub use sink::{SinkCase, check_sink};

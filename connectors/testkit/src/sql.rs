@@ -370,3 +370,70 @@ async fn a_missing_table_is_a_config_error(case: &dyn SqlCase, topic: &str) {
     assert_eq!(refused.class, ErrorClass::Config, "{refused}");
     assert!(refused.message.contains("auto.create"), "{refused}");
 }
+
+/// A cell of a type table: name of the column, schema, value, the text that the database answers.
+pub type TypeCell = (&'static str, SchemaRef, Value, &'static str);
+
+/// A schema with parameters.
+pub fn logical(kind: Kind, name: &str, parameters: &[(&str, &str)]) -> SchemaRef {
+    let plain = schema(kind, Some(name), true);
+    let parameters = parameters.iter().map(|(k, v)| (Arc::from(*k), Arc::from(*v))).collect();
+    Arc::new(Schema { parameters, ..(*plain).clone() })
+}
+
+/// Cells that mean the same in every system, with their largest and smallest values; what a system answers is up to it.
+pub fn every_type() -> Vec<(&'static str, SchemaRef, Value)> {
+    let plain = |kind: Kind| schema(kind, None, true);
+    let connect = |name: &str| format!("org.apache.kafka.connect.data.{name}");
+    let time = |name: &str| format!("io.debezium.time.{name}");
+    let text = |t: &str| Value::String(Text::from(t));
+    vec![
+        ("i8", plain(Kind::Int8), Value::Int8(i8::MIN)),
+        ("i16", plain(Kind::Int16), Value::Int16(i16::MIN)),
+        ("i32", plain(Kind::Int32), Value::Int32(i32::MIN)),
+        ("i64", plain(Kind::Int64), Value::Int64(i64::MIN)),
+        ("i64max", plain(Kind::Int64), Value::Int64(i64::MAX)),
+        ("f32", plain(Kind::Float32), Value::Float32(1.5)),
+        ("f64", plain(Kind::Float64), Value::Float64(0.1)),
+        ("b", plain(Kind::Boolean), Value::Boolean(true)),
+        ("s", plain(Kind::String), text("größe \u{1F600} \\ ' \"")),
+        ("bytes", plain(Kind::Bytes), Value::Bytes(Bytes::from_static(b"plain"))),
+        (
+            "dec",
+            logical(Kind::Bytes, &connect("Decimal"), &[("scale", "2")]),
+            Value::Bytes(Bytes::from_static(&[0xfb, 0x2e])),
+        ),
+        ("d", logical(Kind::Int32, &connect("Date"), &[]), Value::Int32(19_723)),
+        ("t", logical(Kind::Int32, &connect("Time"), &[]), Value::Int32(86_399_999)),
+        ("ts", logical(Kind::Int64, &connect("Timestamp"), &[]), Value::Int64(1_704_164_645_678)),
+        ("dd", logical(Kind::Int32, &time("Date"), &[]), Value::Int32(19_723)),
+        ("mt", logical(Kind::Int64, &time("MicroTime"), &[]), Value::Int64(3_661_000_001)),
+        ("mts", logical(Kind::Int64, &time("MicroTimestamp"), &[]), Value::Int64(1_704_164_645_678_901)),
+        ("nts", logical(Kind::Int64, &time("NanoTimestamp"), &[]), Value::Int64(1_704_164_645_678_901_000)),
+        ("zts", logical(Kind::String, &time("ZonedTimestamp"), &[]), text("2024-01-02T05:04:05.678901+02:00")),
+        ("y", logical(Kind::Int32, &time("Year"), &[]), Value::Int32(2024)),
+        ("j", logical(Kind::String, "io.debezium.data.Json", &[]), text("{\"a\": 1}")),
+        ("u", logical(Kind::String, "io.debezium.data.Uuid", &[]), text("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+        ("e", logical(Kind::String, "io.debezium.data.Enum", &[("allowed", "a,b")]), text("a")),
+        ("nul", plain(Kind::String), Value::Null),
+    ]
+}
+
+/// Writes every cell of [`every_type`] into a table that the sink creates and compares the texts that the database answers.
+///
+/// # Panics
+/// When a cell differs.
+pub async fn check_types(case: &dyn SqlCase, topic: &str, expected: &[(&str, Option<&str>)]) {
+    let cells = every_type();
+    let id = ("id", schema(Kind::Int64, None, false), Value::Int64(1));
+    let fields: Vec<_> = std::iter::once(id).chain(cells.iter().cloned()).collect();
+    let mut sink = Started::new(case, &upserting(case), topic, topic).await;
+    sink.put(vec![record(topic, 0, key(1), structure(None, &fields))]).await.expect("the row is written");
+    assert!(sink.rejected.0.lock().is_empty(), "{:?}", sink.rejected.0.lock());
+    let names: Vec<String> = cells.iter().map(|(name, ..)| case.quoted(name)).collect();
+    let found = case.query(&format!("SELECT {} FROM {}", names.join(", "), case.quoted(topic))).await;
+    let found = found.first().cloned().unwrap_or_default();
+    let shown: Vec<(&str, Option<&str>)> =
+        cells.iter().zip(&found).map(|((name, ..), text)| (*name, text.as_deref())).collect();
+    assert_eq!(shown, expected, "a cell of the type table differs");
+}

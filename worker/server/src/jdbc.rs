@@ -85,10 +85,7 @@ impl JdbcSink {
             "postgresql" | "postgres" => Ok(&elasticflow_postgresql::PostgresSink),
             #[cfg(feature = "sqlite")]
             "sqlite" => Ok(&elasticflow_sqlite::SqliteSink),
-            other => Err(format!(
-                "connection.url is of {other}, which this distribution has no connector for; known: {}",
-                SYSTEMS.join(", ")
-            )),
+            other => Err(unknown_system(other)),
         }
     }
 
@@ -110,6 +107,7 @@ impl JdbcSink {
         };
         own.0.entry("table.name.dots".to_owned()).or_insert_with(|| dots.to_owned());
         if self.0 == Family::Debezium {
+            own.0.entry("delete.disabled.action".to_owned()).or_insert_with(|| "skip".to_owned());
             for (theirs, ours) in NAMES {
                 if let Some(value) = own.0.remove(theirs) {
                     own.0.entry(ours.to_owned()).or_insert(value);
@@ -129,6 +127,12 @@ impl JdbcSink {
             Family::Debezium => elasticflow_api::config::parse::<DebeziumNames>(props).err().unwrap_or_default(),
         }
     }
+}
+
+/// What a URL of another system is answered.
+pub(crate) fn unknown_system(scheme: &str) -> String {
+    let known = SYSTEMS.join(", ");
+    format!("connection.url is of {scheme:?}, which this distribution has no connector for; known: {known}")
 }
 
 /// Systems that a URL may name.

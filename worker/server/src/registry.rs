@@ -13,6 +13,8 @@ pub fn registry() -> Result<Registry> {
         elasticflow_mysql::plugins(),
         #[cfg(feature = "mysql")]
         elasticflow_mysql::sink::plugins(),
+        #[cfg(feature = "mysql")]
+        elasticflow_mysql::query::plugins(),
         #[cfg(feature = "postgresql")]
         elasticflow_postgresql::plugins(),
         #[cfg(feature = "file")]
@@ -24,6 +26,7 @@ pub fn registry() -> Result<Registry> {
         #[cfg(feature = "elasticsearch")]
         elasticflow_elasticsearch::plugins(),
         crate::jdbc::plugins(),
+        crate::jdbc_source::plugins(),
         elasticflow_formats::plugins(),
         elasticflow_transforms::plugins(),
     ];

@@ -1,11 +1,13 @@
 //! The sink: MySQL's and MariaDB's part of the SQL sink engine.
 //!
 //! Reading order: [`config`] -> [`dialect`] -> `session` -> `answer`; everything else is [`elasticflow_sql::sink`].
+pub(crate) mod access;
 mod answer;
 pub mod config;
 pub mod dialect;
-mod session;
+pub(crate) mod session;
 
+use access::Access;
 use config::MysqlSinkConfig;
 use elasticflow_api::config::{Settings, ValidationReport};
 use elasticflow_api::context::ConnectorContext;
@@ -32,7 +34,7 @@ impl SinkConnector for MysqlSink {
     async fn validate(&self, config: &MysqlSinkConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
         sink::check_keys(&config.keys, &mut report);
-        match MysqlDatabase::new(config) {
+        match MysqlDatabase::new(Access::of_sink(config)) {
             Err(problem) => report.error("connection.url", format!("connection.url {problem}")),
             Ok(database) => match database.connect().await {
                 Ok(session) => session.close().await,
@@ -61,7 +63,7 @@ impl SinkConnector for MysqlSink {
 }
 
 fn database(config: &MysqlSinkConfig) -> Result<MysqlDatabase> {
-    MysqlDatabase::new(config).map_err(|problem| ConnectorError {
+    MysqlDatabase::new(Access::of_sink(config)).map_err(|problem| ConnectorError {
         class: ErrorClass::Config,
         code: "SQL-0001",
         message: format!("connection.url {problem}"),

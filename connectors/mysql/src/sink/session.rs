@@ -1,11 +1,10 @@
 //! Connections of the sink and what their answers mean.
-use super::config::MysqlSinkConfig;
+use super::access::Access;
 use super::dialect::MYSQL;
 use crate::config::SslMode;
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticflow_config::Millis;
-use elasticflow_sql::config::Delivery;
 use elasticflow_sql::error::without_quoted;
 use elasticflow_sql::session::{TextRow, number, text};
 use elasticflow_sql::table::TableName;
@@ -23,8 +22,8 @@ const DEFAULT_PORT: u16 = 3306;
 const TRANSACTIONAL: [&str; 4] = ["innodb", "ndbcluster", "rocksdb", "tokudb"];
 
 /// Where and how to connect.
-pub(super) struct MysqlDatabase {
-    config: MysqlSinkConfig,
+pub(crate) struct MysqlDatabase {
+    access: Access,
     url: Url,
 }
 
@@ -33,18 +32,18 @@ impl MysqlDatabase {
     ///
     /// # Errors
     /// What is wrong with `connection.url`.
-    pub(super) fn new(config: &MysqlSinkConfig) -> Result<Self, String> {
-        let url = Url::parse(&config.keys.url)?;
+    pub(crate) fn new(access: Access) -> Result<Self, String> {
+        let url = Url::parse(&access.url)?;
         if !matches!(url.scheme.as_str(), "mysql" | "mariadb") {
             return Err("is not of MySQL; it begins with jdbc:mysql:// or jdbc:mariadb://".to_owned());
         }
-        ssl_mode(config, &url)?;
-        Ok(Self { config: config.clone(), url })
+        ssl_mode(&access, &url)?;
+        Ok(Self { access, url })
     }
 
     fn options(&self, ssl: Option<SslOpts>) -> Opts {
         let (host, port) = self.url.first_host(DEFAULT_PORT);
-        let keys = &self.config.keys;
+        let keys = &self.access;
         let password = keys.password.as_ref().map(|p| p.expose().to_owned()).or_else(|| self.url.password.clone());
         OptsBuilder::default()
             .ip_or_hostname(host.to_owned())
@@ -62,7 +61,7 @@ impl MysqlDatabase {
     }
 
     fn tls(&self, mode: SslMode) -> Option<SslOpts> {
-        let own = &self.config.own;
+        let own = &self.access.own;
         let base = match &own.ssl_ca {
             Some(ca) => SslOpts::default().with_root_certs(vec![PathBuf::from(ca).into()]),
             None => SslOpts::default(),
@@ -82,7 +81,7 @@ impl MysqlDatabase {
     }
 
     async fn dial(&self, ssl: Option<SslOpts>) -> Result<Conn, SqlError> {
-        let within = limit(self.config.keys.connect_timeout);
+        let within = limit(self.access.connect_timeout);
         match tokio::time::timeout(within, Conn::new(self.options(ssl))).await {
             Ok(Ok(conn)) => Ok(conn),
             Ok(Err(error)) => Err(self.refused(&error)),
@@ -106,9 +105,9 @@ impl MysqlDatabase {
             "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', \
              innodb_lock_wait_timeout = 20, autocommit = 1"
                 .to_owned(),
-            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED".to_owned(),
+            format!("SET SESSION TRANSACTION ISOLATION LEVEL {}", self.access.isolation),
         ];
-        setup.extend(self.config.own.session_variables.iter().map(|v| format!("SET SESSION {v}")));
+        setup.extend(self.access.own.session_variables.iter().map(|v| format!("SET SESSION {v}")));
         for statement in setup {
             conn.query_drop(statement).await.map_err(|e| self.refused(&e))?;
         }
@@ -118,14 +117,14 @@ impl MysqlDatabase {
         Ok(MysqlSession {
             conn,
             statement_bytes_max: packet.saturating_sub(PACKET_MARGIN).max(1024),
-            within: limit(self.config.keys.statement_timeout),
+            within: limit(self.access.statement_timeout),
         })
     }
 }
 
 /// The mode of the settings, else that of the URL.
-fn ssl_mode(config: &MysqlSinkConfig, url: &Url) -> Result<SslMode, String> {
-    if let Some(mode) = config.own.ssl_mode {
+fn ssl_mode(access: &Access, url: &Url) -> Result<SslMode, String> {
+    if let Some(mode) = access.own.ssl_mode {
         return Ok(mode);
     }
     if let Some(word) = url.parameter("sslMode") {
@@ -147,26 +146,24 @@ impl Database for MysqlDatabase {
     }
 
     async fn connect(&self) -> Result<Box<dyn Session>, SqlError> {
-        let mode = ssl_mode(&self.config, &self.url).map_err(|text| SqlError {
+        let mode = ssl_mode(&self.access, &self.url).map_err(|text| SqlError {
             trouble: Trouble::Config,
             code: String::new(),
             text: format!("connection.url {text}"),
         })?;
-        let first = match tokio::time::timeout(
-            limit(self.config.keys.connect_timeout),
-            Conn::new(self.options(self.tls(mode))),
-        )
-        .await
-        {
-            Ok(Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)))
-                if mode == SslMode::Preferred =>
+        let first =
+            match tokio::time::timeout(limit(self.access.connect_timeout), Conn::new(self.options(self.tls(mode))))
+                .await
             {
-                self.dial(None).await
-            }
-            Ok(Ok(conn)) => Ok(conn),
-            Ok(Err(error)) => Err(self.refused(&error)),
-            Err(_) => Err(lost(format!("{} does not answer within connection.timeout.ms", self.address()))),
-        };
+                Ok(Err(mysql_async::Error::Driver(DriverError::NoClientSslFlagFromServer)))
+                    if mode == SslMode::Preferred =>
+                {
+                    self.dial(None).await
+                }
+                Ok(Ok(conn)) => Ok(conn),
+                Ok(Err(error)) => Err(self.refused(&error)),
+                Err(_) => Err(lost(format!("{} does not answer within connection.timeout.ms", self.address()))),
+            };
         Ok(Box::new(self.prepared(first?).await?))
     }
 
@@ -180,7 +177,7 @@ impl Database for MysqlDatabase {
         let rows = session.rows(&engine).await.map_err(Error::at(format!("reading the engine of table {table}")))?;
         let engine = rows.first().and_then(|row| text(row, 0)).unwrap_or_default().to_ascii_lowercase();
         let is_safe = engine.is_empty() || TRANSACTIONAL.contains(&engine.as_str());
-        if !is_safe && self.config.keys.delivery == Delivery::ExactlyOnce {
+        if !is_safe && self.access.needs_transactions {
             let text = format!(
                 "table {table} uses engine {engine}; exactly-once needs InnoDB. Convert it or set delivery.guarantee=at-least-once"
             );

@@ -5,6 +5,7 @@ mod golden;
 mod handover;
 mod matching;
 mod proxy;
+mod query;
 mod random;
 mod reconnect;
 mod refusals;

@@ -5,13 +5,13 @@ use elasticflow_api::registry::{DynSinkConnector, TaskConfig};
 use elasticflow_api::sink::{SinkKind, SinkRecord};
 use elasticflow_config::Properties;
 use elasticflow_mysql::sink::MysqlSink;
-use elasticflow_testkit::sql::{SqlCase, Started, check_sql_sink, key, record, row, tombstone, upserting};
+use elasticflow_testkit::sql::{SqlCase, Started, check_sql_sink, check_types, key, record, row, tombstone, upserting};
 use elasticflow_testkit::{SinkCase, check_sink};
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder, Row, Value};
 
 /// A database of its own on a server.
-struct Case {
+pub(crate) struct Case {
     address: String,
     user: String,
     password: String,
@@ -20,7 +20,7 @@ struct Case {
 
 impl Case {
     /// `None` when the server is not there; says so.
-    async fn of(variable: &str, test: &str) -> Option<Self> {
+    pub(crate) async fn of(variable: &str, test: &str) -> Option<Self> {
         let read = |name: String| std::env::var(name).ok();
         let (Some(address), Some(user), Some(password)) =
             (read(variable.to_owned()), read(format!("{variable}_USER")), read(format!("{variable}_PASSWORD")))
@@ -47,7 +47,7 @@ impl Case {
         Conn::new(opts).await.unwrap()
     }
 
-    async fn drop_database(&self) {
+    pub(crate) async fn drop_database(&self) {
         self.conn(None).await.query_drop(format!("DROP DATABASE {}", self.database)).await.unwrap();
     }
 }
@@ -132,3 +132,39 @@ async fn a_table_without_transactions_is_refused() {
     assert_eq!((refused.class, refused.code), (ErrorClass::Config, "MYSQL-0011"));
     case.drop_database().await;
 }
+
+#[tokio::test]
+async fn every_cell_of_the_type_table_is_stored_exactly() {
+    for variable in ["EF_MYSQL", "EF_MARIADB"] {
+        let Some(case) = Case::of(variable, "every_cell_of_the_type_table_is_stored_exactly").await else { continue };
+        check_types(&case, "types", &TYPES).await;
+        case.drop_database().await;
+    }
+}
+
+const TYPES: [(&str, Option<&str>); 24] = [
+    ("i8", Some("-128")),
+    ("i16", Some("-32768")),
+    ("i32", Some("-2147483648")),
+    ("i64", Some("-9223372036854775808")),
+    ("i64max", Some("9223372036854775807")),
+    ("f32", Some("1.5")),
+    ("f64", Some("0.1")),
+    ("b", Some("1")),
+    ("s", Some("größe \u{1F600} \\ ' \"")),
+    ("bytes", Some("plain")),
+    ("dec", Some("-12.34")),
+    ("d", Some("2024-01-01")),
+    ("t", Some("23:59:59.999")),
+    ("ts", Some("2024-01-02 03:04:05.678")),
+    ("dd", Some("2024-01-01")),
+    ("mt", Some("01:01:01.000001")),
+    ("mts", Some("2024-01-02 03:04:05.678901")),
+    ("nts", Some("2024-01-02 03:04:05.678901")),
+    ("zts", Some("2024-01-02 03:04:05.678901")),
+    ("y", Some("2024")),
+    ("j", Some("{\"a\": 1}")),
+    ("u", Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+    ("e", Some("a")),
+    ("nul", None),
+];

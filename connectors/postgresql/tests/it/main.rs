@@ -2,3 +2,4 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
 mod case;
 mod sink;
+mod source;

@@ -3,7 +3,9 @@ use crate::case::Case;
 use elasticflow_api::ErrorClass;
 use elasticflow_api::data::{Kind, Text, Value};
 use elasticflow_testkit::check_sink;
-use elasticflow_testkit::sql::{SqlCase, Started, check_sql_sink, key, record, row, schema, structure, upserting};
+use elasticflow_testkit::sql::{
+    SqlCase, Started, check_sql_sink, check_types, key, record, row, schema, structure, upserting,
+};
 
 #[tokio::test]
 async fn postgresql_passes_what_every_sql_sink_passes() {
@@ -89,3 +91,37 @@ async fn keys_that_a_column_takes_for_equal_end_in_the_last_state() {
     assert_eq!(rows, expected);
     case.drop_schema().await;
 }
+
+#[tokio::test]
+async fn every_cell_of_the_type_table_is_stored_exactly() {
+    let Some(case) = Case::of("every_cell_of_the_type_table_is_stored_exactly").await else { return };
+    check_types(&case, "types", &TYPES).await;
+    case.drop_schema().await;
+}
+
+const TYPES: [(&str, Option<&str>); 24] = [
+    ("i8", Some("-128")),
+    ("i16", Some("-32768")),
+    ("i32", Some("-2147483648")),
+    ("i64", Some("-9223372036854775808")),
+    ("i64max", Some("9223372036854775807")),
+    ("f32", Some("1.5")),
+    ("f64", Some("0.1")),
+    ("b", Some("t")),
+    ("s", Some("größe \u{1F600} \\ ' \"")),
+    ("bytes", Some("\\x706c61696e")),
+    ("dec", Some("-12.34")),
+    ("d", Some("2024-01-01")),
+    ("t", Some("23:59:59.999")),
+    ("ts", Some("2024-01-02 03:04:05.678")),
+    ("dd", Some("2024-01-01")),
+    ("mt", Some("01:01:01.000001")),
+    ("mts", Some("2024-01-02 03:04:05.678901")),
+    ("nts", Some("2024-01-02 03:04:05.678901")),
+    ("zts", Some("2024-01-02 03:04:05.678901+00")),
+    ("y", Some("2024")),
+    ("j", Some("{\"a\": 1}")),
+    ("u", Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+    ("e", Some("a")),
+    ("nul", None),
+];

@@ -1,6 +1,6 @@
 //! Shapes: records of one topic and pair of schemas share table, columns and statements.
 use super::plan::{Change, Column, change_of, columns};
-use crate::config::SinkKeys;
+use crate::config::{DeleteOff, SinkKeys};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::table::TableName;
@@ -84,6 +84,9 @@ impl Shapes {
             Change::Nothing => return Err(NoShape::Nothing),
         };
         if is_delete && !keys.delete_enabled {
+            if keys.delete_off == DeleteOff::Skip {
+                return Err(NoShape::Nothing);
+            }
             return Err(crate::error::bad("a null value or delete event, and delete.enabled is false").into());
         }
         let row = row_of(&change);

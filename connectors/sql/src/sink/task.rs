@@ -163,6 +163,9 @@ impl SinkTask for SqlSink {
     }
 
     async fn put(&mut self, batch: SinkBatch, cx: &SinkContext) -> Result<()> {
+        if batch.consumed.0.is_empty() {
+            return Ok(());
+        }
         let mut handed = BTreeSet::new();
         let mut tries = 0;
         loop {

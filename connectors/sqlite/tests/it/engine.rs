@@ -4,7 +4,7 @@ use elasticflow_api::config::Properties;
 use elasticflow_api::registry::{DynSinkConnector, TaskConfig};
 use elasticflow_api::sink::{SinkKind, SinkRecord};
 use elasticflow_sqlite::SqliteSink;
-use elasticflow_testkit::sql::{SqlCase, check_sql_sink, key, record, row, tombstone, upserting};
+use elasticflow_testkit::sql::{SqlCase, check_sql_sink, check_types, key, record, row, tombstone, upserting};
 use elasticflow_testkit::{SinkCase, check_sink};
 use rusqlite::Connection;
 use rusqlite::types::Value;
@@ -78,3 +78,36 @@ async fn sqlite_passes_what_every_sql_sink_passes() {
     check_sql_sink(&case, "s").await;
     check_sink(&case).await;
 }
+
+#[tokio::test]
+async fn every_cell_of_the_type_table_is_stored_exactly() {
+    let case = Case(tempfile::tempdir().unwrap());
+    check_types(&case, "types", &TYPES).await;
+}
+
+const TYPES: [(&str, Option<&str>); 24] = [
+    ("i8", Some("-128")),
+    ("i16", Some("-32768")),
+    ("i32", Some("-2147483648")),
+    ("i64", Some("-9223372036854775808")),
+    ("i64max", Some("9223372036854775807")),
+    ("f32", Some("1.5")),
+    ("f64", Some("0.1")),
+    ("b", Some("1")),
+    ("s", Some("größe \u{1F600} \\ ' \"")),
+    ("bytes", Some("[112, 108, 97, 105, 110]")),
+    ("dec", Some("-12.34")),
+    ("d", Some("2024-01-01")),
+    ("t", Some("23:59:59.999")),
+    ("ts", Some("2024-01-02 03:04:05.678")),
+    ("dd", Some("2024-01-01")),
+    ("mt", Some("01:01:01.000001")),
+    ("mts", Some("2024-01-02 03:04:05.678901")),
+    ("nts", Some("2024-01-02 03:04:05.678901")),
+    ("zts", Some("2024-01-02 03:04:05.678901")),
+    ("y", Some("2024")),
+    ("j", Some("{\"a\": 1}")),
+    ("u", Some("a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11")),
+    ("e", Some("a")),
+    ("nul", None),
+];

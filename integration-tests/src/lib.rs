@@ -11,4 +11,5 @@ pub mod rest;
 pub mod scenes;
 pub mod search;
 pub mod servers;
+pub mod tables;
 pub mod worker;

@@ -3,6 +3,7 @@ pub mod cluster;
 pub mod datagen;
 pub mod mysql;
 pub mod sinks;
+pub mod sql_sink;
 
 use crate::chaos::Toll;
 use crate::ledger::Report;

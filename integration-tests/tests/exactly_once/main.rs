@@ -12,6 +12,7 @@
 mod datagen;
 mod mysql;
 mod sinks;
+mod sql_sink;
 
 use elasticflow_integration_tests::scenes::Outcome;
 

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Work that has not ended by then has failed.
-const WORK_MAX: Duration = Duration::from_secs(400);
+pub(crate) const WORK_MAX: Duration = Duration::from_secs(400);
 /// Nothing more has come for so long: the work has ended.
 const QUIET: Duration = Duration::from_millis(1500);
 /// How often the end of the topic is looked at.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Starts of an idle worker.
 const STARTS: usize = 5;
 /// How long a started worker idles before its memory is read.
@@ -96,16 +96,16 @@ pub(crate) async fn backlog(bench: &Bench, name: &str, rows: u64, per_transactio
     outcome
 }
 
-fn stamp() -> Result<u64> {
+pub(crate) fn stamp() -> Result<u64> {
     Ok(SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs())
 }
 
-fn options(bench: &Bench, run: &str) -> Result<WorkerOptions> {
+pub(crate) fn options(bench: &Bench, run: &str) -> Result<WorkerOptions> {
     let dir = Path::new("bench-results").join("work").join(run);
     WorkerOptions::new(&dir, &bench.bootstrap, &format!("bench-{run}"))
 }
 
-fn source(bench: &Bench, run: &str, table: &str, mode: &str) -> Value {
+pub(crate) fn source(bench: &Bench, run: &str, table: &str, mode: &str) -> Value {
     let Database { host, port, user, password } = &bench.database;
     let mut source = json!({
         "connector.class": "io.debezium.connector.mysql.MySqlConnector", "tasks.max": "1",
@@ -123,7 +123,13 @@ fn source(bench: &Bench, run: &str, table: &str, mode: &str) -> Value {
     source
 }
 
-fn figures(worker: &Worker, name: &str, records: u64, seconds: f64, before: meter::Reading) -> Result<Outcome> {
+pub(crate) fn figures(
+    worker: &Worker,
+    name: &str,
+    records: u64,
+    seconds: f64,
+    before: meter::Reading,
+) -> Result<Outcome> {
     let after = meter::read(worker.pid())?;
     #[expect(clippy::cast_precision_loss, reason = "record counts are far below 2^53")]
     let records_f = records as f64;
@@ -139,7 +145,7 @@ fn figures(worker: &Worker, name: &str, records: u64, seconds: f64, before: mete
 }
 
 /// Waits until a topic holds so many records and nothing more comes; seconds to the last one.
-async fn await_records(bench: &Bench, topic: &str, records: u64, began: Instant) -> Result<f64> {
+pub(crate) async fn await_records(bench: &Bench, topic: &str, records: u64, began: Instant) -> Result<f64> {
     // Asked for the end of a topic that is not there, the client looks for it for a minute.
     while !bench.kafka.admin().topics().await?.contains_key(topic) {
         if began.elapsed() > WORK_MAX {

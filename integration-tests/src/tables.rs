@@ -1,0 +1,122 @@
+//! A schema of its own in a test database, for sinks.
+use crate::mysql::Database;
+use crate::servers::setting;
+use anyhow::{Context, Result};
+use mysql_async::prelude::Queryable;
+use tokio_postgres::{Config, NoTls, SimpleQueryMessage};
+
+/// Which database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum System {
+    /// MySQL.
+    Mysql,
+    /// PostgreSQL.
+    Postgresql,
+}
+
+impl System {
+    /// Variable that holds its address.
+    pub fn variable(self) -> &'static str {
+        match self {
+            Self::Mysql => "EF_MYSQL",
+            Self::Postgresql => "EF_POSTGRESQL",
+        }
+    }
+}
+
+/// A schema that is created and dropped by a proof.
+#[derive(Debug, Clone)]
+pub struct Tables {
+    system: System,
+    account: Database,
+    schema: String,
+}
+
+impl Tables {
+    /// Creates the schema.
+    ///
+    /// # Errors
+    /// The server is missing or refuses.
+    pub async fn create(system: System, schema: &str) -> Result<Self> {
+        let tables = Self { system, account: Database::of(system.variable())?, schema: schema.to_owned() };
+        match system {
+            System::Mysql => tables.account.run(&[&format!("CREATE DATABASE {schema}")]).await?,
+            System::Postgresql => drop(tables.simple("public", &format!("CREATE SCHEMA {schema}")).await?),
+        }
+        Ok(tables)
+    }
+
+    /// Drops it.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn drop_all(&self) -> Result<()> {
+        match self.system {
+            System::Mysql => self.account.run(&[&format!("DROP DATABASE {}", self.schema)]).await,
+            System::Postgresql => {
+                self.simple("public", &format!("DROP SCHEMA {} CASCADE", self.schema)).await.map(drop)
+            }
+        }
+    }
+
+    /// `connection.url` of a sink.
+    pub fn url(&self) -> String {
+        let Database { host, port, .. } = &self.account;
+        match self.system {
+            System::Mysql => format!("jdbc:mysql://{host}:{port}/{}", self.schema),
+            System::Postgresql => format!("jdbc:postgresql://{host}:{port}/postgres?currentSchema={}", self.schema),
+        }
+    }
+
+    /// User and password of the test account.
+    pub fn account(&self) -> (&str, &str) {
+        (&self.account.user, &self.account.password)
+    }
+
+    /// Runs a query of numbers; the first row, nothing when a table is not there yet.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn numbers(&self, sql: &str) -> Result<Option<Vec<i64>>> {
+        let number = |text: &str| text.parse::<i64>().context("a number was expected");
+        match self.system {
+            System::Mysql => {
+                let mut conn = self.account.connect().await?;
+                conn.query_drop(format!("USE {}", self.schema)).await?;
+                let row: Option<mysql_async::Row> = match conn.query_first(sql).await {
+                    Err(mysql_async::Error::Server(e)) if e.code == 1146 => None,
+                    other => other?,
+                };
+                let value = |value| number(&mysql_async::from_value::<String>(value));
+                row.map(|row| row.unwrap().into_iter().map(value).collect()).transpose()
+            }
+            System::Postgresql => {
+                let messages = self.simple(&self.schema, sql).await;
+                let messages = match messages {
+                    Err(error) if format!("{error:?}").contains("42P01") => return Ok(None),
+                    other => other?,
+                };
+                let row =
+                    messages.iter().find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+                row.map(|row| (0..row.len()).map(|at| number(row.get(at).unwrap_or_default())).collect()).transpose()
+            }
+        }
+    }
+
+    async fn simple(&self, schema: &str, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
+        let Database { host, port, user, password } = &self.account;
+        let mut config = Config::new();
+        config.host(host).port(*port).user(user).password(password).dbname("postgres");
+        let (client, connection) = config.connect(NoTls).await.context("cannot connect to the test database")?;
+        let driver = tokio::spawn(connection);
+        client.batch_execute(&format!("SET search_path = {schema}")).await?;
+        let answer = client.simple_query(sql).await;
+        driver.abort();
+        Ok(answer?)
+    }
+}
+
+/// Whether the server of a system runs.
+pub fn runs(system: System) -> bool {
+    setting(system.variable()).is_ok()
+}

@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 
 /// What a shape's statements begin and end with.
 pub(crate) struct Frame {
+    dialect: &'static dyn Dialect,
     head: String,
     tail: String,
     kind: Form,
@@ -23,7 +24,7 @@ enum Form {
 
 impl Frame {
     /// Of a shape.
-    pub(crate) fn new(dialect: &dyn Dialect, mode: InsertMode, shape: &Shape) -> Self {
+    pub(crate) fn new(dialect: &'static dyn Dialect, mode: InsertMode, shape: &Shape) -> Self {
         if shape.is_delete {
             return Self::delete(dialect, shape);
         }
@@ -35,23 +36,28 @@ impl Frame {
             }
             InsertMode::Update => {
                 let head = format!("UPDATE {} SET ", shape.table.quoted(dialect));
-                Self { head, tail: String::new(), kind: Form::Update }
+                Self { dialect, head, tail: String::new(), kind: Form::Update }
             }
         }
     }
 
-    fn insert(dialect: &dyn Dialect, shape: &Shape, tail: String) -> Self {
+    fn insert(dialect: &'static dyn Dialect, shape: &Shape, tail: String) -> Self {
         let (key, rest) = names(dialect, shape);
         let all = [key, rest].concat().join(",");
-        Self { head: format!("INSERT INTO {} ({all}) VALUES ", shape.table.quoted(dialect)), tail, kind: Form::Values }
+        Self {
+            dialect,
+            head: format!("INSERT INTO {} ({all}) VALUES ", shape.table.quoted(dialect)),
+            tail,
+            kind: Form::Values,
+        }
     }
 
-    fn delete(dialect: &dyn Dialect, shape: &Shape) -> Self {
+    fn delete(dialect: &'static dyn Dialect, shape: &Shape) -> Self {
         let (key, _) = names(dialect, shape);
         let (key, list) =
             if key.len() == 1 { (key.concat(), "") } else { (format!("({})", key.join(",")), dialect.row_list()) };
         let head = format!("DELETE FROM {} WHERE {key} IN ({list}", shape.table.quoted(dialect));
-        Self { head, tail: ")".to_owned(), kind: Form::Keys }
+        Self { dialect, head, tail: ")".to_owned(), kind: Form::Keys }
     }
 
     /// Bytes beside the rows.
@@ -71,11 +77,11 @@ impl Frame {
     }
 
     /// Writes the statement of some rows.
-    pub(crate) fn write(&self, dialect: &dyn Dialect, rows: &Rows, shape: &Shape, of: &[Row], sql: &mut String) {
+    pub(crate) fn write(&self, rows: &Rows, shape: &Shape, of: &[Row], sql: &mut String) {
         sql.push_str(&self.head);
         if self.kind == Form::Update {
             if let [row] = of {
-                update(dialect, rows, shape, *row, sql);
+                update(self.dialect, rows, shape, *row, sql);
             }
             return;
         }

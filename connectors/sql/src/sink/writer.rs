@@ -137,77 +137,74 @@ impl Writer {
         let frame = Frame::new(dialect, self.keys.insert_mode, &run.shape);
         let most = frame.rows_max(self.keys.batch_size.min(dialect.rows_max()));
         let bytes = STATEMENT_BYTES_MAX.min(tx.session.statement_bytes_max()).saturating_sub(frame.overhead());
+        let job = Job { rows, run, frame };
         let mut from = 0;
         while from < run.rows.len() {
             let part = fitting(rows, run, from, most, bytes);
             from = part.end;
             let mut waiting = vec![part];
             while let Some(part) = waiting.pop() {
-                let Err(answer) = self.run(tx, rows, run, &frame, part.clone()).await else { continue };
-                let of_rows = matches!(answer.trouble, Trouble::Row | Trouble::TooLarge);
-                if !of_rows {
+                let Err(answer) = self.execute(tx, &job, part.clone()).await else { continue };
+                if !is_of_rows(&answer) {
                     return Err(Error::at(format!("writing to table {}", run.shape.table))(answer));
                 }
-                self.isolate(tx, run, part, &answer, &mut waiting)?;
+                if part.len() > 1 {
+                    let middle = part.start + part.len() / 2;
+                    waiting.push(middle..part.end);
+                    waiting.push(part.start..middle);
+                } else {
+                    self.reject(tx, run, part.start, &answer)?;
+                }
             }
         }
         Ok(())
     }
 
-    fn isolate(
-        &self,
-        tx: &mut Transaction<'_>,
-        run: &Run,
-        part: Range<usize>,
-        answer: &SqlError,
-        waiting: &mut Vec<Range<usize>>,
-    ) -> Result<(), Error> {
-        if part.len() > 1 {
-            let middle = part.start + part.len() / 2;
-            waiting.push(middle..part.end);
-            waiting.push(part.start..middle);
-            return Ok(());
-        }
-        if let Some(row) = run.rows.get(part.start) {
+    fn reject(&self, tx: &mut Transaction<'_>, run: &Run, at: usize, answer: &SqlError) -> Result<(), Error> {
+        if let Some(row) = run.rows.get(at) {
             tx.rejected.push((row.at, bad(format!("table {}: {answer}", run.shape.table))));
         }
         let (bad, max) = (tx.rejected.len(), self.keys.isolate_max);
         if bad > max { Err(Error::TooManyBadRows { bad, max }) } else { Ok(()) }
     }
 
-    async fn run(
-        &mut self,
-        tx: &mut Transaction<'_>,
-        rows: &Rows,
-        run: &Run,
-        frame: &Frame,
-        part: Range<usize>,
-    ) -> Result<(), SqlError> {
-        let dialect = self.database.dialect();
-        let spoils = dialect.error_spoils_transaction();
+    async fn execute(&mut self, tx: &mut Transaction<'_>, job: &Job<'_>, part: Range<usize>) -> Result<(), SqlError> {
+        let shape = &job.run.shape;
+        let spoils = self.database.dialect().error_spoils_transaction();
         self.sql.clear();
         if spoils {
             self.sql.push_str(SAVEPOINT);
         }
-        frame.write(dialect, rows, &run.shape, run.rows.get(part).unwrap_or_default(), &mut self.sql);
+        job.frame.write(job.rows, shape, job.run.rows.get(part).unwrap_or_default(), &mut self.sql);
         if spoils {
             self.sql.push_str(RELEASE);
         }
-        let answer = tx.session.execute(&self.sql).await;
-        match answer {
-            Ok(0) if self.keys.insert_mode == InsertMode::Update && !run.shape.is_delete => {
-                tracing::debug!(table = %run.shape.table, "an update found no row or changed nothing");
+        match tx.session.execute(&self.sql).await {
+            Ok(0) if self.keys.insert_mode == InsertMode::Update && !shape.is_delete => {
+                tracing::debug!(table = %shape.table, "an update found no row or changed nothing");
                 Ok(())
             }
             Ok(_) => Ok(()),
             Err(answer) => {
-                if spoils && matches!(answer.trouble, Trouble::Row | Trouble::TooLarge) {
+                if spoils && is_of_rows(&answer) {
                     tx.session.execute(ROLL_BACK).await?;
                 }
                 Err(answer)
             }
         }
     }
+}
+
+/// What the statements of a run are made of.
+struct Job<'a> {
+    rows: &'a Rows,
+    run: &'a Run,
+    frame: Frame,
+}
+
+/// Whether the rows of a statement are to blame.
+fn is_of_rows(answer: &SqlError) -> bool {
+    matches!(answer.trouble, Trouble::Row | Trouble::TooLarge)
 }
 
 /// The rows of a batch's partitions under the lock; a larger epoch is another owner's.

@@ -12,6 +12,15 @@ use elasticflow_api::data::{Field, Kind, Schema, SchemaRef};
 use elasticflow_api::position::SourcePartition;
 use std::sync::Arc;
 
+/// Where a page ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// Times below it (exclusive) or ids up to it (inclusive).
+    pub(crate) upper: i64,
+    /// Most rows.
+    pub(crate) rows: usize,
+}
+
 /// A described table.
 pub(crate) struct Table {
     pub(crate) name: String,
@@ -102,15 +111,9 @@ impl Table {
         format!("SELECT MAX({}) FROM {}", self.id.as_deref().unwrap_or("NULL"), self.from)
     }
 
-    /// A page above a cursor. `upper` bounds times (exclusive) or ids (inclusive).
-    pub(crate) fn page(
-        &self,
-        dialect: &dyn Dialect,
-        mode: SourceMode,
-        cursor: &Cursor,
-        upper: i64,
-        rows: usize,
-    ) -> String {
+    /// A page above a cursor.
+    pub(crate) fn page(&self, dialect: &dyn Dialect, mode: SourceMode, cursor: &Cursor, bounds: Bounds) -> String {
+        let Bounds { upper, rows } = bounds;
         let time = |micros: i64| literal(dialect, &Cell::Timestamp(micros));
         let (t, id) = (self.time.as_deref().unwrap_or("NULL"), self.id.as_deref().unwrap_or("NULL"));
         let (condition, order) = match mode {

@@ -3,7 +3,7 @@ use super::config::{SourceKeys, SourceMode};
 use super::cursor::{Cursor, legacy_partition_of};
 use super::dialect::{SourceDatabase, SourceDialect};
 use super::page::Reader;
-use super::table::Table;
+use super::table::{Bounds, Table};
 use crate::calendar::read_timestamp;
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -114,7 +114,12 @@ impl SqlSource {
         if !reading.in_snapshot {
             session.execute(self.database.source_dialect().snapshot()).await.map_err(doing())?;
         }
-        let sql = reading.table.page(self.database.dialect(), SourceMode::Bulk, &reading.cursor, 0, most);
+        let sql = reading.table.page(
+            self.database.dialect(),
+            SourceMode::Bulk,
+            &reading.cursor,
+            Bounds { upper: 0, rows: most },
+        );
         let rows = session.rows(&sql).await.map_err(doing())?;
         let is_last = rows.len() < most || reading.table.order.is_empty();
         Ok(Page { rows, is_last })
@@ -131,7 +136,7 @@ impl SqlSource {
         let (table, mode) = (&reading.table, self.keys.mode);
         let doing = || Error::at(format!("reading table {}", table.name));
         let dialect: &'static dyn Dialect = self.database.dialect();
-        let sql = table.page(dialect, mode, &reading.cursor, upper, most);
+        let sql = table.page(dialect, mode, &reading.cursor, Bounds { upper, rows: most });
         let mut rows = session.rows(&sql).await.map_err(doing())?;
         let is_last = rows.len() < most;
         if is_last || mode != SourceMode::Timestamp {

@@ -7,6 +7,7 @@ use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
 use crate::position::LogPosition;
+use crate::signal::Signal;
 use crate::table::{RowError, Table};
 use crate::tables::{Control, Known, Tables};
 use crate::txmeta::TxMeta;
@@ -53,6 +54,15 @@ struct Rows {
     skip: u64,
     origin: Origin,
     partial: bool,
+}
+
+/// The first three columns of a row of the signal table.
+fn signal(image: &[Value]) -> Signal {
+    let text = |i: usize| match image.get(i) {
+        Some(Value::String(text)) => text.to_string(),
+        _ => String::new(),
+    };
+    Signal { id: text(0), kind: text(1), data: text(2) }
 }
 
 /// How the rows of an event are written.
@@ -118,6 +128,9 @@ pub struct Capture {
     pub(crate) lost: Option<Error>,
     pub(crate) watch: Watch,
     pub(crate) include_query: bool,
+    /// Table whose inserted rows are signals, and those that have come.
+    signal_table: Option<Arc<str>>,
+    pub(crate) signals: Vec<Signal>,
     pub(crate) meta: Option<TxMeta>,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
@@ -142,6 +155,8 @@ pub struct Start {
     pub skip: (u64, u64),
     /// Whether records carry statements.
     pub include_query: bool,
+    /// Table whose inserted rows are signals.
+    pub signal_table: Option<Arc<str>>,
     /// Counts transactions, if that is asked for.
     pub meta: Option<TxMeta>,
 }
@@ -165,6 +180,8 @@ impl Capture {
             skip: (start.skip.0 > 0).then_some(start.skip),
             watch: Watch::default(),
             include_query: start.include_query,
+            signal_table: start.signal_table,
+            signals: Vec::new(),
             meta: start.meta,
             last: (0, 0),
         }
@@ -418,6 +435,9 @@ impl Capture {
             RowsKind::Update => Op::Update,
             RowsKind::Delete => Op::Delete,
         };
+        if op == Op::Create && self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
+            self.signals.extend(after.as_deref().map(signal));
+        }
         let change = Change { op, before, after, row: i32::try_from(row).unwrap_or(i32::MAX) };
         let made = self.assembler.change(&rows.table, change, &rows.origin, &mut out.records);
         if let Some(meta) = &mut self.meta {

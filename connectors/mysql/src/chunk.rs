@@ -33,6 +33,10 @@ pub struct Ask {
     pub after: Option<Vec<String>>,
     /// The whole table at once.
     pub whole: bool,
+    /// Condition that rows must meet, in SQL.
+    pub filter: Option<String>,
+    /// Most rows of the chunk.
+    pub rows_max: usize,
     /// What the reader of the log has processed: the snapshot must cover it.
     pub covers: (Gtids, LogPosition),
     /// Tables that follow: whether one of them has rows tells which row is the last of all.
@@ -140,7 +144,8 @@ impl ChunkReader {
     async fn chunk(&mut self, ask: Ask) -> Result<()> {
         let low = self.open(&ask.covers).await?;
         let select = Select::new(&ask.table);
-        let sql = select.chunk(ask.after.as_deref(), self.limit);
+        let limit = self.limit.min(ask.rows_max);
+        let sql = select.chunk(ask.after.as_deref(), ask.filter.as_deref(), limit);
         let mut rows = Vec::new();
         let (mut bytes, mut last) = (0, None);
         {
@@ -151,7 +156,7 @@ impl ChunkReader {
             };
             while let Some(row) = stream.next().await {
                 let cells = row.map_err(|e| of_client(e, READING))?.unwrap();
-                if rows.len() + 1 == self.limit {
+                if rows.len() + 1 == limit {
                     last = Some(select.literals(&cells)?);
                 }
                 let row = select.row(cells)?;
@@ -177,7 +182,8 @@ impl ChunkReader {
         self.tell(Told::Opened(at)).await?;
         let select = Select::new(&ask.table);
         {
-            let sql = select.all();
+            let filter = ask.filter.as_ref().map(|f| format!(" WHERE ({f})")).unwrap_or_default();
+            let sql = format!("{}{filter}", select.all());
             let mut result = self.session.conn.exec_iter(sql, ()).await.map_err(|e| of_client(e, READING))?;
             let Some(mut stream) = result.stream::<mysql_async::Row>().await.map_err(|e| of_client(e, READING))? else {
                 return Err(Error::Bug("a table without a result"));
@@ -393,9 +399,14 @@ impl<'a> Select<'a> {
         format!("SELECT {} FROM {}.{}", list.join(", "), quoted(&self.table.db), quoted(&self.table.name))
     }
 
-    fn chunk(&self, after: Option<&[String]>, limit: usize) -> String {
+    fn chunk(&self, after: Option<&[String]>, filter: Option<&str>, limit: usize) -> String {
         let keys: Vec<String> = self.table.identity.iter().map(|i| self.name(*i)).collect();
-        let wanted = after.map(|literals| format!(" WHERE {}", beyond(&keys, literals))).unwrap_or_default();
+        let wanted = match (after.map(|literals| beyond(&keys, literals)), filter) {
+            (Some(beyond), Some(filter)) => format!(" WHERE ({beyond}) AND ({filter})"),
+            (Some(beyond), None) => format!(" WHERE {beyond}"),
+            (None, Some(filter)) => format!(" WHERE ({filter})"),
+            (None, None) => String::new(),
+        };
         format!("{}{wanted} ORDER BY {} LIMIT {limit}", self.all(), keys.join(", "))
     }
 

@@ -220,7 +220,7 @@ settings! {
         "heartbeat.interval.ms" => heartbeat: Millis { default: "0", group: "Heartbeat" },
         /// First part of the name of the heartbeat topic.
         "topic.heartbeat.prefix" => heartbeat_prefix: String { default: "__debezium-heartbeat", group: "Topics" },
-        /// Statement run with every heartbeat. Not supported: must be absent.
+        /// Statement run with every heartbeat, such as one that writes to a table of a quiet database.
         "heartbeat.action.query" => heartbeat_query: Option<String> { group: "Heartbeat", importance: Low },
         /// Most records of a batch; the worker's own limit counts too.
         "max.batch.size" => batch_size: usize { default: "2048", group: "Engine", valid: Validity::Range(1.0, 1_000_000.0) },
@@ -230,7 +230,13 @@ settings! {
         "schema.history.internal.*" => history: Prefixed { hidden: true },
         /// Where Kafka listens for the schema history, which is not needed.
         "schema.history.internal" => history_class: Option<String> { hidden: true },
-        /// Signals. Not supported: must be absent.
+        /// Table, as `database.table`, into which signals are inserted: `id`, `type`, `data`. It must be captured.
+        "signal.data.collection" => signal_table: Option<String> { group: "Signals" },
+        /// Where signals come from; `source` is the table.
+        "signal.enabled.channels" => signal_channels: Vec<String> { default: "source", group: "Signals", importance: Low },
+        /// Most rows of one chunk of a snapshot that a signal asks for.
+        "incremental.snapshot.chunk.size" => adhoc_rows: usize { default: "1024", group: "Signals", valid: Validity::Range(1.0, 1_000_000.0) },
+        /// Other settings of signals. Not supported: must be absent.
         "signal.*" => signals: Prefixed { hidden: true },
         /// Notifications. Not supported: must be absent.
         "notification.*" => notifications: Prefixed { hidden: true },
@@ -263,8 +269,7 @@ impl CdcConfig {
                 found.push((key, absent));
             }
         };
-        refuse(self.heartbeat_query.is_some(), "heartbeat.action.query");
-        refuse(self.signals.0.contains_key("data.collection"), "signal.data.collection");
+        refuse(self.signal_channels.iter().any(|c| c != "source"), "signal.enabled.channels");
         refuse(self.signals.0.contains_key("kafka.topic"), "signal.kafka.topic");
         refuse(self.notifications.0.keys().any(|k| k != "enabled.channels"), "notification.sink.topic.name");
         refuse(self.converters.is_some(), "converters");

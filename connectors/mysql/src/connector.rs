@@ -30,12 +30,6 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
             "schema change records are not written to the topic of the prefix; set include.schema.changes=false",
         );
     }
-    if config.heartbeat.0 > 0 {
-        report.warning(
-            "heartbeat.interval.ms",
-            "heartbeat records are not written: positions are stored every 10 s without them",
-        );
-    }
     let filters = match Filters::parse(config) {
         Ok(filters) => filters,
         Err(problems) => {
@@ -43,6 +37,11 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
             Filters::default()
         }
     };
+    if let Some((db, name)) = config.signal_table.as_deref().and_then(|t| t.split_once('.'))
+        && !filters.table(db, name)
+    {
+        report.error("signal.data.collection", "must be among the captured tables, so that its rows are read");
+    }
     let connected = wire::connect(config).await;
     let mut session = match connected {
         Ok(session) => session,

@@ -137,6 +137,8 @@ pub struct Parts<'a> {
     pub server_id: Option<u32>,
     /// Progress of a snapshot that still runs.
     pub snapshot: Option<&'a str>,
+    /// Whether it is the first one, which ends before the stream alone is left.
+    pub initial: bool,
 }
 
 /// Builds the offset.
@@ -156,7 +158,9 @@ pub fn offset(parts: Parts<'_>) -> SourceOffset {
         map.insert("server_id".to_owned(), id.into());
     }
     if let Some(progress) = parts.snapshot {
-        map.insert("snapshot".to_owned(), Json::String("INITIAL".to_owned()));
+        if parts.initial {
+            map.insert("snapshot".to_owned(), Json::String("INITIAL".to_owned()));
+        }
         map.insert(OWN_FIELD.to_owned(), Json::String(progress.to_owned()));
     }
     SourceOffset(map)

@@ -13,6 +13,7 @@ use crate::window::{Mark, Window};
 use crate::wire::Session;
 use elasticflow_api::data::{Text, Value};
 use elasticflow_cdc::envelope::Op;
+use elasticflow_cdc::filter::Patterns;
 use serde::{Deserialize, Serialize};
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -41,6 +42,28 @@ struct Progress {
     /// Key of the last row sent, as SQL literals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key: Option<Vec<String>>,
+    /// The snapshot that a signal has asked for, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    adhoc: Option<Adhoc>,
+    /// Further ones that wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    queue: Vec<Adhoc>,
+}
+
+/// A snapshot that a signal asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Adhoc {
+    /// Tables still to be read; the first one is being read.
+    pub(crate) tables: Vec<(String, String)>,
+    /// Whether its records are marked as those of a first snapshot.
+    #[serde(default)]
+    pub(crate) blocking: bool,
+    /// Conditions of tables, in SQL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) filters: Vec<(String, String)>,
+    /// Whether it waits to be resumed.
+    #[serde(default)]
+    pub(crate) paused: bool,
 }
 
 /// What a step has put into the batch.
@@ -92,6 +115,8 @@ pub struct Snapshot {
     losses: u32,
     /// When the next chunk may be asked for.
     not_before: Duration,
+    /// Whether the current table is to be read no further.
+    discard: bool,
 }
 
 /// Lost connections in a row after which the snapshot fails.
@@ -126,13 +151,26 @@ impl Snapshot {
         let mut tables = information::tables(session).await?;
         tables.sort();
         tables.retain(|(db, name)| filters.table(db, name) && filters.snapshots(db, name));
-        if let Some(done) = &progress.done {
+        if let Some(adhoc) = &progress.adhoc {
+            tables.clone_from(&adhoc.tables);
+        } else if let Some(done) = &progress.done {
             tables.retain(|table| table > done);
         }
-        let (asks, told, reader) = spawn(config, &wake);
         let resumed = progress.done.is_some() || progress.table.is_some();
         tracing::info!(tables = tables.len(), resumed, "taking a snapshot");
-        Ok(Self {
+        Ok(Self::begin(config, tables, progress, wake))
+    }
+
+    /// A snapshot that a signal asks for, beside the stream.
+    pub(crate) fn adhoc(config: &Arc<CdcConfig>, adhoc: Adhoc, wake: Arc<Notify>) -> Self {
+        let tables = adhoc.tables.clone();
+        Self::begin(config, tables, Progress { v: 1, adhoc: Some(adhoc), ..Progress::default() }, wake)
+    }
+
+    fn begin(config: &Arc<CdcConfig>, tables: Vec<(String, String)>, progress: Progress, wake: Arc<Notify>) -> Self {
+        let (asks, told, reader) = spawn(config, &wake);
+        let resumed = progress.done.is_some() || progress.table.is_some();
+        Self {
             tables: tables.into(),
             current: None,
             phase: Phase::Idle,
@@ -147,11 +185,53 @@ impl Snapshot {
             config: Arc::clone(config),
             losses: 0,
             not_before: Duration::ZERO,
-        })
+            discard: false,
+        }
+    }
+
+    /// Whether it is the first one of the connector.
+    pub fn is_initial(&self) -> bool {
+        self.progress.adhoc.is_none()
+    }
+
+    /// One more follows when this one is complete.
+    pub(crate) fn enqueue(&mut self, adhoc: Adhoc) {
+        self.progress.queue.push(adhoc);
+    }
+
+    /// Reads no further, or reads on; the first snapshot of a connector is not paused.
+    pub(crate) fn pause(&mut self, paused: bool) {
+        if let Some(adhoc) = &mut self.progress.adhoc {
+            adhoc.paused = paused;
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.progress.adhoc.as_ref().is_some_and(|a| a.paused)
+    }
+
+    /// Takes tables out of what signals have asked for: all of them without a pattern.
+    pub(crate) fn drop_tables(&mut self, patterns: &[Patterns]) {
+        let named = |(db, name): &(String, String)| {
+            patterns.is_empty() || patterns.iter().any(|p| p.matches(&format!("{db}.{name}")))
+        };
+        self.progress.queue.iter_mut().for_each(|a| a.tables.retain(|t| !named(t)));
+        self.progress.queue.retain(|a| !a.tables.is_empty());
+        let Some(adhoc) = &mut self.progress.adhoc else { return };
+        let current = self.tables.pop_front();
+        self.tables.retain(|t| !named(t));
+        self.discard = current.as_ref().is_some_and(&named);
+        self.tables.extend(current);
+        self.tables.rotate_right(1.min(self.tables.len()));
+        adhoc.tables = self.tables.iter().cloned().collect();
+        adhoc.paused = false;
     }
 
     /// Tables whose changes need not be sent, because their rows are still to be read.
     pub fn waiting(&self) -> HashSet<Arc<str>> {
+        if self.progress.adhoc.is_some() {
+            return HashSet::new();
+        }
         let begun = self.progress.table.as_ref();
         let waiting = self.tables.iter().filter(|table| Some(*table) != begun);
         waiting.map(|(db, name)| Arc::from(format!("{db}.{name}"))).collect()
@@ -242,7 +322,13 @@ impl Snapshot {
         if self.reader.is_finished() && matches!(self.phase, Phase::Reading) {
             return Err(Error::Bug("the reader of chunks has ended"));
         }
-        if matches!(self.phase, Phase::Idle) {
+        if self.discard && matches!(self.phase, Phase::Idle | Phase::Ready { .. }) {
+            capture.watch.window = None;
+            self.discard = false;
+            self.table_done(capture);
+            self.phase = Phase::Idle;
+        }
+        if matches!(self.phase, Phase::Idle) && !self.is_paused() {
             let now = capture.clock.monotonic();
             if self.losses > 0 && self.not_before <= now {
                 self.not_before = now + Duration::from_millis(100 << self.losses.min(8));
@@ -322,7 +408,10 @@ impl Snapshot {
             }
             let following = self.tables.iter().skip(1).cloned().collect();
             let covers = (capture.gtids.clone(), capture.log.at().clone());
-            let ask = Ask { table, after: self.progress.key.clone(), whole, covers, following };
+            let filter = self.progress.adhoc.as_ref().and_then(|a| a.filters.iter().find(|(t, _)| **t == *table.id));
+            let filter = filter.map(|(_, filter)| filter.clone());
+            let rows_max = if self.is_initial() { usize::MAX } else { self.config.adhoc_rows };
+            let ask = Ask { table, after: self.progress.key.clone(), whole, filter, rows_max, covers, following };
             self.asks.send(ask).await.map_err(|_| Error::Bug("the reader of chunks has ended"))?;
             self.phase = if whole { Phase::Holding } else { Phase::Reading };
             return Ok(());
@@ -348,7 +437,10 @@ impl Snapshot {
     fn table_done(&mut self, capture: &mut Capture) {
         if let Some(table) = self.tables.pop_front() {
             capture.watch.gated.remove(format!("{}.{}", table.0, table.1).as_str());
-            self.progress.done = Some(table);
+            match &mut self.progress.adhoc {
+                Some(adhoc) => adhoc.tables.retain(|t| *t != table),
+                None => self.progress.done = Some(table),
+            }
         }
         self.progress.table = None;
         self.progress.key = None;
@@ -362,7 +454,7 @@ impl Snapshot {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Sending { mut rows, next, more, outdated } => {
                 let ends_table = next.is_none();
-                let mut origin = read_origin(capture);
+                let mut origin = read_origin(capture, self.is_initial());
                 while out.room() > 0 && !out.is_full() {
                     let Some(row) = rows.next() else { break };
                     let last = ends_table && rows.len() == 0;
@@ -377,7 +469,7 @@ impl Snapshot {
                 self.chunk_done(capture, next).await.map(Some)
             }
             Phase::Flowing { mut rows, ended } => {
-                let mut origin = read_origin(capture);
+                let mut origin = read_origin(capture, self.is_initial());
                 while out.room() > 0 && !out.is_full() && (rows.len() > 1 || ended.is_some()) {
                     let Some(row) = rows.pop_front() else { break };
                     let last = rows.is_empty();
@@ -409,7 +501,16 @@ impl Snapshot {
             capture.watch.window = None;
             capture.watch.gated.clear();
             tracing::info!("the snapshot is complete");
-            return Ok(Outcome::Finished);
+            if self.only || self.progress.queue.is_empty() {
+                return Ok(Outcome::Finished);
+            }
+            let next = self.progress.queue.remove(0);
+            self.tables = next.tables.clone().into();
+            (self.first, self.first_of_table) = (true, true);
+            self.progress.adhoc = Some(next);
+        }
+        if self.is_paused() {
+            return Ok(Outcome::ChunkDone);
         }
         // The next chunk is read while this one is written.
         self.ask(capture).await?;
@@ -424,7 +525,9 @@ impl Snapshot {
         out: &mut Batch,
     ) {
         let Some(table) = &self.current else { return };
+        let incremental = self.progress.adhoc.as_ref().is_some_and(|a| !a.blocking);
         let marker = match (last_of_all, self.first, last, self.first_of_table) {
+            _ if incremental => "incremental",
             (true, ..) => "last",
             (_, true, ..) => "first",
             (_, _, true, _) => "last_in_data_collection",
@@ -441,11 +544,12 @@ impl Snapshot {
 }
 
 /// Where rows of a snapshot come from: the place that the log has reached.
-fn read_origin(capture: &Capture) -> Origin {
+fn read_origin(capture: &Capture, initial: bool) -> Origin {
     Origin {
         ts_us: capture.assembler.now_ms * 1000,
         snapshot: Value::Null,
-        server_id: 0,
+        // Beside the stream, that of the last event.
+        server_id: if initial { 0 } else { i64::from(capture.last.1) },
         gtid: None,
         file: Text::from(capture.boundary.file.as_ref()),
         pos: capture.boundary.pos.cast_signed(),

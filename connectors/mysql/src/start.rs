@@ -54,7 +54,8 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
         skip: (resume.events, resume.rows),
         transaction: resume.transaction,
         finished: config.snapshot_mode == SnapshotMode::InitialOnly && !unfinished,
-        snapshot: unfinished.then_some(resume.own),
+        // Own progress is stored while a snapshot runs, the first one or one that a signal has asked for.
+        snapshot: resume.own.map(Some),
     })
 }
 

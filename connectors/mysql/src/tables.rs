@@ -47,6 +47,11 @@ impl Control {
         }
     }
 
+    /// The connection is in doubt: the next question makes another.
+    pub fn forget(&mut self) {
+        self.session = None;
+    }
+
     /// Ends the connection.
     pub async fn close(&mut self) {
         if let Some(session) = self.session.take() {

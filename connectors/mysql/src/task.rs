@@ -5,6 +5,7 @@ use crate::capture::{Capture, Start, Until};
 use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
+use crate::heartbeat::Heartbeat;
 use crate::information;
 use crate::link::{open_log, reopen};
 use crate::log::Log;
@@ -39,13 +40,14 @@ pub struct CdcTask {
 pub(crate) struct Running {
     pub(crate) capture: Capture,
     pub(crate) snapshot: Option<Snapshot>,
-    wake: Arc<Notify>,
+    pub(crate) wake: Arc<Notify>,
     /// When a position was handed over last.
     told: Duration,
     finished: bool,
     /// Which server is read.
     pub(crate) server: String,
     pub(crate) reopen: Reopen,
+    heartbeat: Option<Heartbeat>,
 }
 
 impl CdcTask {
@@ -88,7 +90,16 @@ impl CdcTask {
         let now = cx.clock.monotonic();
         let mut reopen = Reopen::default();
         reopen.opened(now);
-        Ok(Running { capture, snapshot, wake, told: now, finished: begin.finished, server, reopen })
+        Ok(Running {
+            capture,
+            snapshot,
+            wake,
+            told: now,
+            finished: begin.finished,
+            server,
+            reopen,
+            heartbeat: Heartbeat::new(config),
+        })
     }
 
     async fn capture(
@@ -123,6 +134,7 @@ impl CdcTask {
             gtids: begin.gtids.clone(),
             skip: begin.skip,
             include_query: config.include_query,
+            signal_table: config.signal_table.as_deref().map(Arc::from),
             meta,
         }))
     }
@@ -151,7 +163,10 @@ impl SourceTask for CdcTask {
             let boundary = if running.capture.is_inside() { Boundary::Inside } else { Boundary::Complete };
             return Ok(SourceBatch { boundary, ..SourceBatch::default() });
         }
-        let batch = running.poll(cx, limits, &partition).await?;
+        if let Some(heartbeat) = running.heartbeat.as_ref().filter(|h| h.is_due(cx.clock.monotonic())) {
+            heartbeat.act(&mut running.capture.control).await;
+        }
+        let batch = running.poll(cx, &self.config, limits, &partition).await?;
         if let Some(error) = &running.capture.lost {
             tracing::warn!(connector = %cx.task.connector, %error, "the connection was lost: connecting again");
             running.reopen.lost();
@@ -174,6 +189,7 @@ impl Running {
     async fn poll(
         &mut self,
         cx: &SourceContext,
+        config: &Arc<CdcConfig>,
         limits: Limits,
         partition: &Arc<SourcePartition>,
     ) -> Result<SourceBatch> {
@@ -185,13 +201,17 @@ impl Running {
                 Outcome::InChunk => return Ok(out.finish(None, Boundary::Inside)),
                 Outcome::Streamed => {}
                 Outcome::ChunkDone => {
-                    self.capture.last = (0, 0);
+                    if snapshot.is_initial() {
+                        self.capture.last = (0, 0);
+                    }
                     return Ok(self.finish(cx, out, partition, true));
                 }
                 Outcome::Finished => {
                     let only = snapshot.is_only();
+                    if snapshot.is_initial() {
+                        self.capture.last = (0, 0);
+                    }
                     self.snapshot = None;
-                    self.capture.last = (0, 0);
                     let mut batch = self.finish(cx, out, partition, true);
                     batch.end_of_data = only;
                     return Ok(batch);
@@ -201,14 +221,19 @@ impl Running {
             let until = Until { wait: cx.poll_max, place: None, wake: &self.wake };
             self.capture.fill(&mut out, until).await?;
         }
+        self.obey(config).await?;
         Ok(self.finish(cx, out, partition, began_inside))
     }
 
     /// Hands a batch over; `due` says that the position must be told even without a record.
     fn finish(&mut self, cx: &SourceContext, out: Batch, partition: &Arc<SourcePartition>, due: bool) -> SourceBatch {
+        let mut out = out;
         let inside = self.capture.is_inside();
         let boundary = if inside { Boundary::Inside } else { Boundary::Complete };
         let now = cx.clock.monotonic();
+        if let Some(heartbeat) = self.heartbeat.as_mut().filter(|h| !inside && h.is_due(now)) {
+            out.records.push(heartbeat.record(now, self.capture.assembler.now_ms));
+        }
         let idle = out.records.is_empty();
         if idle && (inside || !due && now.saturating_sub(self.told) < IDLE_PROGRESS) {
             return out.finish(None, boundary);
@@ -232,6 +257,7 @@ impl Running {
             rows,
             server_id: (server != 0).then_some(server),
             snapshot: progress.as_deref(),
+            initial: self.snapshot.as_ref().is_some_and(Snapshot::is_initial),
         };
         let mut offset = offset(parts);
         if let Some(meta) = &capture.meta {

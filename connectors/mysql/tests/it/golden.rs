@@ -18,9 +18,6 @@ const NOT_MET: &[(&str, &str)] = &[
     ("events/foreign_key_cascade", "the server logs cascades as rows from MySQL 9.6 on"),
     ("types/types_vector", "the server has VECTOR from MySQL 9.0 on"),
     ("types/tinyint1_to_boolean", "converters of single columns are refused"),
-    ("naming/heartbeat", "heartbeat records are not written"),
-    ("snapshot/blocking_snapshot", "signals are refused"),
-    ("snapshot/incremental_snapshot", "signals are refused"),
     ("snapshot/notifications", "notifications are refused"),
 ];
 
@@ -183,6 +180,13 @@ async fn run(server: &Server, case: &Case) -> Result<(), String> {
     run.stop().await;
     let mut main = run.sessions.remove("main").unwrap();
     clean(&mut main, &case.script).await;
+    // Heartbeats repeat; the recording has the first one.
+    let mut beats = 0;
+    run.records.retain(|(r, _)| {
+        let beat = r.record.topic.starts_with("__debezium-heartbeat");
+        beats += usize::from(beat);
+        !beat || beats == 1
+    });
     // Records of schema changes are listed apart.
     let expected: Vec<&Json> = case.expected.iter().filter(|e| e["topic"] != "srv").collect();
     if run.records.len() != expected.len() {
@@ -231,7 +235,7 @@ fn compare(
     matcher.equal("headers", &headers, &wanted)?;
     // Inside a chunk of a snapshot there is no place to go on from; the end of a transaction has the place after it.
     let of_transaction = r.topic.ends_with(".transaction");
-    if let Some(offset) = offset.filter(|_| !of_transaction) {
+    if let Some(offset) = offset.filter(|_| !of_transaction && expected["offset"].is_object()) {
         let mut offset = offset.clone();
         // The progress of a snapshot may go on over empty tables after its last row.
         let mut wanted = expected["offset"].clone();

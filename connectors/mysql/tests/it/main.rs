@@ -10,6 +10,7 @@ mod random;
 mod reconnect;
 mod refusals;
 mod render;
+mod signals;
 mod sink;
 mod snapshot;
 mod streaming;

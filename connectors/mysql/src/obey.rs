@@ -1,0 +1,72 @@
+//! What the task does with signals.
+use crate::config::CdcConfig;
+use crate::error::Result;
+use crate::filters::Filters;
+use crate::information;
+use crate::signal::{Order, Signal};
+use crate::snapshot::{Adhoc, Snapshot};
+use crate::task::Running;
+use elasticflow_cdc::filter::Patterns;
+use std::sync::Arc;
+
+impl Running {
+    /// Follows the signals that have come.
+    pub(crate) async fn obey(&mut self, config: &Arc<CdcConfig>) -> Result<()> {
+        for signal in std::mem::take(&mut self.capture.signals) {
+            match signal.order() {
+                Ok(order) => self.follow(config, &signal, order).await?,
+                Err(reason) => tracing::warn!(id = signal.id, reason, "a signal is not followed"),
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, config: &Arc<CdcConfig>, signal: &Signal, order: Order) -> Result<()> {
+        tracing::info!(id = signal.id, kind = signal.kind, "following a signal");
+        match (order, &mut self.snapshot) {
+            (Order::Execute { tables, blocking, conditions }, _) => {
+                let adhoc = self.asked_for(config, (&tables, &conditions), blocking).await?;
+                if adhoc.tables.is_empty() {
+                    tracing::warn!(id = signal.id, "no captured table matches the data-collections of a signal");
+                } else if let Some(snapshot) = &mut self.snapshot {
+                    snapshot.enqueue(adhoc);
+                } else {
+                    self.snapshot = Some(Snapshot::adhoc(config, adhoc, Arc::clone(&self.wake)));
+                }
+            }
+            (Order::Stop(tables), Some(snapshot)) => snapshot.drop_tables(&tables),
+            (Order::Pause, Some(snapshot)) => snapshot.pause(true),
+            (Order::Resume, Some(snapshot)) => snapshot.pause(false),
+            (Order::Stop(_) | Order::Pause | Order::Resume, None) => {
+                tracing::warn!(id = signal.id, "a signal is not followed: no snapshot runs");
+            }
+            (Order::Log(message), _) => tracing::info!(id = signal.id, message, "a signal asks for this line"),
+            (Order::Nothing, _) => {}
+        }
+        Ok(())
+    }
+
+    async fn asked_for(
+        &mut self,
+        config: &CdcConfig,
+        (patterns, conditions): (&[Patterns], &[(Patterns, String)]),
+        blocking: bool,
+    ) -> Result<Adhoc> {
+        let filters = Filters::of_task(config)?;
+        let all = information::tables(self.capture.control.session().await?).await?;
+        let named = |p: &Patterns, (db, name): &(String, String)| p.matches(&format!("{db}.{name}"));
+        let mut adhoc = Adhoc { blocking, ..Adhoc::default() };
+        // In the order of the signal; a table named twice is read once.
+        for pattern in patterns {
+            for table in all.iter().filter(|t| named(pattern, t) && filters.table(&t.0, &t.1)) {
+                if adhoc.tables.contains(table) {
+                    continue;
+                }
+                adhoc.tables.push(table.clone());
+                let condition = conditions.iter().find(|(p, _)| named(p, table));
+                adhoc.filters.extend(condition.map(|(_, filter)| (format!("{}.{}", table.0, table.1), filter.clone())));
+            }
+        }
+        Ok(adhoc)
+    }
+}

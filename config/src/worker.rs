@@ -32,6 +32,8 @@ pub struct WorkerConfig {
     pub consumer: BTreeMap<String, String>,
     /// `admin.*`, the prefix taken off, over the unprefixed client keys: for the admin clients of tasks.
     pub admin: BTreeMap<String, String>,
+    /// `ssl.*` for https listeners, `listeners.https.ssl.*` over them, that prefix taken off.
+    pub rest_tls: BTreeMap<String, String>,
     /// Settings of the internal topics beyond name, partitions and replication, by `config`, `offset`, `status`.
     pub topic_settings: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// Converter settings: every key that begins with `key.converter`, `value.converter` or `header.converter`.
@@ -56,6 +58,7 @@ impl WorkerConfig {
         // Also when other keys are wrong, so that every problem is reported at once.
         let urls = properties.value("listeners").unwrap_or(settings::LISTENERS);
         let listeners = checks::listeners(urls, &mut report);
+        checks::https(properties, &listeners, &mut report);
         checks::refused(properties, &mut report);
         let warnings = checks::warnings(properties, &resolver);
         match parsed {
@@ -83,6 +86,7 @@ impl WorkerConfig {
             consumer: properties.below("consumer.").0,
             admin,
             client,
+            rest_tls: rest_tls(properties),
             topic_settings: ["config", "offset", "status"].map(|t| (t, topic_settings(properties, t))).into(),
             converters: Properties(chosen(properties, keys::is_converter_key)),
             settings,
@@ -136,6 +140,12 @@ fn resolve(properties: &Properties) -> Result<(Resolver, Resolved), ValidationRe
 
 fn chosen(properties: &Properties, wanted: fn(&str) -> bool) -> BTreeMap<String, String> {
     properties.0.iter().filter(|(k, _)| wanted(k)).map(|(k, v)| (k.clone(), v.clone())).collect()
+}
+
+fn rest_tls(properties: &Properties) -> BTreeMap<String, String> {
+    let mut keys = chosen(properties, |key| key.starts_with("ssl."));
+    keys.extend(properties.below("listeners.https.").0.into_iter().filter(|(key, _)| key.starts_with("ssl.")));
+    keys
 }
 
 fn topic_settings(properties: &Properties, topic: &str) -> BTreeMap<String, String> {

@@ -19,6 +19,19 @@ pub(super) fn listeners(urls: &str, report: &mut ValidationReport) -> Vec<Listen
     urls.into_iter().filter_map(read).collect()
 }
 
+/// An https listener has something to present.
+pub(super) fn https(properties: &Properties, listeners: &[Listener], report: &mut ValidationReport) {
+    let keys = ["ssl.keystore.location", "ssl.keystore.certificate.chain"];
+    let given =
+        |key: &&str| properties.value(key).is_some() || properties.value(&format!("listeners.https.{key}")).is_some();
+    if listeners.iter().any(|listener| listener.scheme() == "https") && !keys.iter().any(given) {
+        report.error(
+            "ssl.keystore.location",
+            "ssl.keystore.location is not set, but listeners has an https URL; name a PEM file of certificate and key, and set ssl.keystore.type=PEM",
+        );
+    }
+}
+
 /// Settings that would drop security or change data if they were ignored.
 pub(super) fn refused(properties: &Properties, report: &mut ValidationReport) {
     distinct_topics(properties, report);
@@ -54,6 +67,12 @@ fn extensions(properties: &Properties, report: &mut ValidationReport) {
         report.error(
             "rest.extension.classes",
             format!("rest.extension.classes: {class} is not known; known: {BASIC_AUTH}. An extension that is left out could be the one that guards the endpoint"),
+        );
+    }
+    if classes.contains(&BASIC_AUTH) && properties.value("rest.access.file").is_some() {
+        report.error(
+            "rest.access.file",
+            "rest.access.file and rest.extension.classes both say who may call; keep one: the extension lets each of its users do everything",
         );
     }
     if classes.contains(&BASIC_AUTH) && properties.value("java.security.auth.login.config").is_none() {
@@ -115,15 +134,6 @@ pub(super) fn warnings(properties: &Properties, resolver: &Resolver) -> Vec<Stri
         } else if !keys::known().any(|known| known == key) && !keys::is_of_a_family(key) {
             let hint = nearest(key, keys::known()).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             warnings.push(format!("{key} is not a known worker key and has no effect{hint}"));
-        }
-    }
-    if properties.value("security.protocol").is_some() {
-        for prefix in ["producer.", "consumer."] {
-            if properties.value(&format!("{prefix}security.protocol")).is_none() {
-                warnings.push(format!(
-                    "security.protocol is set for the worker's own clients; clients of tasks take {prefix}security.protocol, which is not set"
-                ));
-            }
         }
     }
     for key in resolver.unrestricted() {

@@ -106,7 +106,6 @@ pub const WITHOUT_EFFECT: &[(&str, &str)] = &[
         "a worker that is started again within session.timeout.ms has its tasks back, and nobody waits for longer",
     ),
     ("ssl.cipher.suites", "its names are Java's"),
-    ("ssl.client.auth", "only http is served"),
     ("ssl.engine.factory.class", "the client library has its own"),
     ("ssl.keymanager.algorithm", "a setting of Java"),
     ("ssl.provider", "a setting of Java"),
@@ -129,6 +128,7 @@ const FAMILIES: &[&str] = &[
     "value.converter.",
     "header.converter.",
     "config.providers.",
+    "listeners.https.",
 ];
 
 /// Whether a key goes to the worker's own Kafka clients.

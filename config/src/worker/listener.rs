@@ -13,11 +13,8 @@ pub struct Listener {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListenerError {
     /// Not `scheme://host:port`.
-    #[error("{0} is no listener URL; give it as http://host:port")]
+    #[error("{0} is no listener URL; give it as http://host:port or https://host:port")]
     Malformed(String),
-    /// A scheme that is not served.
-    #[error("{0}: only http is served; let a proxy end TLS in front of the worker and listen on http://127.0.0.1:8083")]
-    Scheme(String),
     /// The host has no address.
     #[error("{0}: the host name has no address")]
     NoAddress(String),
@@ -27,7 +24,7 @@ impl Listener {
     /// Reads a URL; an empty host is every interface, as in Connect.
     ///
     /// # Errors
-    /// It is no URL of this form, or its scheme is not http.
+    /// It is no URL of this form, or its scheme is neither http nor https.
     pub fn read(url: &str) -> Result<Self, ListenerError> {
         let malformed = || ListenerError::Malformed(url.to_owned());
         let (scheme, rest) = url.trim().split_once("://").ok_or_else(malformed)?;
@@ -37,14 +34,11 @@ impl Listener {
         if host.contains('/') || !matches!(scheme.as_str(), "http" | "https") {
             return Err(malformed());
         }
-        if scheme == "https" {
-            return Err(ListenerError::Scheme(url.to_owned()));
-        }
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
         Ok(Self { scheme, host, port })
     }
 
-    /// `http`.
+    /// `http` or `https`.
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
@@ -98,6 +92,6 @@ mod tests {
         for url in ["8083", "ftp://h:1", "http://h", "http://h:99999", "http://a/b:1"] {
             assert!(matches!(Listener::read(url), Err(ListenerError::Malformed(_))), "{url}");
         }
-        assert!(matches!(Listener::read("https://h:1"), Err(ListenerError::Scheme(_))));
+        assert_eq!(Listener::read("HTTPS://h:1").unwrap().scheme(), "https");
     }
 }

@@ -125,7 +125,7 @@ settings! {
         /// Longest time a connector may take to check a configuration against the outside world. A key of this product.
         "connector.validation.timeout.ms" => validation_timeout: Millis { default: "30000", importance: Low, group: "Connectors" },
 
-        /// URLs to listen on, comma-separated. Only http, and only loopback without authentication, unless rest.insecure is true.
+        /// URLs to listen on, comma-separated, http or https. Only loopback without authentication, unless rest.insecure is true.
         "listeners" => listeners: Vec<String> { default: LISTENERS, importance: Low, group: "REST" },
         /// Host name that other workers and clients are given.
         "rest.advertised.host.name" => rest_advertised_host: Option<String> { importance: Low, group: "REST" },
@@ -145,6 +145,10 @@ settings! {
         "rest.extension.classes" => rest_extensions: Vec<String> { default: "", importance: Low, group: "REST" },
         /// Login file for basic authentication, as Java's system property of this name: its KafkaConnect entry names the file of users.
         "java.security.auth.login.config" => login_config: Option<String> { importance: Low, group: "REST" },
+        /// File of callers, each with a password, a token or a certificate's name, a role and its connectors; not with rest.extension.classes. A key of this product.
+        "rest.access.file" => access_file: Option<String> { importance: Medium, group: "REST" },
+        /// Whether callers of https listeners show a certificate of an authority in ssl.truststore.location: required, requested or none.
+        "ssl.client.auth" => client_auth: String { default: "none", importance: Low, group: "REST", valid: Validity::OneOf(&["required", "requested", "none"]) },
         /// Algorithms that an answer to a Java worker's internal request names.
         "inter.worker.verification.algorithms" => verification_algorithms: Vec<String> { default: "HmacSHA256", importance: Low, group: "REST" },
         /// Whether the endpoint may listen beyond loopback without authentication. A key of this product.

@@ -75,7 +75,7 @@ fn every_missing_key_is_reported_at_once() {
 fn wrong_values_and_refused_settings_are_reported_together() {
     let wrong = shipped().with("group.id", "").with("listeners", "https://h:1").with("security.protocol", "SASL_SSL");
     let report = WorkerConfig::read(&wrong).unwrap_err();
-    assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["group.id", "listeners", "sasl.mechanism"]);
+    assert_eq!(report.errors.keys().collect::<Vec<_>>(), ["group.id", "sasl.mechanism", "ssl.keystore.location"]);
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn client_keys_go_where_connect_sends_them() {
     assert_eq!(config.admin.keys().collect::<Vec<_>>(), ["retries", "security.protocol"]);
     assert_eq!(config.settings.admin_listeners, Some(Vec::new()));
     assert_eq!(config.topic_settings["config"].keys().collect::<Vec<_>>(), ["min.insync.replicas"]);
-    assert_eq!(config.warnings.len(), 2, "{:?}", config.warnings);
+    assert_eq!(config.warnings, Vec::<String>::new());
 }
 
 #[test]

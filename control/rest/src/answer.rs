@@ -58,6 +58,17 @@ impl Answer {
         self
     }
 
+    /// With a header more.
+    pub(crate) fn with(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The response, without its body for HEAD.
     pub(crate) fn into_response(self, head: bool) -> Response<Body> {
         let mut response = Response::new(if head { Body::empty() } else { Body::from(self.body) });

@@ -47,17 +47,22 @@ impl Users {
         if users.is_empty() { Err(LoginError::NoUser(shown)) } else { Ok(Self(users)) }
     }
 
-    /// Whether an Authorization header names a user with the right password.
-    pub(crate) fn admit(&self, authorization: Option<&str>) -> bool {
-        let credentials = authorization.and_then(|header| {
-            let (scheme, encoded) = header.trim().split_once(' ')?;
-            let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
-            String::from_utf8(decoded).ok()
-        });
-        let Some((user, password)) = credentials.as_deref().and_then(|c| c.split_once(':')) else { return false };
+    /// The user that an Authorization header names with the right password.
+    pub(crate) fn admit(&self, authorization: Option<&str>) -> Option<String> {
+        let (user, password) = basic_credentials(authorization?)?;
         // Every user is compared, so that the time tells nothing about which of them exist.
-        self.0.iter().fold(false, |found, (name, secret)| found | (same(name, user) & same(secret.expose(), password)))
+        let right =
+            |found, (name, secret): &(String, Secret)| found | (same(name, &user) & same(secret.expose(), &password));
+        self.0.iter().fold(false, right).then_some(user)
     }
+}
+
+/// User and password of a Basic header.
+pub(crate) fn basic_credentials(header: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = header.trim().split_once(' ')?;
+    let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
 }
 
 /// Compares in a time that does not depend on where the texts differ.
@@ -98,8 +103,8 @@ mod tests {
     fn only_the_right_password_of_a_user_is_admitted() {
         let (_folder, users) = users();
         let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
-        assert!(users.admit(Some(&header("u:p"))));
-        assert!(users.admit(Some(&header("bob:se:cret"))));
+        assert_eq!(users.admit(Some(&header("u:p"))).as_deref(), Some("u"));
+        assert_eq!(users.admit(Some(&header("bob:se:cret"))).as_deref(), Some("bob"));
         for wrong in [
             header("u:x"),
             header("u:"),
@@ -109,9 +114,9 @@ mod tests {
             "Basic %%".to_owned(),
             String::new(),
         ] {
-            assert!(!users.admit(Some(&wrong)), "{wrong}");
+            assert_eq!(users.admit(Some(&wrong)), None, "{wrong}");
         }
-        assert!(!users.admit(None));
+        assert_eq!(users.admit(None), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! buffer of `rest.header.bytes.max`, and `rest.client.timeout.ms` for headers, between requests and to take an answer.
 use crate::patience::Patient;
 use crate::problem::Problem;
+use crate::tls::Tls;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -56,11 +57,15 @@ impl ConnectionLimits {
 pub(crate) struct Peer {
     /// Where it calls from.
     pub(crate) address: SocketAddr,
+    /// Whether it speaks TLS.
+    pub(crate) is_https: bool,
+    /// Common name of its certificate, which an authority of the truststore has signed.
+    pub(crate) common_name: Option<String>,
 }
 
 /// Serves until `stop` is ready; requests that are being carried out get a few seconds to finish.
 pub async fn serve(
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Tls>),
     router: Router,
     limits: ConnectionLimits,
     stop: impl Future<Output = ()> + Send + 'static,
@@ -72,12 +77,15 @@ pub async fn serve(
             match listener.accept().await {
                 Ok((stream, address)) => match Arc::clone(&places).try_acquire_owned() {
                     Ok(place) => {
-                        let served = connection(stream, Peer { address }, router.clone(), limits, stopped.clone());
+                        let arrived = Arrived { stream, address, tls: tls.clone() };
+                        let served = connection(arrived, router.clone(), limits, stopped.clone());
                         open.spawn(async move {
                             served.await;
                             drop(place);
                         });
                     }
+                    // Without a handshake there is no way to tell a caller over TLS.
+                    Err(_) if tls.is_some() => drop(stream),
                     Err(_) => turn_away(stream, &limits),
                 },
                 Err(error) => {
@@ -96,16 +104,32 @@ pub async fn serve(
     }
 }
 
-async fn connection(
+/// A connection as it is accepted.
+struct Arrived {
     stream: TcpStream,
-    peer: Peer,
-    router: Router,
-    limits: ConnectionLimits,
-    stopped: CancellationToken,
-) {
+    address: SocketAddr,
+    tls: Option<Tls>,
+}
+
+async fn connection(arrived: Arrived, router: Router, limits: ConnectionLimits, stopped: CancellationToken) {
+    let Arrived { stream, address, tls } = arrived;
     // An answer goes out whole: waiting for more to send along would only delay it.
     drop(stream.set_nodelay(true));
-    exchange(stream, peer, router, limits, stopped).await;
+    let Some(tls) = tls else {
+        let peer = Peer { address, is_https: false, common_name: None };
+        return exchange(stream, peer, router, limits, stopped).await;
+    };
+    let handshake = tokio::time::timeout(limits.client_timeout, tls.acceptor().accept(stream));
+    match stopped.run_until_cancelled(handshake).await {
+        Some(Ok(Ok(stream))) => {
+            let certificate = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+            let common_name = certificate.and_then(|certificate| crate::common_name::of(certificate));
+            let peer = Peer { address, is_https: true, common_name };
+            exchange(stream, peer, router, limits, stopped).await;
+        }
+        Some(Ok(Err(error))) => tracing::debug!(%error, %address, "a TLS handshake failed"),
+        Some(Err(_)) | None => {}
+    }
 }
 
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(

@@ -3,7 +3,9 @@
 //! A request is passed on with `forward=false`: whoever gets it carries it out or says that it cannot, in which case
 //! the first worker looks again who can. Nothing is asked for twice unless it was certainly not carried out. Of the
 //! caller's headers only `Authorization` goes along, as between Java workers; the worker that is asked checks it itself.
+use crate::access::Grant;
 use crate::answer::Answer;
+use crate::connections::Peer;
 use crate::handlers::{Call, handle};
 use crate::problem::{Place, Problem};
 use crate::resource::Resource;
@@ -35,17 +37,19 @@ impl Forwarder {
     }
 }
 
-/// What a request asks for: resource, query, body.
-pub(crate) type Asked = (Resource, Vec<(String, String)>, Bytes);
+/// What a request asks for, and who asks: resource, query, body, caller.
+pub(crate) type Asked = (Resource, Vec<(String, String)>, Bytes, Arc<Grant>);
 
 /// Carries a request out, here or elsewhere.
 pub(crate) async fn anywhere(rest: &Rest, parts: &Parts, asked: Asked) -> Result<Answer, Problem> {
-    let (resource, query, body) = asked;
+    let (resource, query, body, caller) = asked;
+    let is_https = is_https(parts);
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let here_alone = query.iter().any(|(key, value)| key == "forward" && value.eq_ignore_ascii_case("false"));
     loop {
         let (headers, query) = (parts.headers.clone(), query.clone());
-        let call = Call { method: method.clone(), headers, query, body: body.clone() };
+        let caller = Arc::clone(&caller);
+        let call = Call { method: method.clone(), headers, query, body: body.clone(), caller, is_https };
         let problem = match handle(rest, resource.clone(), call).await {
             Err(problem) if problem.place != Place::Here && !here_alone => problem,
             outcome => return outcome,
@@ -121,10 +125,15 @@ async fn take(rest: &Rest, answer: reqwest::Response, parts: &Parts) -> Passed {
     Passed::Answered(match location.as_deref().and_then(path_of) {
         Some(path) => {
             let host = parts.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
-            passed.located(&format!("http://{host}{path}"))
+            let scheme = if is_https(parts) { "https" } else { "http" };
+            passed.located(&format!("{scheme}://{host}{path}"))
         }
         None => passed,
     })
+}
+
+fn is_https(parts: &Parts) -> bool {
+    parts.extensions.get::<Peer>().is_some_and(|peer| peer.is_https)
 }
 
 /// The other worker cannot carry it out either.

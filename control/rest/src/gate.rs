@@ -1,28 +1,38 @@
 //! What a request must pass before it is carried out, in Connect's order: path, method, media types, credentials.
+use crate::access::Grant;
 use crate::answer::Answer;
+use crate::audit::Audit;
+use crate::connections::Peer;
+use crate::guard::Denied;
 use crate::path::{NoPath, segments};
 use crate::problem::Problem;
 use crate::resource::Resource;
 use crate::serve::{Rest, Surface};
-use axum::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, Method, StatusCode};
+use std::sync::Arc;
+
+/// A request without its body.
+pub(crate) struct Head<'a> {
+    pub(crate) method: &'a Method,
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) has_body: bool,
+    /// Who calls, where that is known.
+    pub(crate) peer: Option<&'a Peer>,
+}
 
 /// What comes next.
 pub(crate) enum Passed {
     /// Carry it out.
-    Go(Resource),
+    Go(Resource, Arc<Grant>),
     /// This is the answer.
     Answered(Answer),
 }
 
 /// Checks everything but the body's content.
-pub(crate) fn pass(
-    rest: &Rest,
-    surface: Surface,
-    (method, path): (&Method, &str),
-    headers: &HeaderMap,
-    has_body: bool,
-) -> Result<Passed, Problem> {
+pub(crate) fn pass(rest: &Rest, surface: Surface, head: &Head<'_>, audit: &Audit) -> Result<Passed, Problem> {
+    let Head { method, path, headers, .. } = *head;
     let segments = segments(path).map_err(|why| match why {
         NoPath::Empty => Problem::plain(StatusCode::NOT_FOUND),
         NoPath::NotUtf8 => Problem::bad_request("the path is not UTF-8 once its %XX are decoded"),
@@ -37,20 +47,24 @@ pub(crate) fn pass(
         return Err(Problem::plain(StatusCode::NOT_ACCEPTABLE));
     }
     let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
-    if writes && has_body && !is_json(headers) {
+    if writes && head.has_body && !is_json(headers) {
         return Err(Problem::plain(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
-    if let Some(users) = &rest.options.users
-        && !resource.is_internal(method.as_str())
-        && !users.admit(headers.get(AUTHORIZATION).and_then(|h| h.to_str().ok()))
-    {
-        let text = "User cannot access the resource.";
-        return Ok(Passed::Answered(Answer::text(StatusCode::UNAUTHORIZED, "application/json", text)));
-    }
+    let caller = match rest.options.guard.admit((&resource, method), headers, head.peer) {
+        Ok(caller) => caller,
+        Err(Denied::Unknown(answer)) => {
+            audit.denied();
+            return Ok(Passed::Answered(answer));
+        }
+        Err(Denied::Forbidden(caller, problem)) => {
+            audit.answered(&caller, StatusCode::FORBIDDEN);
+            return Err(problem);
+        }
+    };
     if is_options {
         return Ok(Passed::Answered(Answer::allow(resource.methods())));
     }
-    Ok(Passed::Go(resource))
+    Ok(Passed::Go(resource, caller))
 }
 
 /// Whether an Accept header, absent ones included, lets JSON through.

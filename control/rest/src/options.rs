@@ -1,6 +1,7 @@
 //! What the endpoint is told at start.
 use crate::auth::{LoginError, Users};
 use crate::forward::Forwarder;
+use crate::guard::{AccessRules, Guard};
 use crate::headers::{HeaderRule, HeaderRuleError};
 use crate::rate::RateLimit;
 use elasticflow_config::worker::WorkerSettings;
@@ -17,8 +18,8 @@ pub struct RestOptions {
     pub allow_methods: String,
     /// Headers for every answer.
     pub response_headers: Vec<HeaderRule>,
-    /// Who may call; `None` lets everybody.
-    pub users: Option<Users>,
+    /// Who may call.
+    pub guard: Guard,
     /// Longest time of a request.
     pub request_timeout: Duration,
     /// Longest time for a body to arrive.
@@ -41,6 +42,9 @@ pub enum RestError {
     /// Basic authentication is asked for and nobody could log in.
     #[error("java.security.auth.login.config: {0}")]
     Login(#[from] LoginError),
+    /// The access file.
+    #[error("rest.access.file: {0}")]
+    Access(String),
     /// A header rule.
     #[error(transparent)]
     Headers(#[from] HeaderRuleError),
@@ -52,7 +56,7 @@ impl Default for RestOptions {
             allow_origin: String::new(),
             allow_methods: String::new(),
             response_headers: Vec::new(),
-            users: None,
+            guard: Guard::Open,
             request_timeout: Duration::from_secs(90),
             client_timeout: Duration::from_secs(30),
             rate_limit: None,
@@ -70,15 +74,18 @@ impl RestOptions {
     /// # Errors
     /// The login file or a header rule cannot be used.
     pub fn from_worker(settings: &WorkerSettings) -> Result<Self, RestError> {
-        let users = match (&settings.login_config, settings.rest_extensions.is_empty()) {
-            (Some(path), false) => Some(Users::from_login_file(Path::new(path))?),
-            _ => None,
+        let guard = match (&settings.access_file, &settings.login_config) {
+            (Some(file), _) => Guard::Access(AccessRules::read(file).map_err(RestError::Access)?),
+            (None, Some(path)) if !settings.rest_extensions.is_empty() => {
+                Guard::Users(Users::from_login_file(Path::new(path))?)
+            }
+            _ => Guard::Open,
         };
         Ok(Self {
             allow_origin: settings.allow_origin.clone(),
             allow_methods: settings.allow_methods.clone(),
             response_headers: HeaderRule::list(&settings.response_headers)?,
-            users,
+            guard,
             request_timeout: settings.request_timeout.duration(),
             client_timeout: settings.client_timeout.duration(),
             rate_limit: RateLimit::per_second(settings.requests_per_second_max).map(Arc::new),

@@ -33,6 +33,11 @@ impl Problem {
         Self { status, message: message.into(), errors: Vec::new(), place: Place::Here }
     }
 
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// 400.
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, message)

@@ -87,6 +87,35 @@ impl Resource {
         }
     }
 
+    /// The connector that it belongs to.
+    pub(crate) fn connector(&self) -> Option<&str> {
+        match self {
+            Self::Connector(n)
+            | Self::Config(n)
+            | Self::Status(n)
+            | Self::Restart(n)
+            | Self::Pause(n)
+            | Self::Resume(n)
+            | Self::Stop(n)
+            | Self::Tasks(n)
+            | Self::TaskStatus(n, _)
+            | Self::TaskRestart(n, _)
+            | Self::Topics(n)
+            | Self::TopicsReset(n)
+            | Self::Offsets(n)
+            | Self::Fence(n) => Some(n),
+            Self::Root
+            | Self::Health
+            | Self::Metrics
+            | Self::Connectors
+            | Self::Plugins
+            | Self::PluginConfig(_)
+            | Self::PluginValidate(_)
+            | Self::Loggers
+            | Self::Logger(_) => None,
+        }
+    }
+
     /// Whether it belongs to `/admin`.
     pub(crate) fn is_admin(&self) -> bool {
         matches!(self, Self::Loggers | Self::Logger(_))

@@ -1,8 +1,9 @@
 //! The router, and the sockets that it is served on.
 use crate::answer::Answer;
+use crate::audit::Audit;
 use crate::connections::Peer;
 use crate::cors::Cors;
-use crate::gate::{Passed, pass};
+use crate::gate::{Head, Passed, pass};
 use crate::loggers::Loggers;
 use crate::options::RestOptions;
 use crate::policy::{RefusedListener, check_listener};
@@ -84,15 +85,24 @@ async fn answer(State((rest, surface)): State<(Rest, Surface)>, request: Request
 
 async fn carry_out(rest: &Rest, surface: Surface, request: Request<Body>) -> Result<Answer, Problem> {
     let (parts, body) = request.into_parts();
-    let has_body = !body.is_end_stream();
-    let target = (&parts.method, parts.uri.path());
-    let resource = match pass(rest, surface, target, &parts.headers, has_body)? {
+    let peer = parts.extensions.get::<Peer>();
+    let audit = Audit::of(&parts.method, parts.uri.path(), peer.map(|peer| peer.address));
+    let head = Head {
+        method: &parts.method,
+        path: parts.uri.path(),
+        headers: &parts.headers,
+        has_body: !body.is_end_stream(),
+        peer,
+    };
+    let (resource, caller) = match pass(rest, surface, &head, &audit)? {
         Passed::Answered(answer) => return Ok(answer),
-        Passed::Go(resource) => resource,
+        Passed::Go(resource, caller) => (resource, caller),
     };
     let body = read_body(body, &rest.options).await?;
     let query = crate::path::query(parts.uri.query().unwrap_or(""));
-    crate::forward::anywhere(rest, &parts, (resource, query, body)).await
+    let outcome = crate::forward::anywhere(rest, &parts, (resource, query, body, Arc::clone(&caller))).await;
+    audit.answered(&caller, outcome.as_ref().map_or_else(Problem::status, Answer::status));
+    outcome
 }
 
 /// Whether the caller's address has requests left in this second.

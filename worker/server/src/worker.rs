@@ -13,7 +13,7 @@ use elasticflow_herder::{
 };
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::{ClientProperties, Kafka};
-use elasticflow_rest::{ConnectionLimits, Loggers, Rest, RestOptions, Surface};
+use elasticflow_rest::{ConnectionLimits, Loggers, Rest, RestOptions, Surface, Tls};
 use elasticflow_runtime::{RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
 use futures_util::future::Either;
 use std::collections::BTreeSet;
@@ -309,23 +309,26 @@ async fn serve(
     (stop, tasks): (&CancellationToken, &TaskTracker),
 ) -> Result<SocketAddr> {
     let options = Arc::new(RestOptions::from_worker(&config.settings)?);
-    let (authenticated, insecure) = (options.users.is_some(), config.settings.rest_insecure);
+    let is_https = config.listeners.iter().any(|listener| listener.scheme() == "https");
+    let tls = if is_https { Some(Tls::from_keys(&config.rest_tls).map_err(anyhow::Error::msg)?) } else { None };
     let metrics = runtime.clone();
     let render = move || {
         let mut text = String::new();
         metrics.render_prometheus(&mut text);
         text
     };
-    let rest = Rest { herder, options, loggers, metrics: Arc::new(render) };
+    let rest = Rest { herder, options: Arc::clone(&options), loggers, metrics: Arc::new(render) };
     let limits = ConnectionLimits::from_worker(&config.settings);
     let mut first = None;
     for (listener, surface) in surfaces(config)? {
-        let socket = elasticflow_rest::bind(&listener, authenticated, insecure).await?;
+        let tls = tls.clone().filter(|_| listener.scheme() == "https");
+        let authenticated = options.guard.is_closed() || tls.as_ref().is_some_and(Tls::requires_certificates);
+        let socket = elasticflow_rest::bind(&listener, authenticated, config.settings.rest_insecure).await?;
         first = first.or(Some(socket.local_addr()?));
         let router = elasticflow_rest::router(rest.clone(), surface);
         let stopped = stop.clone().cancelled_owned();
         tasks.spawn(async move {
-            elasticflow_rest::serve(socket, router, limits, stopped).await;
+            elasticflow_rest::serve((socket, tls), router, limits, stopped).await;
         });
     }
     first.context("listeners names no address; give one such as http://127.0.0.1:8083")

@@ -2,6 +2,7 @@
 use super::Call;
 use crate::answer::Answer;
 use crate::body;
+use crate::guard::may_touch;
 use crate::path::encode;
 use crate::problem::Problem;
 use crate::serve::Rest;
@@ -14,10 +15,15 @@ use serde_json::{Map, Value, json};
 pub(super) async fn list(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
     let expand: Vec<&str> = call.all("expand").collect();
     if expand.is_empty() {
-        return Ok(Answer::ok(&rest.herder.connectors().await?));
+        let mut names = rest.herder.connectors().await?;
+        names.retain(|name| call.caller.sees(name));
+        return Ok(Answer::ok(&names));
     }
     let mut connectors = Map::new();
     for (info, status) in rest.herder.all().await? {
+        if !call.caller.sees(&info.name) {
+            continue;
+        }
         let mut members = Map::new();
         if expand.contains(&"status") {
             // A connector whose status is not known yet is left out, as in Connect.
@@ -34,6 +40,7 @@ pub(super) async fn list(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
 
 pub(super) async fn create(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
     let request = body::create(&call.body)?;
+    may_touch(&call.caller, &request.name)?;
     let (values, nulls) = (request.config.values, request.config.nulls);
     if !nulls.is_empty() {
         return Err(refuse_nulls(&request.name, values, &nulls, rest.herder.context()).await.into());
@@ -68,7 +75,8 @@ fn stored(put: &Put, call: &Call) -> Answer {
     if !put.created {
         return Answer::ok(&put.info);
     }
+    let scheme = if call.is_https { "https" } else { "http" };
     let host = call.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
     Answer::json(StatusCode::CREATED, &put.info)
-        .located(&format!("http://{host}/connectors/{}", encode(&put.info.name)))
+        .located(&format!("{scheme}://{host}/connectors/{}", encode(&put.info.name)))
 }

@@ -7,12 +7,14 @@ mod offsets;
 mod plugins;
 mod worker;
 
+use crate::access::Grant;
 use crate::answer::Answer;
 use crate::problem::Problem;
 use crate::resource::Resource;
 use crate::serve::Rest;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// A request whose path is known already.
 pub(crate) struct Call {
@@ -21,6 +23,10 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     pub(crate) query: Vec<(String, String)>,
     pub(crate) body: Bytes,
+    /// Who calls.
+    pub(crate) caller: Arc<Grant>,
+    /// Whether it came over TLS.
+    pub(crate) is_https: bool,
 }
 
 impl Call {

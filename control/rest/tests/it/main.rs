@@ -14,5 +14,6 @@ mod hostile;
 mod hung;
 mod limits;
 mod replay;
+mod security;
 mod tcp;
 mod world;

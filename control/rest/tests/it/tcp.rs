@@ -1,7 +1,7 @@
 //! Requests over real sockets, as bytes.
 use crate::world::World;
 use elasticflow_config::worker::Listener;
-use elasticflow_rest::{ConnectionLimits, Surface, bind, router, serve};
+use elasticflow_rest::{ConnectionLimits, Surface, Tls, bind, router, serve};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -26,11 +26,15 @@ pub(crate) const LIMITS: ConnectionLimits =
 
 impl Endpoint {
     pub(crate) async fn start(world: World, limits: ConnectionLimits) -> Self {
+        Self::start_with(world, limits, None).await
+    }
+
+    pub(crate) async fn start_with(world: World, limits: ConnectionLimits, tls: Option<Tls>) -> Self {
         let socket = bind(&Listener::read("http://127.0.0.1:0").unwrap(), false, false).await.unwrap();
         let address = socket.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let router = router(world.rest(), Surface::All);
-        let served = tokio::spawn(serve(socket, router, limits, async {
+        let served = tokio::spawn(serve((socket, tls), router, limits, async {
             let _ = stopped.await;
         }));
         Self { address, _world: world, stop, served }
@@ -84,7 +88,7 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    fn read(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let text = String::from_utf8_lossy(bytes);
         let (head, body) = text.split_once("\r\n\r\n")?;
         let status = head.split(' ').nth(1)?.parse().ok()?;

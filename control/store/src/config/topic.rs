@@ -321,7 +321,8 @@ impl Owner {
                 biased;
                 answer = &mut answer => return Ok(answer),
                 () = self.options.clock.sleep(SLOW) => {
-                    self.emit(ConfigEvent::Waiting("it does not answer; still trying".to_owned())).await?;
+                    let why = self.kafka.admin().complaint().unwrap_or_else(|| "it does not answer".to_owned());
+                    self.emit(ConfigEvent::Waiting(format!("{why}; still trying"))).await?;
                 }
             }
         }

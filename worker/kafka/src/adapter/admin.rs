@@ -155,6 +155,10 @@ fn good(rows: Vec<Partition>) -> Result<Vec<Partition>, Refusal> {
 
 #[async_trait]
 impl Admin for RdAdmin {
+    fn complaint(&self) -> Option<String> {
+        self.complaints.0.text()
+    }
+
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
         let name = topic.name.clone();
         let known = self.ask("cannot list topics".to_owned(), |handle, limit| handle.metadata(None, limit)).await?;

@@ -70,6 +70,11 @@ impl Complaint {
         }
     }
 
+    /// What was noted last.
+    pub(crate) fn text(&self) -> Option<String> {
+        self.0.lock().as_ref().map(|(_, text)| text.clone())
+    }
+
     /// The error for a call that ended with `refusal`: the complaint, if the call only timed out.
     pub(crate) fn explain(&self, doing: &str, refusal: &Refusal) -> KafkaError {
         let timed_out = matches!(

@@ -163,6 +163,11 @@ pub trait Consumer: Send {
 /// Administration.
 #[async_trait]
 pub trait Admin: Send + Sync {
+    /// Why no broker can be used, while that is so and calls still wait: refused credentials, a certificate that is not
+    /// trusted. Names the properties to look at.
+    fn complaint(&self) -> Option<String> {
+        None
+    }
     /// Creates a topic, or checks that an existing one has what is required; a difference that matters is `Config`.
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
     /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.

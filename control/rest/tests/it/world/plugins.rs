@@ -117,8 +117,10 @@ impl SourceConnector for HangingSource {
     }
     async fn plan(&self, config: &HangingConfig, _: usize, _: &ConnectorContext) -> Result<Vec<TaskConfig>> {
         // Not even a thread comes back from it.
-        while config.hang == "plan" {
-            std::thread::park();
+        if config.hang == "plan" {
+            loop {
+                std::thread::park();
+            }
         }
         Ok(vec![TaskConfig::default()])
     }

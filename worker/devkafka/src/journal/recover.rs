@@ -190,14 +190,25 @@ fn is_partition_file(path: &Path) -> bool {
     kind && path.file_stem().and_then(|s| s.to_str()).is_some_and(named)
 }
 
+/// A child process that is just being started holds a copy of its parent's lock until it has become its own program.
+const LOCK_TRIES: u32 = 20;
+const LOCK_AGAIN: std::time::Duration = std::time::Duration::from_millis(10);
+
 /// Takes the folder's lock. It goes with the process, however that ends.
 fn lock(dir: &Path) -> Result<File, Error> {
     let folder = |source| Error::Folder { dir: dir.into(), source };
     let file = File::options().write(true).create(true).truncate(false).open(dir.join(LOCK)).map_err(folder)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::FolderInUse(dir.into())),
-        Err(std::fs::TryLockError::Error(e)) => Err(folder(e)),
+    let mut tries = LOCK_TRIES;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if tries > 0 => {
+                tries -= 1;
+                std::thread::sleep(LOCK_AGAIN);
+            }
+            Err(std::fs::TryLockError::WouldBlock) => return Err(Error::FolderInUse(dir.into())),
+            Err(std::fs::TryLockError::Error(e)) => return Err(folder(e)),
+        }
     }
 }
 

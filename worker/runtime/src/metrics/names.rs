@@ -185,3 +185,20 @@ pub const METRICS: &[Metric] = &[
         Some(m.restarts.value() as f64)
     }),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_dashboard_asks_for_metrics_that_are_served() {
+        let dashboard = include_str!("../../../../docker/grafana/elasticflow.json");
+        let words = dashboard.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let asked: BTreeSet<&str> =
+            words.filter(|w| w.starts_with("kafka_connect_") || w.starts_with("elasticflow_task_")).collect();
+        let served: BTreeSet<&str> = METRICS.iter().map(|m| m.name).chain([TASK_STATUS, ERRORS_BY_CLASS]).collect();
+        let missing: Vec<_> = asked.difference(&served).collect();
+        assert!(missing.is_empty() && asked.len() > 10, "{missing:?} of {} are not served", asked.len());
+    }
+}

@@ -17,7 +17,8 @@ async fn sourced(keys: &[(&str, &str)]) -> Fixture {
     let named: Vec<(String, String)> =
         keys.iter().map(|(k, v)| ((*k).to_owned(), v.replace("kafka:", &format!("{KAFKA}.")))).collect();
     let keys: Vec<(&str, &str)> = named.iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    fixture.runtime().start_task(fixture.spec(TaskKind::Source, &keys)).unwrap();
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &keys)).unwrap();
     until("all is committed", || {
         fixture.kafka.table("offsets").get(r#"["c",{"p":"x"}]"#).map(String::as_str) == Some(r#"{"n":30}"#)
     })
@@ -78,7 +79,8 @@ async fn a_sink_hands_its_offsets_to_the_transforms() {
         ("transforms.extract.type", "ExtractField$Value"),
         ("transforms.extract.field", "o"),
     ];
-    fixture.runtime().start_task(fixture.spec(TaskKind::Sink, &keys)).unwrap();
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Sink, &keys)).unwrap();
     until("all is written", || script.values().len() == 3).await;
     assert_eq!(script.values(), ["0", "1", "2"]);
 }

@@ -27,7 +27,11 @@ pub(crate) fn trouble_of(state: &str) -> Trouble {
 /// An answer of the server. Texts about rows hold their values, so only names are taken from them.
 pub(crate) fn answer_of(error: &DbError) -> SqlError {
     let state = error.code().code();
-    let trouble = trouble_of(state);
+    let trouble = match trouble_of(state) {
+        // Two sessions created the same object at once: one row of the catalogue is doubled, none of the user's.
+        Trouble::Row if error.constraint().is_some_and(|name| name.starts_with("pg_")) => Trouble::Passing,
+        trouble => trouble,
+    };
     let text = match trouble {
         Trouble::Row => {
             let named = match (error.constraint(), error.column()) {

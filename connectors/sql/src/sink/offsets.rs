@@ -30,12 +30,16 @@ impl Offsets {
 
     /// Creates the table where it is missing.
     pub(crate) async fn create(&self, session: &mut dyn Session) -> Result<(), Error> {
-        let there = session.rows(&self.dialect.describe(&self.table)).await;
-        if there.map_err(Error::at("looking for the offset table"))?.len() >= COLUMNS {
+        if self.exists(session).await? {
             return Ok(());
         }
         let ddl = self.dialect.offset_table_ddl(&self.table.quoted(self.dialect));
-        session.execute(&ddl).await.map(drop).map_err(|answer| match answer.trouble {
+        let Err(answer) = session.execute(&ddl).await else { return Ok(()) };
+        // Another task creates it at the same moment.
+        if answer.trouble == Trouble::Passing && self.exists(session).await? {
+            return Ok(());
+        }
+        Err(match answer.trouble {
             Trouble::Config | Trouble::Structure => Error::Config {
                 code: "SQL-0050",
                 text: format!(
@@ -45,6 +49,11 @@ impl Offsets {
             },
             _ => Error::Database { doing: format!("creating the offset table {}", self.table), answer },
         })
+    }
+
+    async fn exists(&self, session: &mut dyn Session) -> Result<bool, Error> {
+        let columns = session.rows(&self.dialect.describe(&self.table)).await;
+        Ok(columns.map_err(Error::at("looking for the offset table"))?.len() >= COLUMNS)
     }
 
     /// Raises the epochs of partitions, inside a transaction, and answers the rows as they are then.

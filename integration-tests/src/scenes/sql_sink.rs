@@ -19,7 +19,7 @@ const APPEND: &str = "append";
 const UPSERT: &str = "upsert";
 
 /// What the tables hold at the end.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Default)]
 pub struct Found {
     /// Rows of the table that takes everything.
     pub rows: i64,
@@ -95,7 +95,8 @@ impl Scene {
     async fn finish(self) -> Result<Found> {
         let (mut last, mut since) = (0, Instant::now());
         loop {
-            let found = look(&self.tables).await?;
+            // PostgreSQL creates tables in the transaction of the first rows: until it commits there is nothing to look at.
+            let found = look(&self.tables).await.unwrap_or_default();
             let progress = found.rows + found.last;
             if found.is_exact(self.records) || since.elapsed() > QUIET {
                 break;

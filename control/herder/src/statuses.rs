@@ -60,7 +60,7 @@ impl Statuses {
             self.say_again(&name, index, row.as_ref());
             return None;
         }
-        let status = row.and_then(from_row);
+        let status = row.and_then(from_row).map(|status| self.outlived(status));
         let parts = self.parts.entry(name.clone()).or_default();
         match (index, status) {
             (None, status) => parts.connector = status,
@@ -68,6 +68,16 @@ impl Statuses {
             (Some(index), None) => drop(parts.tasks.remove(&index)),
         }
         Some(name)
+    }
+
+    /// A row that names this worker for a part that it does not run is of a process that died under the same address:
+    /// nothing runs until this one has started it.
+    fn outlived(&self, mut status: PartStatus) -> PartStatus {
+        let ran = matches!(status.state, RunState::Running | RunState::Paused | RunState::Restarting);
+        if ran && status.worker_id == self.worker_id {
+            status.state = RunState::Unassigned;
+        }
+        status
     }
 
     /// A former worker has had the last word about a part that runs here: readers would believe it.

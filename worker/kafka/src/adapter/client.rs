@@ -65,8 +65,12 @@ impl Complaint {
     /// Notes what an error event says; complaints of the network are the library's business and logged by it.
     pub(crate) fn note(&self, refusal: &Refusal) {
         let class = errors::class(refusal);
-        if class == Class::Config || matches!(refusal.code, Code::AllBrokersDown | Code::Resolve) {
-            *self.0.lock() = Some((class, errors::sentence("no broker can be used", refusal)));
+        let mut complaint = self.0.lock();
+        // A refused log-in is followed by brokers that are down: the reason is worth more than its consequence.
+        let has_reason = matches!(*complaint, Some((Class::Config, _)));
+        let is_consequence = matches!(refusal.code, Code::AllBrokersDown | Code::Resolve);
+        if class == Class::Config || is_consequence && !has_reason {
+            *complaint = Some((class, errors::sentence("no broker can be used", refusal)));
         }
     }
 

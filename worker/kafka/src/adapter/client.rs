@@ -56,27 +56,41 @@ pub(crate) trait Happenings: Send + Sync + 'static {
     fn on_stop(&self, _queue: &Queue) {}
 }
 
+/// How long a refused log-in explains brokers that are down. The library repeats one that lasts, at the latest every half
+/// minute; an outage after that has another reason, and must not end a task for ever.
+const REASON_LASTS: Duration = Duration::from_secs(90);
+
 /// The latest complaint about the connection: librdkafka repeats refused log-ins for ever, and what the caller sees is
 /// a time-out, which this explains.
 #[derive(Default)]
-pub(crate) struct Complaint(Mutex<Option<(Class, String)>>);
+pub(crate) struct Complaint(Mutex<Option<Noted>>);
+
+struct Noted {
+    class: Class,
+    text: String,
+    at: Instant,
+}
 
 impl Complaint {
     /// Notes what an error event says; complaints of the network are the library's business and logged by it.
     pub(crate) fn note(&self, refusal: &Refusal) {
+        self.note_at(refusal, Instant::now());
+    }
+
+    fn note_at(&self, refusal: &Refusal, at: Instant) {
         let class = errors::class(refusal);
-        let mut complaint = self.0.lock();
-        // A refused log-in is followed by brokers that are down: the reason is worth more than its consequence.
-        let has_reason = matches!(*complaint, Some((Class::Config, _)));
+        let mut noted = self.0.lock();
+        // Brokers that are down follow a refused log-in: the reason is worth more than its consequence.
+        let is_reason = |n: &Noted| n.class == Class::Config && at.saturating_duration_since(n.at) < REASON_LASTS;
         let is_consequence = matches!(refusal.code, Code::AllBrokersDown | Code::Resolve);
-        if class == Class::Config || is_consequence && !has_reason {
-            *complaint = Some((class, errors::sentence("no broker can be used", refusal)));
+        if class == Class::Config || is_consequence && !noted.as_ref().is_some_and(is_reason) {
+            *noted = Some(Noted { class, text: errors::sentence("no broker can be used", refusal), at });
         }
     }
 
     /// What was noted last.
     pub(crate) fn text(&self) -> Option<String> {
-        self.0.lock().as_ref().map(|(_, text)| text.clone())
+        self.0.lock().as_ref().map(|noted| noted.text.clone())
     }
 
     /// The error for a call that ended with `refusal`: the complaint, if the call only timed out.
@@ -85,8 +99,10 @@ impl Complaint {
             refusal.code,
             Code::OperationTimedOut | Code::BrokerTransportFailure | Code::AllBrokersDown | Code::MessageTimedOut
         );
-        match (timed_out && !refusal.fatal, self.0.lock().clone()) {
-            (true, Some((class, text))) => errors::error(class, format!("{doing}: {text}")),
+        match &*self.0.lock() {
+            Some(noted) if timed_out && !refusal.fatal => {
+                errors::error(noted.class, format!("{doing}: {}", noted.text))
+            }
             _ => errors::refused(doing, refusal),
         }
     }
@@ -157,4 +173,20 @@ pub(crate) async fn blocking<T: Send + 'static>(call: impl FnOnce() -> T + Send 
     tokio::task::spawn_blocking(call)
         .await
         .map_err(|error| KafkaError::Fatal(format!("a call to the Kafka client did not end: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_log_in_explains_brokers_that_are_down_but_not_those_of_a_later_outage() {
+        let (complaint, began) = (Complaint::default(), Instant::now());
+        let explained = || complaint.explain("asking", &Refusal::of(Code::OperationTimedOut));
+        complaint.note_at(&Refusal::of(Code::Authentication), began);
+        complaint.note_at(&Refusal::of(Code::AllBrokersDown), began + Duration::from_secs(1));
+        assert!(matches!(explained(), KafkaError::Config(_)));
+        complaint.note_at(&Refusal::of(Code::AllBrokersDown), began + REASON_LASTS);
+        assert!(matches!(explained(), KafkaError::Retriable(_)));
+    }
 }

@@ -6,8 +6,9 @@ EXIT ?= 0
 KILLS ?= 200
 HANDOVERS ?= 300
 ROUNDS ?= 200000
+SEEDS ?= 10000
 
-.PHONY: help demo demo-cdc test check fmt docs chaos handover fuzz bench build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos handover fuzz flow-seeds flow-plot bench build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -43,6 +44,13 @@ handover: ## the long proof of the MySQL snapshot: HANDOVERS=300 a server under 
 
 fuzz: ## ROUNDS=200000 rounds of changed bytes over the recorded events: nothing may make the decoder panic
 	@EF_FUZZ_ROUNDS=$(ROUNDS) cargo test -p elasticflow-mysql --test it -- --nocapture decoder::
+
+flow-seeds: ## SEEDS=10000 seeds of simulated workloads against the rate law, then how long the division among 10,000 sources takes
+	@EF_FLOW_SEEDS=$(SEEDS) cargo test -p elasticflow-flow --test it -- --nocapture the_law_holds
+	@cargo run --release -p elasticflow-flow --example allocation
+
+flow-plot: ## draws one simulated run of the rate law into docs/flow/law.svg
+	@EF_FLOW_PLOT=$(CURDIR)/docs/flow/law.svg cargo test -p elasticflow-flow --test it -- a_run_can_be_drawn
 
 bench: ## speed and memory on real servers; prints a table, writes bench-results/
 	@scripts/bench

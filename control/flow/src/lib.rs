@@ -1,9 +1,23 @@
-//! Pure flow control: lag model, rate law.
+//! Pure flow control: how fast sources may go so that their consumers keep up.
 //!
-//! This crate is where the leader's decisions about rates belong: how far a topic's consumers are behind and whether
-//! that grows (lag model), what rate each source gets from it by priority, floor and cap (rate law), when a source is
-//! paused because unconsumed bytes exceed their limit (breaker). Like `elasticflow-plan` it holds functions of their
-//! arguments alone, so that the law can be run over simulated hours in a test.
+//! Every decision of the leader about rates is a function here, `next = f(state, inputs, settings)`; time comes in as a
+//! number of seconds. [`law`] turns the lag of one consumer group into the bytes that all its sources together may
+//! send; [`allocation`] divides what all groups admit among the sources, by priority and weight; [`grants`] keeps the
+//! unconsumed bytes of a topic below a hard cap; [`pressure`] does for a worker's processors what the law does for a
+//! group; [`special`] holds the rules for consumers that are slow by nature and for periods that cannot be judged.
 //!
-//! It holds nothing yet: every source runs at the rate that its own configuration allows, and no configuration key
-//! promises otherwise.
+//! Nothing is remembered between calls but what the caller passes back in, so that a new leader goes on from stored
+//! state and hours of control run in a moment of a test. The tests reproduce recorded vectors, run the functions
+//! against a simulated plant and check that a deliberately wrong law is noticed.
+//!
+//! Absent on purpose: Kafka, clocks, stored formats, and the token buckets by which workers enforce what is decided.
+pub mod allocation;
+pub mod grants;
+pub mod law;
+pub mod pressure;
+pub mod special;
+
+pub use allocation::{Source, allocate};
+pub use grants::{Grantee, grant};
+pub use law::{Group, Law, Mode, Sample, Why};
+pub use pressure::{Pressure, PressureLaw};

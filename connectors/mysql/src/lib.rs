@@ -13,6 +13,7 @@ pub mod column;
 pub mod config;
 pub mod connector;
 pub mod convert;
+pub mod dump;
 pub mod error;
 mod events;
 pub mod filters;

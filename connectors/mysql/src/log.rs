@@ -1,14 +1,12 @@
 //! The stream of the log: events with their places, checksums compared, silence noticed.
 use crate::binlog::DecodeError;
-use crate::binlog::event::{self, FLAG_ARTIFICIAL, Header, kind};
+use crate::binlog::event::{self, CHECKSUM, FLAG_ARTIFICIAL, Header, kind};
+use crate::binlog::payload::Payload;
+use crate::dump::Dump;
 use crate::error::{Error, Place, Result, of_stream};
 use crate::position::LogPosition;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use elasticflow_api::clock::Clock;
-use futures_util::{FutureExt, StreamExt};
-use mysql_async::BinlogStream;
-use mysql_async::binlog::BinlogChecksumAlg;
-use mysql_async::binlog::events::Event as RawEvent;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,23 +23,6 @@ pub struct Event {
     pub inner: bool,
 }
 
-/// Lets the body of an event be shared without a copy.
-struct Body(RawEvent);
-
-impl AsRef<[u8]> for Body {
-    fn as_ref(&self) -> &[u8] {
-        self.0.data()
-    }
-}
-
-/// Events of a compressed transaction that are still to come.
-#[derive(Debug, Clone, Copy)]
-struct Payload {
-    left: u64,
-    start: u64,
-    first: bool,
-}
-
 /// How a stream is read.
 #[derive(Debug, Clone, Copy)]
 pub struct Reading {
@@ -55,25 +36,28 @@ pub struct Reading {
 
 /// Reads the log.
 pub struct Log {
-    stream: BinlogStream,
+    stream: Dump,
     clock: Arc<dyn Clock>,
     /// End of the last event.
     at: LogPosition,
     /// Whether `at` comes from the server and not from the request.
     known: bool,
     verify: bool,
+    /// Whether events end with a checksum; said by the first event of each file.
+    checksums: bool,
     /// Whether the server knows this task by a name of its own.
     named: bool,
     silence: Duration,
     heard: Duration,
     /// Whether events have come since `heard` was set: the clock is asked only when there is nothing to read.
     heard_more: bool,
-    payload: Option<Payload>,
+    /// Events of a compressed transaction that are still to come, and where it starts.
+    payload: Option<(Payload, u64)>,
 }
 
 impl Log {
     /// Reads a stream that was requested from `at`.
-    pub fn new(stream: BinlogStream, clock: Arc<dyn Clock>, at: LogPosition, how: Reading) -> Self {
+    pub fn new(stream: Dump, clock: Arc<dyn Clock>, at: LogPosition, how: Reading) -> Self {
         let heard = clock.monotonic();
         let silence = how.heartbeat * 3 + Duration::from_secs(5);
         Self {
@@ -82,6 +66,7 @@ impl Log {
             at,
             known: false,
             verify: how.verify,
+            checksums: false,
             named: how.named,
             silence,
             heard,
@@ -118,8 +103,10 @@ impl Log {
 
     /// The next event that is there already; none if there is none.
     pub fn buffered(&mut self) -> Result<Option<Event>> {
-        let next = tokio::task::coop::unconstrained(self.stream.next()).now_or_never();
-        next.map_or(Ok(None), |event| self.received(event).map(Some))
+        if let Some(event) = self.inner()? {
+            return Ok(Some(event));
+        }
+        self.stream.ready().map_or(Ok(None), |event| self.received(event).map(Some))
     }
 
     /// The next event, waiting for it at most so long.
@@ -138,11 +125,19 @@ impl Log {
     pub async fn next_or_woken(&mut self, wait: Duration, wake: &tokio::sync::Notify) -> Result<Option<Event>> {
         self.note_heard();
         let woken = std::pin::pin!(wake.notified());
-        let next = std::pin::pin!(self.stream.next());
-        let first = futures_util::future::select(woken, next);
-        match tokio::time::timeout(wait, first).await {
-            Ok(futures_util::future::Either::Right((event, _))) => self.received(event).map(Some),
-            Ok(futures_util::future::Either::Left(_)) => Ok(None),
+        if let Some(event) = self.inner()? {
+            return Ok(Some(event));
+        }
+        let first = {
+            let next = std::pin::pin!(self.stream.next());
+            tokio::time::timeout(wait, futures_util::future::select(woken, next)).await.map(|first| match first {
+                futures_util::future::Either::Right((event, _)) => Some(event),
+                futures_util::future::Either::Left(_) => None,
+            })
+        };
+        match first {
+            Ok(Some(event)) => self.received(event).map(Some),
+            Ok(None) => Ok(None),
             Err(_) => self.check_silence().map(|()| None),
         }
     }
@@ -158,57 +153,60 @@ impl Log {
         if quiet > self.silence { Err(Error::Silent { seconds: quiet.as_secs() }) } else { Ok(()) }
     }
 
-    fn received(&mut self, event: Option<mysql_async::Result<RawEvent>>) -> Result<Event> {
-        let event = event.ok_or(Error::Closed)?.map_err(|e| of_stream(e, &self.at.to_string(), self.named))?;
+    fn received(&mut self, event: mysql_async::Result<Option<Bytes>>) -> Result<Event> {
+        let event = event.map_err(|e| of_stream(e, &self.at.to_string(), self.named))?.ok_or(Error::Closed)?;
         self.heard_more = true;
-        let raw = event.header();
-        let header = Header {
-            timestamp: raw.timestamp(),
-            kind: raw.event_type_raw(),
-            server_id: raw.server_id(),
-            size: raw.event_size(),
-            end: raw.log_pos(),
-            flags: raw.flags_raw(),
-        };
-        if let Some(payload) = self.payload {
-            return self.inner(payload, header, event);
-        }
-        self.verify(&event, &header)?;
-        let body = Bytes::from_owner(Body(event));
+        let header = Header::parse(&event).map_err(|cause| self.broken(self.at.pos, cause))?;
+        let body = self.body(event, &header)?;
         let start = self.advance(&header, &body)?;
         if header.kind == kind::TRANSACTION_PAYLOAD {
-            let left = event::payload_size(&body).map_err(|cause| self.broken(start, cause))?;
-            self.payload = (left > 0).then_some(Payload { left, start, first: true });
+            let payload = Payload::parse(&body).map_err(|cause| self.broken(start, cause))?;
+            self.payload = Some((payload, start));
         }
         Ok(Event { header, body, start, inner: false })
     }
 
-    /// The client unpacks compressed transactions and drops one that it cannot unpack: the sizes must add up.
-    fn inner(&mut self, payload: Payload, header: Header, event: RawEvent) -> Result<Event> {
-        let begins = !payload.first || header.kind == kind::QUERY;
-        let Some(left) = payload.left.checked_sub(u64::from(header.size)).filter(|_| begins) else {
-            return Err(self.broken(payload.start, DecodeError::Compression(0)));
+    /// The next event of the compressed transaction being read.
+    fn inner(&mut self) -> Result<Option<Event>> {
+        let Some((payload, start)) = &mut self.payload else { return Ok(None) };
+        let start = *start;
+        let broken = |cause| Error::Decode { place: Place { file: self.at.file.to_string(), pos: start }, cause };
+        let Some(mut body) = payload.next_event().map_err(broken)? else {
+            self.payload = None;
+            return Ok(None);
         };
-        self.payload = (left > 0).then_some(Payload { left, first: false, ..payload });
-        Ok(Event { header, body: Bytes::from_owner(Body(event)), start: payload.start, inner: true })
+        let header = Header::parse(&body).map_err(broken)?;
+        body.advance(Header::LENGTH);
+        Ok(Some(Event { header, body, start, inner: true }))
     }
 
     fn broken(&self, start: u64, cause: DecodeError) -> Error {
         Error::Decode { place: self.place(start), cause }
     }
 
-    fn verify(&self, event: &RawEvent, header: &Header) -> Result<()> {
-        if !self.verify || header.kind == kind::FORMAT_DESCRIPTION {
-            return Ok(());
+    /// What is between head and checksum; compares the checksum.
+    fn body(&mut self, mut event: Bytes, header: &Header) -> Result<Bytes> {
+        let describes = header.kind == kind::FORMAT_DESCRIPTION;
+        if usize::try_from(header.size) != Ok(event.len()) {
+            return Err(self.broken(self.at.pos, DecodeError::Short));
         }
-        match event.checksum() {
-            Some(sum)
-                if u32::from_le_bytes(sum) != event.calc_checksum(BinlogChecksumAlg::BINLOG_CHECKSUM_ALG_CRC32) =>
-            {
-                Err(Error::Checksum { place: self.place(self.at.pos) })
+        if describes {
+            self.checksums = event::has_checksums(&event).map_err(|cause| self.broken(self.at.pos, cause))?;
+        }
+        if self.checksums || describes {
+            let Some((rest, sum)) =
+                event.split_last_chunk::<CHECKSUM>().filter(|(rest, _)| rest.len() >= Header::LENGTH)
+            else {
+                return Err(self.broken(self.at.pos, DecodeError::Short));
+            };
+            // The server marks the file in use in the event it describes it with, after the sum was made.
+            if self.verify && !describes && crc32fast::hash(rest) != u32::from_le_bytes(*sum) {
+                return Err(Error::Checksum { place: self.place(self.at.pos) });
             }
-            _ => Ok(()),
+            event.truncate(event.len() - CHECKSUM);
         }
+        event.advance(Header::LENGTH);
+        Ok(event)
     }
 
     /// Moves the position over an event and says where the event starts.

@@ -1,10 +1,11 @@
 //! Connections: options, TLS, the start of the dump.
 use crate::config::{CdcConfig, SslMode};
+use crate::dump::{self, BinlogRequest, Dump};
 use crate::error::{Error, Result, of_client};
 use crate::gtid::{GtidSet, Gtids};
 use crate::position::LogPosition;
 use mysql_async::prelude::Queryable;
-use mysql_async::{BinlogStream, BinlogStreamRequest, Conn, GnoInterval, Opts, OptsBuilder, Sid, SslOpts};
+use mysql_async::{Conn, GnoInterval, Opts, OptsBuilder, Sid, SslOpts};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -67,8 +68,11 @@ fn tls(config: &CdcConfig) -> Option<SslOpts> {
 }
 
 async fn dial(config: &CdcConfig, ssl: Option<SslOpts>) -> Result<Conn> {
+    within(config, Conn::new(options(config, ssl))).await
+}
+
+async fn within<T>(config: &CdcConfig, connecting: impl Future<Output = mysql_async::Result<T>>) -> Result<T> {
     let address = config.address();
-    let connecting = Conn::new(options(config, ssl));
     let Ok(outcome) = tokio::time::timeout(config.connect_timeout.duration(), connecting).await else {
         let late = std::io::Error::new(std::io::ErrorKind::TimedOut, "connect.timeout.ms is over");
         return Err(Error::Connect { address, cause: late.into() });
@@ -86,6 +90,17 @@ async fn connect_raw(config: &CdcConfig) -> Result<Conn> {
     match first {
         Err(Error::Connect { ref cause, .. }) if config.ssl_mode == SslMode::Preferred && no_tls_on_server(cause) => {
             dial(config, None).await
+        }
+        other => other,
+    }
+}
+
+/// Connects for the log.
+async fn link(config: &CdcConfig) -> Result<dump::Link> {
+    let encrypted = !matches!(config.ssl_mode, SslMode::Disabled | SslMode::Disable);
+    match within(config, dump::open(config, encrypted)).await {
+        Err(Error::Connect { ref cause, .. }) if config.ssl_mode == SslMode::Preferred && no_tls_on_server(cause) => {
+            within(config, dump::open(config, false)).await
         }
         other => other,
     }
@@ -155,36 +170,37 @@ pub enum DumpFrom {
 }
 
 /// Starts a dump of the log on a connection of its own.
-pub async fn dump(config: &CdcConfig, flavour: Flavour, reader: &Reader, from: &DumpFrom) -> Result<BinlogStream> {
-    let mut conn = connect_raw(config).await?;
+pub async fn dump(config: &CdcConfig, flavour: Flavour, reader: &Reader, from: &DumpFrom) -> Result<Dump> {
+    let mut link = link(config).await?;
     let doing = "preparing to read the binary log";
     // Not allowed everywhere, and not needed for anything but patience.
-    let _ = conn.query_drop("SET SESSION net_write_timeout = 600").await;
+    let _ = link.run("SET SESSION net_write_timeout = 600").await;
     let nanos = reader.heartbeat.as_nanos();
-    let mut statements = vec![format!("SET @master_heartbeat_period = {nanos}, @source_heartbeat_period = {nanos}")];
+    let mut statements = vec![
+        format!("SET @master_heartbeat_period = {nanos}, @source_heartbeat_period = {nanos}"),
+        // The server's own form of it: events come as they were written.
+        "SET @master_binlog_checksum = @@global.binlog_checksum, @source_binlog_checksum = @@global.binlog_checksum"
+            .to_owned(),
+    ];
     match flavour {
         Flavour::MySql => statements.push(format!("SET @replica_uuid = '{0}', @slave_uuid = '{0}'", reader.uuid)),
         Flavour::MariaDb => statements.push("SET @mariadb_slave_capability = 4".to_owned()),
     }
-    let request = BinlogStreamRequest::new(reader.server_id);
-    let file;
+    let request = BinlogRequest::new(reader.server_id);
     let request = match from {
-        DumpFrom::Position(at) => {
-            file = at.file.to_string();
-            request.with_filename(file.as_bytes()).with_pos(at.pos)
-        }
-        DumpFrom::Gtids(Gtids::MySql(set)) => request.with_gtid().with_gtid_set(sids(set)?).with_pos(4),
+        DumpFrom::Position(at) => request.with_filename(at.file.as_bytes().to_vec()).with_pos(at.pos),
+        DumpFrom::Gtids(Gtids::MySql(set)) => request.with_use_gtid(true).with_sids(sids(set)?).with_pos(4u64),
         DumpFrom::Gtids(Gtids::Maria(all)) => {
             statements.push(format!("SET @slave_connect_state = '{all}'"));
             statements.push("SET @slave_gtid_strict_mode = 0, @slave_gtid_ignore_duplicates = 0".to_owned());
-            request.with_pos(4)
+            request.with_pos(4u64)
         }
         DumpFrom::Gtids(Gtids::Off) => return Err(Error::Bug("a dump by GTIDs without any")),
     };
     for statement in &statements {
-        conn.query_drop(statement).await.map_err(|e| of_client(e, doing))?;
+        link.run(statement).await.map_err(|e| of_client(e, doing))?;
     }
-    conn.get_binlog_stream(request).await.map_err(|e| of_client(e, doing))
+    link.dump(&request).await.map_err(|e| of_client(e, doing))
 }
 
 fn sids(set: &GtidSet) -> Result<Vec<Sid<'static>>> {

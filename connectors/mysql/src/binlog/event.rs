@@ -56,6 +56,44 @@ pub struct Header {
     pub flags: u16,
 }
 
+impl Header {
+    /// Bytes of a head.
+    pub const LENGTH: usize = 19;
+
+    /// Parses the head of an event.
+    ///
+    /// # Errors
+    /// There are fewer bytes.
+    pub fn parse(event: &[u8]) -> Result<Self, DecodeError> {
+        let mut r = Reader::new(event);
+        Ok(Self {
+            timestamp: r.u32()?,
+            kind: r.u8()?,
+            server_id: r.u32()?,
+            size: r.u32()?,
+            end: r.u32()?,
+            flags: r.u16()?,
+        })
+    }
+}
+
+/// FORMAT_DESCRIPTION: whether the events of the file end with a CRC-32. Its last five bytes are the kind of checksum
+/// and its own.
+///
+/// # Errors
+/// The event is too short, or the kind is not known.
+pub fn has_checksums(body: &[u8]) -> Result<bool, DecodeError> {
+    match body.len().checked_sub(CHECKSUM + 1).and_then(|at| body.get(at)) {
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(other) => Err(DecodeError::Checksum(*other)),
+        None => Err(DecodeError::Short),
+    }
+}
+
+/// Bytes of a checksum.
+pub const CHECKSUM: usize = 4;
+
 /// ROTATE: position and name of the next file.
 pub fn rotate(body: &[u8]) -> Result<(u64, String), DecodeError> {
     let mut r = Reader::new(body);
@@ -226,30 +264,6 @@ fn maria_extra(r: &mut Reader<'_>, flags: u8, begin: &mut MariaBegin) -> Result<
     Ok(())
 }
 
-/// TRANSACTION_PAYLOAD: size of the events inside, uncompressed.
-pub fn payload_size(body: &[u8]) -> Result<u64, DecodeError> {
-    let mut r = Reader::new(body);
-    let (mut compressed, mut uncompressed) = (None, None);
-    loop {
-        let field = r.lenenc()?;
-        if field == 0 {
-            break;
-        }
-        let n = r.lenenc_len()?;
-        let mut value = Reader::new(r.bytes(n)?);
-        match field {
-            1 => compressed = Some(value.lenenc()?),
-            2 => match value.lenenc()? {
-                0 | 255 => {}
-                other => return Err(DecodeError::Compression(u8::try_from(other).unwrap_or(u8::MAX))),
-            },
-            3 => uncompressed = Some(value.lenenc()?),
-            _ => {}
-        }
-    }
-    uncompressed.or(compressed).ok_or(DecodeError::Short)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -268,6 +282,7 @@ mod tests {
     fn cut_events_are_errors() {
         assert!(query(&[0; 12], false).is_err());
         assert!(gtid(&[0; 20]).is_err());
-        assert!(payload_size(&[1, 200, 1]).is_err());
+        assert!(Header::parse(&[0; 18]).is_err());
+        assert!(has_checksums(&[1; 4]).is_err());
     }
 }

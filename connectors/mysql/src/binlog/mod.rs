@@ -5,6 +5,7 @@ pub mod decimal;
 pub mod event;
 pub mod jsonb;
 pub mod jsondiff;
+pub mod payload;
 pub mod reader;
 pub mod rows;
 pub mod table_map;
@@ -41,6 +42,9 @@ pub enum DecodeError {
     /// A compressed part whose format is not known.
     #[error("compression of kind {0} is not supported")]
     Compression(u8),
+    /// A checksum of a kind that is not known.
+    #[error("checksums of kind {0} are not supported")]
+    Checksum(u8),
 }
 
 impl From<Short> for DecodeError {

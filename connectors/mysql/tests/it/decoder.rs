@@ -2,6 +2,8 @@
 use crate::support::Server;
 use bytes::Bytes;
 use elasticflow_mysql::binlog::charset::Charset;
+use elasticflow_mysql::binlog::event::Header;
+use elasticflow_mysql::binlog::payload::Payload;
 use elasticflow_mysql::binlog::rows::{Cell, Cells, Raw, RowsHead, RowsKind, cell};
 use elasticflow_mysql::binlog::table_map::{Op, TableMap};
 use elasticflow_mysql::binlog::{DecodeError, Reader, compress, event, jsonb, jsondiff};
@@ -244,7 +246,12 @@ fn decode(kind: u8, body: &Bytes, maps: &mut HashMap<u64, TableMap>) {
             drop(event::gtid(body));
             drop(event::gtid_tagged(body));
             drop(event::maria_gtid(body, 1));
-            drop(event::payload_size(body));
+            drop(event::has_checksums(body));
+            if let Ok(mut payload) = Payload::parse(body) {
+                while let Ok(Some(event)) = payload.next_event() {
+                    drop(Header::parse(&event));
+                }
+            }
         }
         (_, Ok(id)) => {
             if let (Some(rows), Some(map)) = (RowsKind::of(kind), maps.get(&id)) {

@@ -3,6 +3,7 @@
 mod decoder;
 mod golden;
 mod handover;
+mod login;
 mod matching;
 mod proxy;
 mod query;

@@ -7,8 +7,9 @@ KILLS ?= 200
 HANDOVERS ?= 300
 ROUNDS ?= 200000
 SEEDS ?= 10000
+STORMS ?= 60
 
-.PHONY: help demo demo-cdc test check fmt docs chaos handover fuzz flow-seeds flow-plot bench build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz flow-seeds flow-plot bench build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -41,6 +42,16 @@ handover: ## the long proof of the MySQL snapshot: HANDOVERS=300 a server under 
 	@scripts/setup && scripts/services up mysql mariadb
 	@env $$(scripts/services env mysql mariadb) EF_HANDOVERS=$(HANDOVERS) EF_RANDOM_TABLES=$(HANDOVERS) EF_CUT_STEP=1 \
 	    cargo test -p elasticflow-mysql --test it -- --nocapture hand_over rows_of_random cut_after_any_byte
+
+storms: ## the long proof of DDL under writes: STORMS=60 seeds on MySQL and MariaDB, each record compared with its row
+	@scripts/setup && scripts/services up mysql mariadb
+	@env $$(scripts/services env mysql mariadb) EF_STORMS=$(STORMS) \
+	    cargo test -p elasticflow-mysql --test it -- --nocapture storms::
+
+memory: ## memory of change capture: one transaction of 2,000,000 rows, 2,000 tables
+	@scripts/setup && scripts/services up mysql
+	@env $$(scripts/services env mysql) EF_MEMORY_ROWS=2000000 EF_MEMORY_TABLES=2000 \
+	    cargo test -p elasticflow-mysql --test it -- --nocapture --test-threads=1 memory::
 
 fuzz: ## ROUNDS=200000 rounds of changed bytes over the recorded events: nothing may make the decoder panic
 	@EF_FUZZ_ROUNDS=$(ROUNDS) cargo test -p elasticflow-mysql --test it -- --nocapture decoder::

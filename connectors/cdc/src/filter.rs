@@ -14,6 +14,14 @@ impl Patterns {
         split(text).into_iter().map(|pattern| compile(&pattern)).collect::<Result<_, _>>().map(Self)
     }
 
+    /// A single pattern, commas and all.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn one(pattern: &str) -> Result<Self, String> {
+        compile(pattern).map(|pattern| Self(vec![pattern]))
+    }
+
     /// Whether a name matches.
     pub fn matches(&self, name: &str) -> bool {
         self.0.iter().any(|pattern| pattern.is_match(name))

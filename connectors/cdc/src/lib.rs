@@ -5,4 +5,6 @@ pub mod envelope;
 pub mod filter;
 pub mod mask;
 pub mod naming;
+pub mod notify;
 pub mod schema;
+pub mod table_change;

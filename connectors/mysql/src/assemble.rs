@@ -61,12 +61,17 @@ pub struct Assembler {
     pub now_ms: i64,
 }
 
+/// What names of schemas begin with.
+pub(crate) fn package(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::MySql => "io.debezium.connector.mysql",
+        Flavour::MariaDb => "io.debezium.connector.mariadb",
+    }
+}
+
 /// Schema of the source block.
 fn source_schema(flavour: Flavour) -> SchemaRef {
-    let name = match flavour {
-        Flavour::MySql => "io.debezium.connector.mysql.Source",
-        Flavour::MariaDb => "io.debezium.connector.mariadb.Source",
-    };
+    let name = format!("{}.Source", package(flavour));
     let text = || of(Kind::String);
     let long = || of(Kind::Int64);
     Arc::new(
@@ -89,7 +94,7 @@ fn source_schema(flavour: Flavour) -> SchemaRef {
             field("thread", long().nullable(true)),
             field("query", text().nullable(true)),
         ])
-        .named(name, 1),
+        .named(&name, 1),
     )
 }
 
@@ -247,7 +252,8 @@ impl Assembler {
         self.bare(Arc::clone(&table.topic), key, null())
     }
 
-    fn bare(&self, topic: Arc<str>, key: Datum, value: Datum) -> SourceRecord {
+    /// A record with the headers that every one has.
+    pub(crate) fn bare(&self, topic: Arc<str>, key: Datum, value: Datum) -> SourceRecord {
         let record = Record { topic, partition: None, key, value, headers: self.headers.clone(), timestamp_ms: None };
         SourceRecord { record, position: None }
     }

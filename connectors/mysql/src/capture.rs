@@ -7,6 +7,7 @@ use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
 use crate::position::LogPosition;
+use crate::schema_log::SchemaLog;
 use crate::signal::Signal;
 use crate::table::{RowError, Table};
 use crate::tables::{Control, Known, Tables};
@@ -16,6 +17,7 @@ use bytes::Bytes;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::data::{Text, Value};
 use elasticflow_cdc::envelope::Op;
+use elasticflow_cdc::notify::Notes;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -132,6 +134,8 @@ pub struct Capture {
     signal_table: Option<Arc<str>>,
     pub(crate) signals: Vec<Signal>,
     pub(crate) meta: Option<TxMeta>,
+    pub(crate) schema_log: Option<SchemaLog>,
+    pub(crate) notes: Notes,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
     file_text: Text,
@@ -159,6 +163,10 @@ pub struct Start {
     pub signal_table: Option<Arc<str>>,
     /// Counts transactions, if that is asked for.
     pub meta: Option<TxMeta>,
+    /// Tells changes of tables, if that is asked for.
+    pub schema_log: Option<SchemaLog>,
+    /// Tells of snapshots.
+    pub notes: Notes,
 }
 
 impl Capture {
@@ -183,6 +191,8 @@ impl Capture {
             signal_table: start.signal_table,
             signals: Vec::new(),
             meta: start.meta,
+            schema_log: start.schema_log,
+            notes: start.notes,
             last: (0, 0),
         }
     }

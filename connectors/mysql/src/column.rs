@@ -113,6 +113,13 @@ pub struct Described {
     pub maria: bool,
 }
 
+impl Described {
+    /// The text of the default, without what MariaDB puts around it.
+    pub(crate) fn plain_default(&self) -> Option<String> {
+        default_of(self).0
+    }
+}
+
 impl Column {
     /// From `information_schema`.
     pub fn described(d: &Described) -> Self {
@@ -201,8 +208,8 @@ fn described_type(d: &Described) -> Ty {
         "datetime" => Ty::DateTime { fsp: small(d.fsp) },
         "timestamp" => Ty::Timestamp { fsp: small(d.fsp) },
         "year" => Ty::Year,
-        "enum" => Ty::Enum { members: members(&d.column_type) },
-        "set" => Ty::Set { members: members(&d.column_type) },
+        "enum" => Ty::Enum { members: members_of(&d.column_type) },
+        "set" => Ty::Set { members: members_of(&d.column_type) },
         "json" => Ty::Json,
         "point" => Ty::Point,
         "geometry" | "linestring" | "polygon" | "multipoint" | "multilinestring" | "multipolygon"
@@ -222,7 +229,7 @@ fn digits(declared: &str) -> Option<(u32, u32)> {
 }
 
 /// Members in `enum('a','it''s')`.
-fn members(declared: &str) -> Vec<String> {
+pub(crate) fn members_of(declared: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut current: Option<String> = None;
     let mut chars = declared.chars().peekable();
@@ -369,7 +376,7 @@ mod tests {
 
     #[test]
     fn members_keep_quotes_and_commas() {
-        assert_eq!(members("enum('a','it''s','b,c','')"), ["a", "it's", "b,c", ""]);
+        assert_eq!(members_of("enum('a','it''s','b,c','')"), ["a", "it's", "b,c", ""]);
     }
 
     #[test]

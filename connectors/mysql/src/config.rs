@@ -1,6 +1,7 @@
 //! Settings: Debezium's keys with Debezium's meaning and defaults.
 use elasticflow_cdc::filter;
 use elasticflow_cdc::naming::Adjustment;
+use elasticflow_cdc::notify::Notes;
 use elasticflow_config::{Millis, Prefixed, Secret, choice, settings};
 
 choice! {
@@ -150,6 +151,8 @@ settings! {
         "topic.prefix" => topic_prefix: String { importance: High, group: "Topics", valid: Validity::Check(check_prefix) },
         /// Separator of the parts of a topic name.
         "topic.delimiter" => topic_delimiter: String { default: ".", group: "Topics" },
+        /// How topics are named: by database and table. Other classes are refused.
+        "topic.naming.strategy" => topic_naming: String { default: "io.debezium.schema.SchemaTopicNamingStrategy", hidden: true, valid: Validity::Check(check_naming) },
         /// Databases to capture: regular expressions, separated by commas, that match whole names.
         "database.include.list" => database_include: Option<String> { importance: High, group: "Filters", valid: Validity::Check(filter::check) },
         /// Databases to leave out.
@@ -180,6 +183,12 @@ settings! {
         "snapshot.chunk.rows" => chunk_rows: usize { default: "20000", group: "Snapshot", valid: Validity::Range(1.0, 1_000_000.0) },
         /// Bytes of rows that one chunk of the snapshot aims at.
         "snapshot.chunk.bytes" => chunk_bytes: usize { default: "4194304", group: "Snapshot", valid: Validity::Range(1024.0, 1_073_741_824.0) },
+        /// Most rows per second that snapshots read; 0 is no limit.
+        "snapshot.max.rows.per.second" => snapshot_rows_rate: u64 { default: "0", group: "Snapshot" },
+        /// Most bytes per second that snapshots read, about; 0 is no limit.
+        "snapshot.max.bytes.per.second" => snapshot_bytes_rate: u64 { default: "0", group: "Snapshot" },
+        /// Whether tables that match the filters only since the filters were changed get a snapshot of their own beside the stream.
+        "snapshot.joined.tables" => snapshot_joined: bool { default: "true", group: "Snapshot" },
         /// Wait before the snapshot, in milliseconds.
         "snapshot.delay.ms" => snapshot_delay: Millis { default: "0", group: "Snapshot" },
         /// Form of DECIMAL and NUMERIC.
@@ -210,7 +219,7 @@ settings! {
         "extended.headers.enabled" => extended_headers: bool { default: "true", group: "Records" },
         /// Whether comments of columns become documentation of fields.
         "include.schema.comments" => schema_comments: bool { default: "false", group: "Records" },
-        /// Must be `false` to be exact: schema change records are not written.
+        /// Whether statements that change tables are written to the topic named as the prefix, with the tables as they are then.
         "include.schema.changes" => schema_changes: bool { default: "true", group: "Records" },
         /// Whether BEGIN and END of transactions are written to a topic of their own, and changes carry their transaction.
         "provide.transaction.metadata" => transaction_metadata: bool { default: "false", group: "Records" },
@@ -226,26 +235,51 @@ settings! {
         "max.batch.size" => batch_size: usize { default: "2048", group: "Engine", valid: Validity::Range(1.0, 1_000_000.0) },
         /// Statements run at the start of every connection other than the log's, separated by semicolons.
         "database.initial.statements" => initial_statements: Option<String> { group: "Connection", importance: Low },
-        /// Reading the log needs no schema history; every key of this prefix is accepted and has no effect.
+        /// Reading the log needs no schema history; of the keys of this prefix `store.only.captured.tables.ddl` and
+        /// `store.only.captured.databases.ddl` limit the records of schema changes, the others are accepted and have no effect.
         "schema.history.internal.*" => history: Prefixed { hidden: true },
         /// Where Kafka listens for the schema history, which is not needed.
         "schema.history.internal" => history_class: Option<String> { hidden: true },
         /// Table, as `database.table`, into which signals are inserted: `id`, `type`, `data`. It must be captured.
         "signal.data.collection" => signal_table: Option<String> { group: "Signals" },
-        /// Where signals come from; `source` is the table.
+        /// Where signals come from: `source` is the table, `file` a file.
         "signal.enabled.channels" => signal_channels: Vec<String> { default: "source", group: "Signals", importance: Low },
+        /// File of signals, a line each: JSON with `id`, `type` and `data`. What has been followed is taken out of it.
+        "signal.file" => signal_file: String { default: "file-signals.txt", group: "Signals", importance: Low },
         /// Most rows of one chunk of a snapshot that a signal asks for.
         "incremental.snapshot.chunk.size" => adhoc_rows: usize { default: "1024", group: "Signals", valid: Validity::Range(1.0, 1_000_000.0) },
         /// Other settings of signals. Not supported: must be absent.
         "signal.*" => signals: Prefixed { hidden: true },
-        /// Notifications. Not supported: must be absent.
-        "notification.*" => notifications: Prefixed { hidden: true },
+        /// Where notifications of snapshots go: `sink` is a topic, `log` the worker's log.
+        "notification.enabled.channels" => notification_channels: Vec<String> { default: "", group: "Notifications", valid: Validity::Check(check_channels) },
+        /// Topic of the notifications.
+        "notification.sink.topic.name" => notification_topic: Option<String> { group: "Notifications" },
         /// Converters of single columns. Not supported: must be absent.
         "converters" => converters: Option<String> { hidden: true },
         /// Queries in place of reading whole tables. Not supported: must be absent.
         "snapshot.select.*" => snapshot_selects: Prefixed { hidden: true },
         /// Filters by server of GTIDs. Not supported: must be absent.
         "gtid.source.*" => gtid_sources: Prefixed { hidden: true },
+    }
+}
+
+/// For MySQL both name topics by prefix, database and table.
+fn check_naming(text: &str) -> Result<(), String> {
+    match text.trim().rsplit('.').next() {
+        Some("SchemaTopicNamingStrategy" | "DefaultTopicNamingStrategy") => Ok(()),
+        _ => Err(
+            "must be io.debezium.schema.SchemaTopicNamingStrategy or io.debezium.schema.DefaultTopicNamingStrategy; \
+                  to name topics otherwise, use a transform such as ByLogicalTableRouter"
+                .to_owned(),
+        ),
+    }
+}
+
+fn check_channels(text: &str) -> Result<(), String> {
+    let known = ["sink", "log", "jmx"];
+    match text.split(',').map(str::trim).find(|c| !c.is_empty() && !known.contains(&c.to_ascii_lowercase().as_str())) {
+        Some(other) => Err(format!("`{other}` is not known: sink and log are (jmx has no effect)")),
+        None => Ok(()),
     }
 }
 
@@ -269,13 +303,24 @@ impl CdcConfig {
                 found.push((key, absent));
             }
         };
-        refuse(self.signal_channels.iter().any(|c| c != "source"), "signal.enabled.channels");
+        refuse(self.signal_channels.iter().any(|c| c != "source" && c != "file"), "signal.enabled.channels");
         refuse(self.signals.0.contains_key("kafka.topic"), "signal.kafka.topic");
-        refuse(self.notifications.0.keys().any(|k| k != "enabled.channels"), "notification.sink.topic.name");
         refuse(self.converters.is_some(), "converters");
         refuse(!self.snapshot_selects.0.is_empty(), "snapshot.select.statement.overrides");
         refuse(!self.gtid_sources.0.is_empty(), "gtid.source.includes");
         found
+    }
+
+    /// Whether signals come from a channel.
+    pub(crate) fn hears(&self, channel: &str) -> bool {
+        self.signal_channels.iter().any(|c| c == channel)
+    }
+
+    /// Where notifications go.
+    pub(crate) fn notes(&self) -> Notes {
+        let has = |name: &str| self.notification_channels.iter().any(|c| c.eq_ignore_ascii_case(name));
+        let topic = self.notification_topic.as_deref().filter(|_| has("sink"));
+        Notes::new(topic, has("log"), &self.topic_prefix)
     }
 
     /// Address for messages.

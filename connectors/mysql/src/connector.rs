@@ -24,11 +24,12 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
     for (key, what) in config.unsupported() {
         report.error(key, format!("{key} {what}"));
     }
-    if config.schema_changes {
-        report.warning(
-            "include.schema.changes",
-            "schema change records are not written to the topic of the prefix; set include.schema.changes=false",
-        );
+    let channels = &config.notification_channels;
+    if channels.iter().any(|c| c.eq_ignore_ascii_case("sink")) && config.notification_topic.is_none() {
+        report.error("notification.sink.topic.name", "must be set: notification.enabled.channels has `sink`");
+    }
+    if channels.iter().any(|c| c.eq_ignore_ascii_case("jmx")) {
+        report.warning("notification.enabled.channels", "`jmx` has no effect; use `sink` or `log`");
     }
     let filters = match Filters::parse(config) {
         Ok(filters) => filters,

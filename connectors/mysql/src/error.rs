@@ -77,6 +77,8 @@ pub enum Error {
     TableChanged { table: String },
     #[error("a further start of this task reads the log: {text}")]
     Replaced { text: String },
+    #[error("another request for the log took the place of this one right after it began: {text}; reconnecting")]
+    Crossed { text: String },
     #[error(
         "the stored offset cannot be read: {reason}. Correct it with PATCH /connectors/{{name}}/offsets, or delete it there to begin anew"
     )]
@@ -129,6 +131,7 @@ impl Error {
             | Self::Lost { .. }
             | Self::Silent { .. }
             | Self::Closed
+            | Self::Crossed { .. }
             | Self::TableChanged { .. } => ErrorClass::Transient { retry_after: None },
             Self::Statement { cause, .. } => statement_class(cause),
             Self::Credentials { .. }
@@ -161,7 +164,9 @@ impl Error {
     /// Whether a connection is what failed, so that another one may go on.
     pub fn is_link(&self) -> bool {
         match self {
-            Self::Connect { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Closed => true,
+            Self::Connect { .. } | Self::Lost { .. } | Self::Silent { .. } | Self::Closed | Self::Crossed { .. } => {
+                true
+            }
             Self::Statement { cause: mysql_async::Error::Server(e), .. } => is_link_code(e.code),
             _ => false,
         }
@@ -187,6 +192,7 @@ impl Error {
             Self::Replaced { .. } => "MYSQL-0115",
             Self::TableChanged { .. } => "MYSQL-0116",
             Self::ServerChanged { .. } => "MYSQL-0117",
+            Self::Crossed { .. } => "MYSQL-0118",
             Self::UnknownEvent { .. } => "MYSQL-0120",
             Self::Checksum { .. } => "MYSQL-0122",
             Self::Decode { .. } => "MYSQL-0123",
@@ -247,14 +253,25 @@ pub fn of_client(cause: mysql_async::Error, doing: &'static str) -> Error {
     }
 }
 
-/// Sorts an error of the stream of the log; `named` says that the server tells tasks apart by a name of our own, so that
-/// only a further start of the same task can take its place.
-pub fn of_stream(cause: mysql_async::Error, position: &str, named: bool) -> Error {
+/// What is known of a stream that fails.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing {
+    /// Whether the server tells tasks apart by a name of our own, so that only another request of the same task can take
+    /// its place.
+    pub named: bool,
+    /// Whether it began so recently that an earlier request of this very task, whose connection is gone, may have come to
+    /// the server only now: the last one to come wins, not the last one to be made.
+    pub young: bool,
+}
+
+/// Sorts an error of the stream of the log.
+pub fn of_stream(cause: mysql_async::Error, position: &str, Standing { named, young }: Standing) -> Error {
     let doing = "reading the binary log";
     let mysql_async::Error::Server(e) = &cause else { return Error::Lost { doing, cause } };
     let text = e.message.clone();
     let has = |words: &[&str]| words.iter().any(|w| text.contains(w));
     match e.code {
+        1236 | 4052 if has(&["same server_uuid", "same server_id"]) && young => Error::Crossed { text },
         1236 | 4052 if has(&["same server_uuid", "same server_id"]) && named => Error::Replaced { text },
         1236 | 4052 if has(&["same server_uuid", "same server_id"]) => Error::ServerIdTaken { text },
         1236 if has(&["has more GTIDs than", "which is not in the master's binlog"]) => {

@@ -180,6 +180,9 @@ impl Capture {
                 window.broken = true;
             }
         }
+        if matches!(meaning, Meaning::Ddl | Meaning::Flush) && self.schema_log.is_some() {
+            self.schema_changed(&query.statement, &query.db, event, out).await?;
+        }
         if self.tx.is_some() {
             return match meaning {
                 Meaning::Commit => self.end_of_transaction(event, out),
@@ -219,7 +222,9 @@ impl Capture {
         if !self.assembler.emits_truncate() || !self.tables.captures(db, name) {
             return Ok(());
         }
-        let Some(table) = self.tables.for_snapshot(&mut self.control, db, name).await? else { return Ok(()) };
+        let present = self.tables.for_snapshot(&mut self.control, db, name).await?;
+        // A table that has another name by now, or is gone, was emptied all the same.
+        let table = present.map_or_else(|| self.tables.last_known(db, name), Ok)?;
         let mut origin = self.origin(event);
         origin.gtid = self.announced.as_ref().and_then(|a| a.gtid.as_ref()).map(|g| Text::from(g.to_string()));
         let change = Change { op: Op::Truncate, before: None, after: None, row: 0 };

@@ -16,7 +16,7 @@ pub struct Filters {
     truncations: Masks,
     propagate_columns: Patterns,
     propagate_types: Patterns,
-    keys: Vec<(Patterns, Vec<String>)>,
+    keys: Vec<Patterns>,
 }
 
 impl Filters {
@@ -92,22 +92,51 @@ impl Filters {
         self.propagate_columns.matches(column) || self.propagate_types.matches(typed)
     }
 
-    /// Columns that make the key of a table's records, if it is configured.
-    pub fn key_columns(&self, table: &str) -> Option<&[String]> {
-        self.keys.iter().find(|(tables, _)| tables.matches(table)).map(|(_, columns)| columns.as_slice())
+    /// Places of the columns that make the key of a table's records by configuration, in its order; empty where it names
+    /// none of them.
+    pub fn key_columns<'a>(&self, table: &str, columns: impl Iterator<Item = &'a str> + Clone) -> Vec<usize> {
+        let mut places = Vec::new();
+        for pattern in &self.keys {
+            for (place, column) in columns.clone().enumerate() {
+                if !places.contains(&place) && pattern.matches(&format!("{table}.{column}")) {
+                    places.push(place);
+                }
+            }
+        }
+        places
     }
 }
 
-fn key_columns(text: &str) -> std::result::Result<Vec<(Patterns, Vec<String>)>, String> {
-    let entries = text.split(';').map(str::trim).filter(|e| !e.is_empty());
-    let read = |entry: &str| {
+/// One pattern of `database.table.column` for each column that is named.
+fn key_columns(text: &str) -> std::result::Result<Vec<Patterns>, String> {
+    let mut found = Vec::new();
+    for entry in text.split(';').map(str::trim).filter(|e| !e.is_empty()) {
         let (table, columns) =
             entry.rsplit_once(':').ok_or_else(|| format!("`{entry}` must be table:column,column"))?;
-        let columns: Vec<String> = columns.split(',').map(|c| c.trim().to_owned()).filter(|c| !c.is_empty()).collect();
-        if columns.is_empty() {
+        let before = found.len();
+        for column in columns.split(',').map(str::trim).filter(|c| !c.is_empty()) {
+            found.push(Patterns::one(&format!("(?:{})\\.(?:{column})", table.trim()))?);
+        }
+        if found.len() == before {
             return Err(format!("`{entry}` names no column"));
         }
-        Ok((Patterns::parse(table)?, columns))
-    };
-    entries.map(read).collect()
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn configured_keys_keep_their_order_and_match_tables_and_columns_by_pattern() {
+        let keys = key_columns("d\\.(a|b):y,x ; d\\.c:id.*;").unwrap();
+        let filters = Filters { keys, ..Filters::default() };
+        let of = |table: &str, columns: &[&'static str]| filters.key_columns(table, columns.iter().copied());
+        assert_eq!(of("d.a", &["x", "y", "z"]), [1, 0]);
+        assert_eq!(of("D.B", &["X", "z"]), [0]);
+        assert_eq!(of("d.c", &["v", "id2", "id"]), [1, 2]);
+        assert_eq!(of("d.e", &["x", "y"]), [0_usize; 0]);
+        assert!(key_columns("d.a").is_err() && key_columns("d.a:").is_err() && key_columns("(:x").is_err());
+    }
 }

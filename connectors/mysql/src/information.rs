@@ -45,17 +45,22 @@ pub async fn collations(session: &mut Session) -> Result<Collations> {
     Ok(all.into_iter().filter_map(|(id, name)| Some((id, name?))).collect())
 }
 
-/// A table, or none if it is not there.
-pub async fn table(session: &mut Session, db: &str, name: &str) -> Result<Option<TableFacts>> {
+/// Columns of a table in order; none if it is not there.
+pub(crate) async fn described_columns(session: &mut Session, db: &str, name: &str) -> Result<Vec<Described>> {
     let sql = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT, \
                CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION \
                FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
     let rows: Vec<Row> = session.conn.exec(sql, (db, name)).await.map_err(|e| of_client(e, DOING))?;
-    if rows.is_empty() {
+    let maria = session.flavour == Flavour::MariaDb;
+    Ok(rows.into_iter().map(|row| described(row, maria)).collect())
+}
+
+/// A table, or none if it is not there.
+pub async fn table(session: &mut Session, db: &str, name: &str) -> Result<Option<TableFacts>> {
+    let columns: Vec<Column> = described_columns(session, db, name).await?.iter().map(Column::described).collect();
+    if columns.is_empty() {
         return Ok(None);
     }
-    let maria = session.flavour == Flavour::MariaDb;
-    let columns: Vec<Column> = rows.into_iter().map(|row| Column::described(&described(row, maria))).collect();
     let (key, key_is_primary) = key(session, db, name).await?;
     Ok(Some(TableFacts { db: db.to_owned(), name: name.to_owned(), columns, key, key_is_primary }))
 }
@@ -89,7 +94,7 @@ fn described(mut row: Row, maria: bool) -> Described {
 }
 
 /// The primary key, else the first unique index whose columns are whole and not nullable.
-async fn key(session: &mut Session, db: &str, name: &str) -> Result<(Vec<String>, bool)> {
+pub(crate) async fn key(session: &mut Session, db: &str, name: &str) -> Result<(Vec<String>, bool)> {
     let sql = "SELECT INDEX_NAME, COLUMN_NAME, NULLABLE, SUB_PART FROM information_schema.STATISTICS \
                WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
     type Part = (String, Option<String>, Option<String>, Option<u64>);

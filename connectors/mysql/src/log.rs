@@ -3,7 +3,7 @@ use crate::binlog::DecodeError;
 use crate::binlog::event::{self, CHECKSUM, FLAG_ARTIFICIAL, Header, kind};
 use crate::binlog::payload::Payload;
 use crate::dump::Dump;
-use crate::error::{Error, Place, Result, of_stream};
+use crate::error::{Error, Place, Result, Standing, of_stream};
 use crate::position::LogPosition;
 use bytes::{Buf, Bytes};
 use elasticflow_api::clock::Clock;
@@ -22,6 +22,10 @@ pub struct Event {
     /// Whether it came out of a compressed transaction.
     pub inner: bool,
 }
+
+/// So long after its beginning, a stream may be ended by an earlier request of the same task that was still on its way: its
+/// connection is gone, and the server notices that only after it has taken the place of this one.
+const YOUNG: Duration = Duration::from_secs(10);
 
 /// How a stream is read.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +52,7 @@ pub struct Log {
     /// Whether the server knows this task by a name of its own.
     named: bool,
     silence: Duration,
+    begun: Duration,
     heard: Duration,
     /// Whether events have come since `heard` was set: the clock is asked only when there is nothing to read.
     heard_more: bool,
@@ -69,6 +74,7 @@ impl Log {
             checksums: false,
             named: how.named,
             silence,
+            begun: heard,
             heard,
             heard_more: false,
             payload: None,
@@ -153,8 +159,14 @@ impl Log {
         if quiet > self.silence { Err(Error::Silent { seconds: quiet.as_secs() }) } else { Ok(()) }
     }
 
+    #[cold]
+    fn failed(&self, cause: mysql_async::Error) -> Error {
+        let young = self.clock.monotonic().saturating_sub(self.begun) < YOUNG;
+        of_stream(cause, &self.at.to_string(), Standing { named: self.named, young })
+    }
+
     fn received(&mut self, event: mysql_async::Result<Option<Bytes>>) -> Result<Event> {
-        let event = event.map_err(|e| of_stream(e, &self.at.to_string(), self.named))?.ok_or(Error::Closed)?;
+        let event = event.map_err(|e| self.failed(e))?.ok_or(Error::Closed)?;
         self.heard_more = true;
         let header = Header::parse(&event).map_err(|cause| self.broken(self.at.pos, cause))?;
         let body = self.body(event, &header)?;

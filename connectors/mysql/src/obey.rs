@@ -3,10 +3,12 @@ use crate::config::CdcConfig;
 use crate::error::Result;
 use crate::filters::Filters;
 use crate::information;
+use crate::progress::Adhoc;
 use crate::signal::{Order, Signal};
-use crate::snapshot::{Adhoc, Snapshot};
+use crate::snapshot::Snapshot;
 use crate::task::Running;
 use elasticflow_cdc::filter::Patterns;
+use elasticflow_cdc::notify::Stage;
 use std::sync::Arc;
 
 impl Running {
@@ -34,11 +36,23 @@ impl Running {
                     self.snapshot = Some(Snapshot::adhoc(config, adhoc, Arc::clone(&self.wake)));
                 }
             }
-            (Order::Stop(tables), Some(snapshot)) => snapshot.drop_tables(&tables),
-            (Order::Pause, Some(snapshot)) => snapshot.pause(true),
-            (Order::Resume, Some(snapshot)) => snapshot.pause(false),
-            (Order::Stop(_) | Order::Pause | Order::Resume, None) => {
-                tracing::warn!(id = signal.id, "a signal is not followed: no snapshot runs");
+            (Order::Stop(tables), Some(snapshot)) => {
+                snapshot.drop_tables(&tables);
+                snapshot.tell(&mut self.capture, Stage::Aborted);
+            }
+            (Order::Pause, Some(snapshot)) if !snapshot.is_initial() => {
+                snapshot.pause(true);
+                snapshot.tell(&mut self.capture, Stage::Paused);
+            }
+            (Order::Resume, Some(snapshot)) if !snapshot.is_initial() => {
+                snapshot.pause(false);
+                snapshot.tell(&mut self.capture, Stage::Resumed);
+            }
+            (Order::Stop(_) | Order::Pause | Order::Resume, _) => {
+                tracing::warn!(
+                    id = signal.id,
+                    "a signal is not followed: no snapshot that a signal has asked for runs"
+                );
             }
             (Order::Log(message), _) => tracing::info!(id = signal.id, message, "a signal asks for this line"),
             (Order::Nothing, _) => {}

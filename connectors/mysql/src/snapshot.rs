@@ -7,14 +7,19 @@ use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::information;
+use crate::pace::{Advance, Pace};
 use crate::position::LogPosition;
+use crate::preflight::reads_rows;
+use crate::progress::{Adhoc, Progress};
+use crate::schema_snapshot::SchemaSnapshot;
+use crate::snapshot_notes::key_text;
 use crate::table::Table;
 use crate::window::{Mark, Window};
 use crate::wire::Session;
 use elasticflow_api::data::{Text, Value};
 use elasticflow_cdc::envelope::Op;
 use elasticflow_cdc::filter::Patterns;
-use serde::{Deserialize, Serialize};
+use elasticflow_cdc::notify::Stage;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,46 +30,6 @@ const KEYS_MAX: usize = 1_000_000;
 
 /// Most rows of a whole table that wait here.
 const AHEAD_MAX: usize = 2000;
-
-/// What is stored: tables up to `done` in the order of their names, and the current one up to a key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Progress {
-    v: u32,
-    /// Last table that is complete, as database and name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    done: Option<(String, String)>,
-    /// Table whose first chunks are complete.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    table: Option<(String, String)>,
-    /// Columns of the key.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    columns: Vec<String>,
-    /// Key of the last row sent, as SQL literals.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key: Option<Vec<String>>,
-    /// The snapshot that a signal has asked for, if it is one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    adhoc: Option<Adhoc>,
-    /// Further ones that wait.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    queue: Vec<Adhoc>,
-}
-
-/// A snapshot that a signal asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Adhoc {
-    /// Tables still to be read; the first one is being read.
-    pub(crate) tables: Vec<(String, String)>,
-    /// Whether its records are marked as those of a first snapshot.
-    #[serde(default)]
-    pub(crate) blocking: bool,
-    /// Conditions of tables, in SQL.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) filters: Vec<(String, String)>,
-    /// Whether it waits to be resumed.
-    #[serde(default)]
-    pub(crate) paused: bool,
-}
 
 /// What a step has put into the batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,8 +64,10 @@ enum Phase {
 
 /// The snapshot.
 pub struct Snapshot {
+    /// What is told of the tables before their rows.
+    schema: Option<SchemaSnapshot>,
     tables: VecDeque<(String, String)>,
-    current: Option<Arc<Table>>,
+    pub(crate) current: Option<Arc<Table>>,
     phase: Phase,
     progress: Progress,
     first: bool,
@@ -117,6 +84,19 @@ pub struct Snapshot {
     not_before: Duration,
     /// Whether the current table is to be read no further.
     discard: bool,
+    /// Its tables, for notifications.
+    pub(crate) names: Vec<String>,
+    /// Whether its beginning is still to be told.
+    fresh: bool,
+    /// Whether the beginning of the current table has been told.
+    pub(crate) told_table: bool,
+    /// Key of the last row sent, and the greatest one of the table, in words.
+    pub(crate) last_key: Option<String>,
+    pub(crate) maximum: Option<String>,
+    pace: Pace,
+    pub(crate) advance: Advance,
+    /// About how many rows the current table has.
+    pub(crate) about: Option<u64>,
 }
 
 /// Lost connections in a row after which the snapshot fails.
@@ -155,10 +135,17 @@ impl Snapshot {
             tables.clone_from(&adhoc.tables);
         } else if let Some(done) = &progress.done {
             tables.retain(|table| table > done);
+        } else if !reads_rows(config.snapshot_mode) {
+            tables.clear();
         }
+        let schema = match (stored, &progress.schema) {
+            (None, _) if config.schema_changes => Some(SchemaSnapshot::plan(session, None, &tables).await?),
+            (_, Some(done)) => Some(SchemaSnapshot::plan(session, Some(done), &tables).await?),
+            _ => None,
+        };
         let resumed = progress.done.is_some() || progress.table.is_some();
         tracing::info!(tables = tables.len(), resumed, "taking a snapshot");
-        Ok(Self::begin(config, tables, progress, wake))
+        Ok(Self { schema, fresh: stored.is_none(), ..Self::begin(config, tables, progress, wake) })
     }
 
     /// A snapshot that a signal asks for, beside the stream.
@@ -171,6 +158,15 @@ impl Snapshot {
         let (asks, told, reader) = spawn(config, &wake);
         let resumed = progress.done.is_some() || progress.table.is_some();
         Self {
+            schema: None,
+            names: names_of(&tables),
+            fresh: true,
+            told_table: false,
+            last_key: None,
+            maximum: None,
+            pace: Pace::new(config.snapshot_rows_rate, config.snapshot_bytes_rate),
+            advance: Advance::default(),
+            about: None,
             tables: tables.into(),
             current: None,
             phase: Phase::Idle,
@@ -194,9 +190,39 @@ impl Snapshot {
         self.progress.adhoc.is_none()
     }
 
+    /// Whether it reads beside the stream what a signal has asked for.
+    pub(crate) fn is_incremental(&self) -> bool {
+        self.progress.adhoc.as_ref().is_some_and(|a| !a.blocking)
+    }
+
+    /// Whether a table is the one into which signals are inserted.
+    pub(crate) fn is_signal_table(&self, name: &str) -> bool {
+        self.config.signal_table.as_deref() == Some(name)
+    }
+
+    /// Tables that are not complete.
+    pub(crate) fn tables_left(&self) -> usize {
+        self.tables.len()
+    }
+
+    /// Rows of the current table that have been read.
+    pub(crate) fn rows_of_table(&self) -> u64 {
+        self.progress.rows
+    }
+
     /// One more follows when this one is complete.
     pub(crate) fn enqueue(&mut self, adhoc: Adhoc) {
         self.progress.queue.push(adhoc);
+    }
+
+    /// Tables that the snapshot has passed already follow when it is complete; the others it comes to by itself.
+    pub(crate) fn enqueue_missed(&mut self, mut adhoc: Adhoc) {
+        let coming = self.tables.iter().chain(self.progress.queue.iter().flat_map(|a| &a.tables));
+        let coming: HashSet<_> = coming.cloned().collect();
+        adhoc.tables.retain(|t| !coming.contains(t));
+        if !adhoc.tables.is_empty() {
+            self.enqueue(adhoc);
+        }
     }
 
     /// Reads no further, or reads on; the first snapshot of a connector is not paused.
@@ -257,7 +283,7 @@ impl Snapshot {
 
     /// The reader failed. Another one reads again what was asked for, unless rows of it may be out already.
     fn reader_failed(&mut self, error: Error) -> Result<()> {
-        let unsent = matches!(self.phase, Phase::Reading | Phase::Holding);
+        let unsent = matches!(self.phase, Phase::Idle | Phase::Reading | Phase::Holding);
         if !unsent || !error.is_link() || self.losses >= LOSSES_MAX {
             return Err(error);
         }
@@ -278,6 +304,16 @@ impl Snapshot {
 
     /// Puts rows of the snapshot or events of the log into the batch.
     pub async fn step(&mut self, capture: &mut Capture, out: &mut Batch, wait: Duration) -> Result<Outcome> {
+        if std::mem::take(&mut self.fresh) {
+            self.tell(capture, Stage::Started);
+        }
+        if let Some(schema) = &mut self.schema {
+            self.progress.schema = schema.fill(capture, out, wait).await?;
+            if self.progress.schema.is_some() {
+                return Ok(Outcome::ChunkDone);
+            }
+            self.schema = None;
+        }
         let deadline = capture.clock.monotonic() + wait;
         loop {
             if capture.is_between() {
@@ -288,11 +324,20 @@ impl Snapshot {
                     None => {}
                 }
             }
-            let left = deadline.saturating_sub(capture.clock.monotonic());
+            let now = capture.clock.monotonic();
+            let due = self.pace.left(now);
+            let mut left = deadline.saturating_sub(now);
+            if !due.is_zero() && matches!(self.phase, Phase::Idle) {
+                left = left.min(due);
+            }
             let place = match &self.phase {
                 Phase::Ready { high, .. } => Some(high.clone()),
                 Phase::Opening(at) => Some(at.clone()),
                 Phase::Holding => return self.await_told(left, Outcome::Streamed).await,
+                Phase::Flowing { .. } if !due.is_zero() => {
+                    capture.clock.sleep(left.min(due)).await;
+                    return Ok(Outcome::InChunk);
+                }
                 Phase::Flowing { .. } => return self.await_told(left, Outcome::InChunk).await,
                 _ => None,
             };
@@ -328,8 +373,8 @@ impl Snapshot {
             self.table_done(capture);
             self.phase = Phase::Idle;
         }
-        if matches!(self.phase, Phase::Idle) && !self.is_paused() {
-            let now = capture.clock.monotonic();
+        let now = capture.clock.monotonic();
+        if matches!(self.phase, Phase::Idle) && !self.is_paused() && self.pace.left(now).is_zero() {
             if self.losses > 0 && self.not_before <= now {
                 self.not_before = now + Duration::from_millis(100 << self.losses.min(8));
                 self.ask(capture).await?;
@@ -361,9 +406,10 @@ impl Snapshot {
     /// Whether an answer can be taken: what is read ahead stays with the reader, whose queue is short.
     fn listens(&self) -> bool {
         match &self.phase {
-            Phase::Reading | Phase::Holding => true,
+            // Of an idle reader, that it has failed.
+            Phase::Idle | Phase::Reading | Phase::Holding => true,
             Phase::Flowing { rows, ended } => ended.is_none() && rows.len() < AHEAD_MAX,
-            Phase::Idle | Phase::Ready { .. } | Phase::Sending { .. } | Phase::Opening(_) => false,
+            Phase::Ready { .. } | Phase::Sending { .. } | Phase::Opening(_) => false,
         }
     }
 
@@ -402,6 +448,8 @@ impl Snapshot {
             self.current = Some(Arc::clone(&table));
             let whole = !is_chunkable(&table);
             if !whole {
+                self.learn_about(capture, &table).await?;
+                self.learn_maximum(capture, &table).await?;
                 self.check_key(&table)?;
                 capture.watch.gated.remove(&table.id);
                 capture.watch.window = Some(Window::new(Arc::clone(&table.id), KEYS_MAX));
@@ -411,9 +459,11 @@ impl Snapshot {
             let filter = self.progress.adhoc.as_ref().and_then(|a| a.filters.iter().find(|(t, _)| **t == *table.id));
             let filter = filter.map(|(_, filter)| filter.clone());
             let rows_max = if self.is_initial() { usize::MAX } else { self.config.adhoc_rows };
+            let rows_max = rows_max.min(self.pace.rows_max());
             let ask = Ask { table, after: self.progress.key.clone(), whole, filter, rows_max, covers, following };
-            self.asks.send(ask).await.map_err(|_| Error::Bug("the reader of chunks has ended"))?;
-            self.phase = if whole { Phase::Holding } else { Phase::Reading };
+            // A reader that takes nothing more has told why before: that is heard next.
+            let heard = self.asks.send(ask).await.is_ok();
+            self.phase = if whole && heard { Phase::Holding } else { Phase::Reading };
             return Ok(());
         }
         // Nothing left: an empty chunk ends the snapshot.
@@ -436,6 +486,7 @@ impl Snapshot {
 
     fn table_done(&mut self, capture: &mut Capture) {
         if let Some(table) = self.tables.pop_front() {
+            self.tell_table_done(capture, &format!("{}.{}", table.0, table.1));
             capture.watch.gated.remove(format!("{}.{}", table.0, table.1).as_str());
             match &mut self.progress.adhoc {
                 Some(adhoc) => adhoc.tables.retain(|t| *t != table),
@@ -445,6 +496,8 @@ impl Snapshot {
         self.progress.table = None;
         self.progress.key = None;
         self.progress.columns = Vec::new();
+        (self.progress.rows, self.about) = (0, None);
+        (self.told_table, self.maximum) = (false, None);
         self.current = None;
         self.first_of_table = true;
     }
@@ -454,6 +507,7 @@ impl Snapshot {
         match std::mem::replace(&mut self.phase, Phase::Idle) {
             Phase::Sending { mut rows, next, more, outdated } => {
                 let ends_table = next.is_none();
+                self.tell_table(capture);
                 let mut origin = read_origin(capture, self.is_initial());
                 while out.room() > 0 && !out.is_full() {
                     let Some(row) = rows.next() else { break };
@@ -469,8 +523,13 @@ impl Snapshot {
                 self.chunk_done(capture, next).await.map(Some)
             }
             Phase::Flowing { mut rows, ended } => {
+                self.tell_table(capture);
                 let mut origin = read_origin(capture, self.is_initial());
-                while out.room() > 0 && !out.is_full() && (rows.len() > 1 || ended.is_some()) {
+                let due = self.pace.left(capture.clock.monotonic()).is_zero();
+                let portion = if due { self.pace.rows_max() } else { 0 };
+                let before = out.records.len();
+                let passed = |out: &Batch| out.records.len() - before;
+                while out.room() > 0 && !out.is_full() && passed(out) < portion && (rows.len() > 1 || ended.is_some()) {
                     let Some(row) = rows.pop_front() else { break };
                     let last = rows.is_empty();
                     self.read(capture, row, (&mut origin, last, last && ended == Some(false)), out);
@@ -489,6 +548,8 @@ impl Snapshot {
     }
 
     async fn chunk_done(&mut self, capture: &mut Capture, next: Option<Vec<String>>) -> Result<Outcome> {
+        self.tell_chunk(capture);
+        self.log_advance(capture);
         match (next, &self.current) {
             (Some(key), Some(table)) => {
                 self.progress.table = self.tables.front().cloned();
@@ -500,20 +561,24 @@ impl Snapshot {
         if self.tables.is_empty() {
             capture.watch.window = None;
             capture.watch.gated.clear();
+            self.tell(capture, Stage::Completed);
             tracing::info!("the snapshot is complete");
             if self.only || self.progress.queue.is_empty() {
                 return Ok(Outcome::Finished);
             }
             let next = self.progress.queue.remove(0);
             self.tables = next.tables.clone().into();
-            (self.first, self.first_of_table) = (true, true);
+            (self.first, self.first_of_table, self.fresh) = (true, true, true);
+            self.names = names_of(&next.tables);
             self.progress.adhoc = Some(next);
         }
         if self.is_paused() {
             return Ok(Outcome::ChunkDone);
         }
-        // The next chunk is read while this one is written.
-        self.ask(capture).await?;
+        // The next chunk is read while this one is written, if it is due.
+        if self.pace.left(capture.clock.monotonic()).is_zero() {
+            self.ask(capture).await?;
+        }
         Ok(Outcome::ChunkDone)
     }
 
@@ -525,7 +590,14 @@ impl Snapshot {
         out: &mut Batch,
     ) {
         let Some(table) = &self.current else { return };
-        let incremental = self.progress.adhoc.as_ref().is_some_and(|a| !a.blocking);
+        let incremental = self.is_incremental();
+        if incremental && capture.notes.is_on() {
+            self.last_key = key_text(table, &row.values);
+        }
+        self.progress.rows += 1;
+        let now = capture.clock.monotonic();
+        self.pace.passed(now, 1, row.size);
+        self.advance.passed(now, 1, row.size);
         let marker = match (last_of_all, self.first, last, self.first_of_table) {
             _ if incremental => "incremental",
             (true, ..) => "last",
@@ -544,7 +616,7 @@ impl Snapshot {
 }
 
 /// Where rows of a snapshot come from: the place that the log has reached.
-fn read_origin(capture: &Capture, initial: bool) -> Origin {
+pub(crate) fn read_origin(capture: &Capture, initial: bool) -> Origin {
     Origin {
         ts_us: capture.assembler.now_ms * 1000,
         snapshot: Value::Null,
@@ -556,6 +628,10 @@ fn read_origin(capture: &Capture, initial: bool) -> Origin {
         thread: None,
         query: None,
     }
+}
+
+fn names_of(tables: &[(String, String)]) -> Vec<String> {
+    tables.iter().map(|(db, name)| format!("{db}.{name}")).collect()
 }
 
 fn key_names(table: &Table) -> Vec<String> {

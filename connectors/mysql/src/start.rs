@@ -121,7 +121,8 @@ pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginnin
         return oldest(session).await;
     }
     let numbered = gtid_mode(session).await?;
-    let snapshot = reads_rows(config.snapshot_mode).then_some(None);
+    // Without rows too, there are tables to tell of.
+    let snapshot = (reads_rows(config.snapshot_mode) || config.schema_changes).then_some(None);
     let (from, at, gtids) = match (session.flavour, numbered) {
         (Flavour::MySql, true) => {
             // The set, not the place: only what is in the set is visible to every later query.

@@ -15,6 +15,8 @@ pub enum Meaning {
     Truncate(Option<String>, String),
     /// Tables may have changed.
     Ddl,
+    /// Caches of the server were emptied.
+    Flush,
     /// Rows that are not in the log as rows.
     Rows,
     /// Nothing that concerns rows or tables.
@@ -44,6 +46,7 @@ pub fn meaning(statement: &str) -> Meaning {
         "TRUNCATE" => truncate(words),
         "CREATE" | "DROP" if words.clone().keyword() == "TEMPORARY" => Meaning::Other,
         "CREATE" | "ALTER" | "DROP" | "RENAME" => Meaning::Ddl,
+        "FLUSH" => Meaning::Flush,
         "INSERT" | "UPDATE" | "DELETE" | "REPLACE" | "LOAD" => Meaning::Rows,
         _ => Meaning::Other,
     }
@@ -61,14 +64,15 @@ fn truncate(mut words: Words<'_>) -> Meaning {
     Meaning::Truncate(None, first)
 }
 
+/// What is left to read of a statement.
 #[derive(Clone)]
-struct Words<'a> {
-    rest: &'a str,
+pub(crate) struct Words<'a> {
+    pub(crate) rest: &'a str,
 }
 
 impl Words<'_> {
     /// Passes over blanks and comments; the contents of `/*! .. */` are read.
-    fn blanks(&mut self) {
+    pub(crate) fn blanks(&mut self) {
         loop {
             self.rest = self.rest.trim_start();
             let after = if let Some(body) = self.rest.strip_prefix("/*!").or_else(|| self.rest.strip_prefix("/*M!")) {
@@ -87,7 +91,8 @@ impl Words<'_> {
         }
     }
 
-    fn keyword(&mut self) -> String {
+    /// The next word in capitals; empty if there is none.
+    pub(crate) fn keyword(&mut self) -> String {
         self.blanks();
         let end = self.rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(self.rest.len());
         let (word, rest) = self.rest.split_at(end);
@@ -95,22 +100,69 @@ impl Words<'_> {
         word.to_ascii_uppercase()
     }
 
-    fn skip_char(&mut self, c: char) -> bool {
+    /// Passes over a character, if it is the next one.
+    pub(crate) fn skip_char(&mut self, c: char) -> bool {
         self.blanks();
         self.rest.strip_prefix(c).map(|rest| self.rest = rest).is_some()
     }
 
-    fn identifier(&mut self) -> Option<String> {
+    /// Passes over words, if all of them follow.
+    pub(crate) fn skip_words(&mut self, words: &[&str]) -> bool {
+        let mut ahead = self.clone();
+        let all = words.iter().all(|word| ahead.keyword() == *word);
+        if all {
+            *self = ahead;
+        }
+        all
+    }
+
+    /// The next run of letters, digits and what else names have, in capitals.
+    pub(crate) fn whole_word(&mut self) -> String {
         self.blanks();
-        if let Some(quoted) = self.rest.strip_prefix('`') {
+        let end = self.rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '_' | '$'))).unwrap_or(self.rest.len());
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        word.to_ascii_uppercase()
+    }
+
+    /// The next character that is no blank.
+    pub(crate) fn next_char(&mut self) -> Option<char> {
+        self.blanks();
+        let mut chars = self.rest.chars();
+        let next = chars.next();
+        self.rest = chars.as_str();
+        next
+    }
+
+    /// Passes over the rest of a text in quotes.
+    pub(crate) fn skip_quoted(&mut self, quote: char) -> Option<()> {
+        let mut chars = self.rest.chars();
+        loop {
+            match chars.next()? {
+                '\\' if quote != '`' => {
+                    chars.next();
+                }
+                c if c == quote => break,
+                _ => {}
+            }
+        }
+        self.rest = chars.as_str();
+        Some(())
+    }
+
+    /// A name, plain or in quotes.
+    pub(crate) fn identifier(&mut self) -> Option<String> {
+        self.blanks();
+        let quote = if self.rest.starts_with('"') { '"' } else { '`' };
+        if let Some(quoted) = self.rest.strip_prefix(quote) {
             let mut name = String::new();
             let mut rest = quoted;
             loop {
-                let (part, after) = rest.split_once('`')?;
+                let (part, after) = rest.split_once(quote)?;
                 name.push_str(part);
-                match after.strip_prefix('`') {
+                match after.strip_prefix(quote) {
                     Some(more) => {
-                        name.push('`');
+                        name.push(quote);
                         rest = more;
                     }
                     None => {

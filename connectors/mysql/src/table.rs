@@ -3,7 +3,7 @@ use crate::binlog::jsondiff;
 use crate::binlog::rows::{Cell, Cells, Partial, Present, Raw, cell, skip};
 use crate::binlog::table_map::{Op, TableMap};
 use crate::binlog::{DecodeError, Reader};
-use crate::column::{Column, op_for};
+use crate::column::{Column, Ty, op_for};
 use crate::config::CdcConfig;
 use crate::convert::Converter;
 use crate::error::Result;
@@ -149,7 +149,7 @@ impl Maker {
         if self.filters.column(&name) {
             let (schema, converter) = plan::plan(column, &self.config, &name)?;
             slot.converter = Some(converter);
-            slot.mask = self.filters.mask(&name).map(|m| (m.clone(), length_of(column)));
+            slot.mask = self.mask(&name, column);
             let schema = self.documented(schema, column);
             let field_name: Arc<str> = Arc::from(self.config.field_adjustment.field_name(&column.name));
             fields.of_key.push(Field { name: Arc::clone(&field_name), schema: Arc::new(schema.clone()) });
@@ -157,6 +157,19 @@ impl Maker {
             fields.of_image.push(Field { name: field_name, schema: Arc::new(schema) });
         }
         Ok(slot)
+    }
+
+    /// Masks are for text; those of other columns would put text where their schema has none.
+    fn mask(&self, name: &str, column: &Column) -> Option<(Mask, Option<usize>)> {
+        let mask = self.filters.mask(name)?;
+        if !is_text(column) {
+            tracing::warn!(
+                column = name,
+                "a mask has no effect: the column is no text; column.exclude.list leaves it out"
+            );
+            return None;
+        }
+        Some((mask.clone(), length_of(column)))
     }
 
     fn documented(&self, mut schema: Schema, column: &Column) -> Schema {
@@ -192,12 +205,10 @@ impl Maker {
             slots.get(column)?.converter.as_ref()?;
             Some(slots.iter().take(column).filter(|s| s.converter.is_some()).count())
         };
-        let chosen: Vec<usize> = match self.filters.key_columns(id) {
-            Some(names) => {
-                names.iter().filter_map(|n| slots.iter().position(|s| s.name.eq_ignore_ascii_case(n))).collect()
-            }
-            None => identity.to_vec(),
-        };
+        let mut chosen = self.filters.key_columns(id, slots.iter().map(|s| &*s.name));
+        if chosen.is_empty() {
+            chosen = identity.to_vec();
+        }
         let places: Vec<usize> = chosen.into_iter().filter_map(captured_place).collect();
         if places.is_empty() {
             return None;
@@ -223,10 +234,19 @@ fn masked(schema: Schema, mask: Option<&(Mask, Option<usize>)>) -> Schema {
     }
 }
 
+/// Whether records have its values as plain text.
+fn is_text(column: &Column) -> bool {
+    match &column.ty {
+        Ty::Text { charset, .. } => charset != "binary",
+        Ty::Enum { .. } | Ty::Set { .. } | Ty::Uuid | Ty::Inet4 | Ty::Inet6 => true,
+        _ => false,
+    }
+}
+
 /// Characters a text column holds.
 fn length_of(column: &Column) -> Option<usize> {
     match &column.ty {
-        crate::column::Ty::Text { length, .. } => length.and_then(|n| usize::try_from(n).ok()),
+        Ty::Text { length, .. } => length.and_then(|n| usize::try_from(n).ok()),
         _ => None,
     }
 }
@@ -234,8 +254,8 @@ fn length_of(column: &Column) -> Option<usize> {
 /// `20` of `varchar(20)`, `8` and `3` of `decimal(8,3)`; for lists of members Debezium's own numbers.
 fn declared_length(column: &Column) -> (Option<String>, Option<String>) {
     match &column.ty {
-        crate::column::Ty::Enum { .. } => return (Some("1".to_owned()), None),
-        crate::column::Ty::Set { members } => return (Some((members.len() * 2).saturating_sub(1).to_string()), None),
+        Ty::Enum { .. } => return (Some("1".to_owned()), None),
+        Ty::Set { members } => return (Some((members.len() * 2).saturating_sub(1).to_string()), None),
         _ => {}
     }
     let inner = column.declared.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(inner, _)| inner);

@@ -2,12 +2,14 @@
 use crate::binlog::table_map::{MapColumn, TableMap, table_id, table_name};
 use crate::column::{Collations, Column, Ty};
 use crate::config::CdcConfig;
+use crate::describe;
 use crate::error::{Error, Place, Result};
 use crate::filters::Filters;
 use crate::information::{self, TableFacts};
 use crate::table::{Maker, Table, TableShape};
 use crate::wire::{self, Flavour, Session};
 use bytes::Bytes;
+use elasticflow_cdc::table_change::TableDescription;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,6 +44,23 @@ impl Control {
             Err(Error::Lost { .. }) => {
                 self.session = None;
                 information::table(self.session().await?, db, name).await
+            }
+            other => other,
+        }
+    }
+
+    /// What records of schema changes tell of a table; as [`Self::facts`].
+    pub(crate) async fn description(
+        &mut self,
+        db: &str,
+        name: &str,
+        comments: bool,
+    ) -> Result<Option<TableDescription>> {
+        let first = describe::table(self.session().await?, (db, name), comments).await;
+        match first {
+            Err(Error::Lost { .. }) => {
+                self.session = None;
+                describe::table(self.session().await?, (db, name), comments).await
             }
             other => other,
         }
@@ -131,6 +150,14 @@ impl Tables {
         let table = self.maker.table(&shape)?;
         self.facts.insert(format!("{db}.{name}"), Some(Arc::new(facts)));
         Ok(Some(self.stable(table)))
+    }
+
+    /// The last version of a table that was seen, or one without columns: enough for a record without images.
+    pub(crate) fn last_known(&self, db: &str, name: &str) -> Result<Arc<Table>> {
+        match self.latest.get(format!("{db}.{name}").as_str()) {
+            Some(table) => Ok(Arc::clone(table)),
+            None => self.maker.table(&TableShape { db, name, columns: &[], key: &[], map: None }).map(Arc::new),
+        }
     }
 
     /// Takes a TABLE_MAP whose bytes are known; false if they have to be learned.

@@ -7,11 +7,14 @@ use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::heartbeat::Heartbeat;
 use crate::information;
+use crate::joined::{FILTERS_FIELD, joined, stored_form};
 use crate::link::{open_log, reopen};
 use crate::log::Log;
 use crate::position::{Parts, Resume, offset};
 use crate::preflight;
 use crate::reopen::Reopen;
+use crate::schema_log::SchemaLog;
+use crate::signal_file::SignalFile;
 use crate::snapshot::{Outcome, Snapshot};
 use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
@@ -48,6 +51,9 @@ pub(crate) struct Running {
     pub(crate) server: String,
     pub(crate) reopen: Reopen,
     heartbeat: Option<Heartbeat>,
+    /// The filters as they are stored with each position.
+    filters: Option<String>,
+    signal_file: Option<SignalFile>,
 }
 
 impl CdcTask {
@@ -64,7 +70,9 @@ impl CdcTask {
         let mut session = wire::connect(config).await?;
         preflight::require(&mut session).await?;
         let stored = cx.offsets.get(&self.partition).map_err(|e| Error::OffsetUndecodable { reason: e.to_string() })?;
+        let joined = joined(&mut session, (config, &filters), stored.as_ref()).await?;
         let stored = stored.as_ref().map(Resume::read).transpose()?;
+        let goes_on = stored.is_some();
         let mut begin = beginning(&mut session, config, stored).await?;
         let log = match open_log(config, cx, &session, (&begin.from, &begin.at), begin.snapshot.is_some()).await {
             // MariaDB tells only when asked for the log itself.
@@ -76,14 +84,25 @@ impl CdcTask {
             other => other?,
         };
         let wake = Arc::new(Notify::new());
-        let snapshot = match &begin.snapshot {
+        let mut snapshot = match &begin.snapshot {
             Some(progress) => {
                 Some(Snapshot::plan(config, &filters, &mut session, progress.as_deref(), Arc::clone(&wake)).await?)
             }
             None => None,
         };
+        // A snapshot that begins anew reads every table anyway.
+        let anew = !goes_on || begin.snapshot == Some(None);
+        match (joined.filter(|_| !anew), &mut snapshot) {
+            (Some(joined), Some(snapshot)) => snapshot.enqueue_missed(joined),
+            (Some(joined), none) => *none = Some(Snapshot::adhoc(config, joined, Arc::clone(&wake))),
+            (None, _) => {}
+        }
         let server = session.server.clone();
         let mut capture = self.capture(cx, session, (&filters, &begin), log).await?;
+        if begin.snapshot == Some(None) {
+            // A dump by GTIDs looks through its file from the start; what is read of tables belongs to its end.
+            capture.boundary = begin.at.clone();
+        }
         if let Some(snapshot) = &snapshot {
             capture.watch.gated = snapshot.waiting();
         }
@@ -99,6 +118,8 @@ impl CdcTask {
             server,
             reopen,
             heartbeat: Heartbeat::new(config),
+            filters: stored_form(config),
+            signal_file: config.hears("file").then(|| SignalFile::new(&config.signal_file)),
         })
     }
 
@@ -118,6 +139,7 @@ impl CdcTask {
             let topic = topic(&[&config.topic_prefix, &config.transaction_topic], &config.topic_delimiter);
             TxMeta::new(topic, assembler.transaction_schema(), begin.transaction.clone())
         });
+        let schema_log = SchemaLog::new(config, flavour, &assembler);
         let maker = Maker {
             config: Arc::clone(config),
             filters: Arc::clone(filters),
@@ -134,8 +156,10 @@ impl CdcTask {
             gtids: begin.gtids.clone(),
             skip: begin.skip,
             include_query: config.include_query,
-            signal_table: config.signal_table.as_deref().map(Arc::from),
+            signal_table: config.signal_table.as_deref().filter(|_| config.hears("source")).map(Arc::from),
             meta,
+            schema_log,
+            notes: config.notes(),
         }))
     }
 
@@ -173,6 +197,13 @@ impl SourceTask for CdcTask {
         }
         running.finished = batch.end_of_data;
         Ok(batch)
+    }
+
+    async fn committed(&mut self, _: &[SourcePosition]) -> elasticflow_api::Result<()> {
+        if let Some(file) = self.running.as_mut().and_then(|r| r.signal_file.as_mut()) {
+            file.stored();
+        }
+        Ok(())
     }
 
     async fn stop(&mut self) {
@@ -221,6 +252,9 @@ impl Running {
             let until = Until { wait: cx.poll_max, place: None, wake: &self.wake };
             self.capture.fill(&mut out, until).await?;
         }
+        if let Some(file) = &mut self.signal_file {
+            self.capture.signals.append(&mut file.look(cx.clock.monotonic()));
+        }
         self.obey(config).await?;
         Ok(self.finish(cx, out, partition, began_inside))
     }
@@ -233,6 +267,9 @@ impl Running {
         let now = cx.clock.monotonic();
         if let Some(heartbeat) = self.heartbeat.as_mut().filter(|h| !inside && h.is_due(now)) {
             out.records.push(heartbeat.record(now, self.capture.assembler.now_ms));
+        }
+        if !inside {
+            out.records.append(&mut self.capture.notes.take());
         }
         let idle = out.records.is_empty();
         if idle && (inside || !due && now.saturating_sub(self.told) < IDLE_PROGRESS) {
@@ -260,6 +297,9 @@ impl Running {
             initial: self.snapshot.as_ref().is_some_and(Snapshot::is_initial),
         };
         let mut offset = offset(parts);
+        if let Some(filters) = &self.filters {
+            offset.0.insert(FILTERS_FIELD.to_owned(), filters.clone().into());
+        }
         if let Some(meta) = &capture.meta {
             meta.store(&mut offset.0);
         }

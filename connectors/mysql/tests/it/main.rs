@@ -1,10 +1,14 @@
 //! Tests against real servers. Without `EF_MYSQL` (and `EF_MARIADB`) they say that they are skipped.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
+mod crashes;
+mod debezium;
 mod decoder;
 mod golden;
 mod handover;
 mod login;
 mod matching;
+mod memory;
+mod private;
 mod proxy;
 mod query;
 mod random;
@@ -14,5 +18,6 @@ mod render;
 mod signals;
 mod sink;
 mod snapshot;
+mod storms;
 mod streaming;
 mod support;

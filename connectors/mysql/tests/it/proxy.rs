@@ -1,6 +1,6 @@
 //! A server seen through a connection that can be cut after any number of bytes.
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU16, Ordering};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -9,6 +9,7 @@ pub(crate) struct Proxy {
     pub(crate) port: u16,
     cut: Arc<AtomicI64>,
     passed: Arc<AtomicI64>,
+    target: Arc<AtomicU16>,
 }
 
 /// Commands that ask for the log: by place and by GTIDs.
@@ -21,11 +22,16 @@ impl Proxy {
             port: listener.local_addr().unwrap().port(),
             cut: Arc::new(AtomicI64::new(-1)),
             passed: Arc::default(),
+            target: Arc::new(AtomicU16::new(port)),
         };
-        let (cut, passed, target) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.passed), format!("{host}:{port}"));
+        let (cut, passed, target) = (Arc::clone(&proxy.cut), Arc::clone(&proxy.passed), Arc::clone(&proxy.target));
+        let host = host.to_owned();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&target).await.unwrap();
+                // A server that is gone is a connection that ends at once.
+                let Ok(server) = TcpStream::connect((host.as_str(), target.load(Ordering::SeqCst))).await else {
+                    continue;
+                };
                 tokio::spawn(pass(client, server, Arc::clone(&cut), Arc::clone(&passed)));
             }
         });
@@ -35,6 +41,11 @@ impl Proxy {
     /// Cuts the next reader of the log after so many bytes, once.
     pub(crate) fn cut_after(&self, bytes: i64) {
         self.cut.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Passes further connections on to another port.
+    pub(crate) fn turn_to(&self, port: u16) {
+        self.target.store(port, Ordering::SeqCst);
     }
 
     /// Bytes of the log passed since the last call.

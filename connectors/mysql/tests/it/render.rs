@@ -22,7 +22,10 @@ pub(crate) fn value(v: &Value) -> Json {
         Value::String(t) => json!(&**t),
         Value::Bytes(b) => json!(STANDARD.encode(b)),
         Value::Array(all) => all.iter().map(value).collect(),
-        Value::Map(all) => all.iter().map(|(k, v)| json!([value(k), value(v)])).collect(),
+        Value::Map(all) => {
+            let named = all.iter().map(|(k, v)| (value(k).as_str().unwrap().to_owned(), value(v)));
+            Json::Object(named.collect())
+        }
         Value::Struct(s) => {
             let Kind::Struct(fields) = &s.schema.kind else { panic!("a struct without fields") };
             assert_eq!(fields.len(), s.values.len(), "values of {:?}", s.schema.name);

@@ -45,6 +45,12 @@ impl Offsets {
     pub(crate) fn copy(&self) -> Arc<Self> {
         Arc::new(Self(Mutex::new(self.0.lock().unwrap().clone())))
     }
+    /// With an offset that another program has stored.
+    pub(crate) fn of(server: &str, offset: serde_json::Value) -> Arc<Self> {
+        let serde_json::Value::Object(offset) = offset else { panic!("no object: {offset}") };
+        let partition = serde_json::Map::from_iter([("server".to_owned(), server.into())]);
+        Arc::new(Self(Mutex::new(Some((SourcePartition(partition), SourceOffset(offset))))))
+    }
     /// Changes a field of the stored offset.
     pub(crate) fn change(&self, key: &str, value: &str) {
         let mut stored = self.0.lock().unwrap();
@@ -70,7 +76,7 @@ pub(crate) struct Server {
     pub(crate) user: String,
     pub(crate) password: String,
     /// Tests change global settings and count transactions: one at a time.
-    _guard: Arc<tokio::sync::OwnedMutexGuard<()>>,
+    pub(crate) _guard: Arc<tokio::sync::OwnedMutexGuard<()>>,
 }
 
 impl Server {
@@ -146,7 +152,12 @@ pub(crate) struct Harness {
 impl Harness {
     pub(crate) fn new(config: CdcConfig, offsets: &Arc<Offsets>, batch_records: usize) -> Self {
         let cx = SourceContext {
-            task: TaskId { group: "test".into(), connector: "c".into(), task: TaskIndex(0) },
+            // Of this process alone: other runs may use the same server.
+            task: TaskId {
+                group: format!("test{}", std::process::id()).into(),
+                connector: "c".into(),
+                task: TaskIndex(0),
+            },
             clock: Arc::new(SystemClock::new()),
             offsets: Arc::clone(offsets) as Arc<dyn StoredOffsets>,
             batch_max: Limits { records: batch_records, bytes: 16 << 20 },

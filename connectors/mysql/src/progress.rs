@@ -1,0 +1,53 @@
+//! What is stored of a snapshot that runs.
+use crate::schema_snapshot::Step;
+use serde::{Deserialize, Serialize};
+
+/// What is stored: tables up to `done` in the order of their names, and the current one up to a key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    pub(crate) v: u32,
+    /// Last table that is complete, as database and name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done: Option<(String, String)>,
+    /// Table whose first chunks are complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) table: Option<(String, String)>,
+    /// Columns of the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) columns: Vec<String>,
+    /// Key of the last row sent, as SQL literals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) key: Option<Vec<String>>,
+    /// How far the tables themselves have been told; none when that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) schema: Option<Step>,
+    /// The snapshot that a signal has asked for, if it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) adhoc: Option<Adhoc>,
+    /// Rows of the current table that have been read.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) rows: u64,
+    /// Further ones that wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) queue: Vec<Adhoc>,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
+}
+
+/// A snapshot that a signal asks for.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Adhoc {
+    /// Tables still to be read; the first one is being read.
+    pub(crate) tables: Vec<(String, String)>,
+    /// Whether its records are marked as those of a first snapshot.
+    #[serde(default)]
+    pub(crate) blocking: bool,
+    /// Conditions of tables, in SQL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) filters: Vec<(String, String)>,
+    /// Whether it waits to be resumed.
+    #[serde(default)]
+    pub(crate) paused: bool,
+}

@@ -3,12 +3,13 @@
 //! A plug-in declares its settings once with [`settings!`]; from that declaration come the parser, the defaults, the
 //! validation report in Kafka Connect's answer format and the option table of its reference page. Every problem of a
 //! configuration is reported at once, per key. Reading order: [`Properties`] -> [`KeyDef`] -> [`ConfigValue`] ->
-//! [`Settings`] -> [`ValidationReport`]; then the framework's own keys: [`connector`] and [`worker`].
+//! [`Settings`] -> [`ValidationReport`]; then the framework's own keys: [`connector`], [`flow`] and [`worker`].
 //!
 //! Absent on purpose: I/O other than resolving references, tokio, Kafka.
 
 pub mod check;
 pub mod connector;
+pub mod flow;
 pub mod infos;
 mod key;
 mod nearest;

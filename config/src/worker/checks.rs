@@ -35,6 +35,7 @@ pub(super) fn https(properties: &Properties, listeners: &[Listener], report: &mu
 /// Settings that would drop security or change data if they were ignored.
 pub(super) fn refused(properties: &Properties, report: &mut ValidationReport) {
     distinct_topics(properties, report);
+    crate::flow::check_defaults(properties, report);
     extensions(properties, report);
     for prefix in ["", "producer.", "consumer.", "admin."] {
         security(&properties.below(prefix), prefix, report);

@@ -129,6 +129,7 @@ const FAMILIES: &[&str] = &[
     "header.converter.",
     "config.providers.",
     "listeners.https.",
+    super::super::flow::DEFAULTS,
 ];
 
 /// Whether a key goes to the worker's own Kafka clients.

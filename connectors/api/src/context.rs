@@ -45,6 +45,8 @@ pub struct SinkContext {
     pub flow: Arc<dyn SinkFlow>,
     /// Whether this task still holds its lease.
     pub lease: Arc<dyn Lease>,
+    /// Asked before each attempt by sinks that try again by themselves.
+    pub endpoint: Arc<dyn Endpoint>,
 }
 
 /// A bound in both units; the one reached first counts.
@@ -90,6 +92,55 @@ pub trait SinkFlow: Send + Sync {
     fn resume(&self, partitions: &[TopicPartition]);
     /// Asks for an epoch to end soon.
     fn request_commit(&self);
+}
+
+/// The circuit breaker before the system at the other end, for connectors that try again by themselves instead of failing
+/// with the call. Whoever asks once asks before every attempt: from then on the runtime does not count the calls itself.
+pub trait Endpoint: Send + Sync {
+    /// Waits until an attempt may be made; while the breaker is half open, one at a time. Cancel-safe.
+    fn permit(&self) -> Boxed<'_, Permit>;
+}
+
+/// Leave for one attempt. Dropped without a word it says nothing about the system at the other end.
+pub struct Permit(Option<Box<dyn FnOnce(Option<bool>) + Send>>);
+
+impl Permit {
+    /// Calls a function once, with how the attempt went.
+    pub fn new(ended: impl FnOnce(Option<bool>) + Send + 'static) -> Self {
+        Self(Some(Box::new(ended)))
+    }
+
+    /// The system at the other end works, whatever it answered.
+    pub fn answered(mut self) {
+        self.end(Some(true));
+    }
+
+    /// It did not answer, or not for now.
+    pub fn failed(mut self) {
+        self.end(Some(false));
+    }
+
+    fn end(&mut self, went_well: Option<bool>) {
+        if let Some(ended) = self.0.take() {
+            ended(went_well);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+/// No breaker: every attempt may be made.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Unguarded;
+
+impl Endpoint for Unguarded {
+    fn permit(&self) -> Boxed<'_, Permit> {
+        Box::pin(std::future::ready(Permit(None)))
+    }
 }
 
 /// The task's lease, judged by this worker's own monotonic clock and its last answered heartbeat.

@@ -99,6 +99,8 @@ pub struct SourceBatch {
     pub progress: Vec<SourcePosition>,
     /// Where the upstream transaction stands after the last record.
     pub boundary: Boundary,
+    /// Which rate limits the batch counts for, and most likely the next one.
+    pub read: Read,
     /// True once a bounded source has nothing left, ever: positive knowledge, not an empty poll.
     pub end_of_data: bool,
 }
@@ -129,6 +131,16 @@ pub struct Rejected {
     pub error: RecordError,
     /// The position after it, if the task can go on there.
     pub position: Option<SourcePosition>,
+}
+
+/// What a batch was read from: snapshots may have rate limits of their own.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// What changes: a log, a queue, new lines.
+    #[default]
+    Stream,
+    /// What exists: a snapshot, a batch read of a table.
+    Snapshot,
 }
 
 /// State of the upstream transaction at the end of a batch.

@@ -37,14 +37,17 @@ settings! {
         "partition.mode" => partition_mode: String {
             default: "key", importance: Low, group: "Data", valid: Validity::Check(crate::connector::check_partition_mode)
         },
-        /// Pause between two records of a task, in milliseconds; 0 is as fast as they are taken.
-        "max.interval" => max_interval: Millis { default: "500", importance: High, group: "Rate" },
-        /// Records a second of the whole connector, split over its tasks; overrides `max.interval`, -1 leaves it.
-        "flow.rate.records" => rate: i64 { default: "-1", group: "Rate", valid: Validity::Range(-1.0, 1e9) },
+        /// Pause between two records of a task, in milliseconds; 0 is as fast as they are taken. Not set: 500, and 0 where a
+        /// rate of elastic flow is set.
+        "max.interval" => max_interval: Option<Millis> { importance: High, group: "Rate" },
         /// Most records of one poll.
         "batch.records" => batch_records: usize { default: "1000", group: "Rate", valid: Validity::Range(1.0, 100_000.0) },
         /// Records that belong to one transaction; 0 leaves it to the worker.
         "transaction.records" => transaction_records: u64 { default: "0", group: "Rate" },
+        /// Enforced by the runtime; here it only stands for the pause that is not set.
+        "flow.rate.records" => rate_records: Option<String> { hidden: true },
+        /// As above.
+        "flow.rate.bytes" => rate_bytes: Option<String> { hidden: true },
         /// Not read: the generator takes its fields from `quickstart` or `fields`.
         "schema.string" => schema_string: Option<String> { hidden: true },
         /// Not read: the generator takes its fields from `quickstart` or `fields`.

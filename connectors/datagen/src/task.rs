@@ -25,6 +25,8 @@ const SETTINGS: &str = "settings";
 const FOREIGN: [&str; 2] = ["task.generation", "random.seed"];
 /// A position costs an allocation, and the runtime may cut a transaction only where there is one.
 const POSITION_EVERY: u64 = 100;
+/// Pause between two records where nothing says how fast they are to come; the familiar connector's.
+const INTERVAL_MS: u64 = 500;
 /// 2026-01-01, where the logical clock begins.
 const LOGICAL_START_MS: i64 = 1_767_225_600_000;
 
@@ -67,16 +69,13 @@ impl DatagenTask {
     }
 
     fn rate(&self) -> Option<f64> {
-        let interval = self.config.max_interval.0;
-        match self.config.rate {
-            ..=-1 if interval == 0 => None,
-            #[expect(clippy::cast_precision_loss, reason = "milliseconds of a pause")]
-            ..=-1 => Some(1000.0 / interval as f64),
-            // The smallest rate there is: practically a pause.
-            0 => Some(1e-9),
-            #[expect(clippy::cast_precision_loss, reason = "at most 1e9")]
-            rate => Some(rate as f64 / f64::from(self.plan.tasks)),
-        }
+        let config = &self.config;
+        let is_limited =
+            [&config.rate_records, &config.rate_bytes].into_iter().flatten().any(|rate| rate.trim() != "-1");
+        let interval = config.max_interval.map_or(if is_limited { 0 } else { INTERVAL_MS }, |interval| interval.0);
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds of a pause")]
+        let rate = |interval: u64| 1000.0 / interval as f64;
+        (interval > 0).then(|| rate(interval))
     }
 
     /// What makes a position of other settings recognisable.

@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::outage::{Outage, backoff};
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::clock::Clock;
+use elasticflow_api::context::Endpoint;
 use parking_lot::Mutex;
 use reqwest::{Certificate, Identity, Method, Proxy, Url};
 use std::sync::Arc;
@@ -46,6 +47,7 @@ pub(crate) struct Client {
     next: AtomicUsize,
     login: Login,
     clock: Arc<dyn Clock>,
+    endpoint: Arc<dyn Endpoint>,
     outage: Outage,
     patience: Patience,
 }
@@ -129,7 +131,11 @@ impl Call {
 
 impl Client {
     /// Makes a client; reads certificate files.
-    pub(crate) fn new(config: &ElasticsearchConfig, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+    pub(crate) fn new(
+        config: &ElasticsearchConfig,
+        clock: Arc<dyn Clock>,
+        endpoint: Arc<dyn Endpoint>,
+    ) -> Result<Self, Error> {
         // An error means that the process has a provider already, which is as good.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut login = login_of(config);
@@ -153,7 +159,7 @@ impl Client {
             backoff: config.retry_backoff.duration(),
         };
         let (next, outage) = (AtomicUsize::new(0), Outage::default());
-        Ok(Self { http: http_client(config)?, nodes, next, login, clock, outage, patience })
+        Ok(Self { http: http_client(config)?, nodes, next, login, clock, endpoint, outage, patience })
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -169,8 +175,9 @@ impl Client {
         self.clock.sleep(backoff(self.patience.backoff, attempt, self.now())).await;
     }
 
-    /// Asks one node, once.
+    /// Asks one node, once; waits while the breaker is open.
     pub(crate) async fn ask(&self, call: &Call) -> Result<Reply, Silence> {
+        let permit = self.endpoint.permit().await;
         let now = self.now();
         let Some(node) = self.choose(now) else {
             // Not reached: `connection.url` has at least one address.
@@ -179,9 +186,16 @@ impl Client {
         match self.exchange(node, call).await {
             Ok(reply) => {
                 self.outage.answered(self.now(), &node.base);
+                // Too many requests is an answer of a system that works, at its limit.
+                if reply.is_overload() && reply.status != 429 {
+                    permit.failed()
+                } else {
+                    permit.answered()
+                }
                 Ok(reply)
             }
             Err(cause) => {
+                permit.failed();
                 let cause = cause.without_url();
                 let now = self.now();
                 *node.out_until.lock() = now + NODE_OUT;

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::index_name::IndexNames;
 use crate::task::EsTask;
 use elasticflow_api::Result;
-use elasticflow_api::context::ConnectorContext;
+use elasticflow_api::context::{ConnectorContext, Unguarded};
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
 use elasticflow_api::sink::{SinkConnector, SinkKind};
@@ -54,7 +54,7 @@ impl SinkConnector for ElasticsearchSink {
         let mut report = ValidationReport::default();
         check_combinations(config, &mut report);
         check_index_names(config, &mut report);
-        match Client::new(&impatient(config), Arc::clone(&cx.clock)) {
+        match Client::new(&impatient(config), Arc::clone(&cx.clock), Arc::new(Unguarded)) {
             Ok(client) => check_server(&client, config, &mut report).await,
             Err(error) => report.error("connection.url", error.to_string()),
         }

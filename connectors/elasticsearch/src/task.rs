@@ -343,7 +343,7 @@ fn bad(reason: String) -> RecordError {
 #[async_trait]
 impl SinkTask for EsTask {
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
-        let client = Client::new(&self.config, Arc::clone(&cx.clock))?;
+        let client = Client::new(&self.config, Arc::clone(&cx.clock), Arc::clone(&cx.endpoint))?;
         let major = check_version(&client).await?;
         self.typed = major == 6;
         let mut path = "/_bulk?filter_path=errors,items.*.status,items.*.error".to_owned();

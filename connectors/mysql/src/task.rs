@@ -24,7 +24,7 @@ use crate::wire::{self, Session};
 use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
-use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceTask};
 use elasticflow_cdc::naming::topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +190,9 @@ impl SourceTask for CdcTask {
         if let Some(heartbeat) = running.heartbeat.as_ref().filter(|h| h.is_due(cx.clock.monotonic())) {
             heartbeat.act(&mut running.capture.control).await;
         }
-        let batch = running.poll(cx, &self.config, limits, &partition).await?;
+        let read = if running.is_in_initial_snapshot() { Read::Snapshot } else { Read::Stream };
+        let mut batch = running.poll(cx, &self.config, limits, &partition).await?;
+        batch.read = read;
         if let Some(error) = &running.capture.lost {
             tracing::warn!(connector = %cx.task.connector, %error, "the connection was lost: connecting again");
             running.reopen.lost();
@@ -217,6 +219,10 @@ impl SourceTask for CdcTask {
 }
 
 impl Running {
+    fn is_in_initial_snapshot(&self) -> bool {
+        self.snapshot.as_ref().is_some_and(Snapshot::is_initial)
+    }
+
     async fn poll(
         &mut self,
         cx: &SourceContext,

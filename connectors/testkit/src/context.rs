@@ -123,6 +123,7 @@ pub fn sink_context(task: TaskId) -> (SinkContext, Arc<Rejected>, Arc<Wishes>) {
         buffer_max: Limits { records: 10_000, bytes: 16 << 20 },
         flow,
         lease: Arc::new(Held),
+        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
     };
     (context, rejected, wishes)
 }

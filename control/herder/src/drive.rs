@@ -11,6 +11,7 @@ use crate::statuses::Shown;
 use elasticflow_api::ErrorClass;
 use elasticflow_api::registry::TaskConfig;
 use elasticflow_config::Properties;
+use elasticflow_config::flow::{is_live, with_live_of};
 use elasticflow_kafka::ports::KafkaError;
 use elasticflow_plan::reconcile::{self, Action, Instance, Phase, Plan, Target, TaskName, TaskSet, WantedConnector};
 use elasticflow_plan::tasks::ids_to_fence;
@@ -120,7 +121,8 @@ impl Herder {
         });
     }
 
-    /// What runs: the configuration that the set of tasks was made from, not one that came after it.
+    /// What runs: the configuration that the set of tasks was made from, not one that came after it, but for the keys that
+    /// take effect while tasks run.
     fn spec(&self, task: &TaskName, generation: u64, paused: bool) -> Result<TaskSpec, String> {
         let gone = || "the task is not stored any more".to_owned();
         let connector = self.state.connector(&task.0).ok_or_else(gone)?;
@@ -129,12 +131,13 @@ impl Herder {
             format!("connector.class {class} is not among the plug-ins of this worker")
         })?;
         let own = usize::try_from(task.1).ok().and_then(|index| connector.tasks.get(index)).ok_or_else(gone)?;
-        let properties = connector.applied.as_ref().unwrap_or(&connector.config);
+        let applied = connector.applied.as_ref().unwrap_or(&connector.config);
         Ok(TaskSpec {
             id: self.task_id(task),
             kind,
-            properties: (**properties).clone(),
+            properties: with_live_of(applied, &connector.config),
             task: TaskConfig(own.0.clone()),
+            tasks: u32::try_from(connector.tasks.len()).unwrap_or(u32::MAX),
             paused,
             generation,
             version_epoch: self.state.version_epoch(&task.0),
@@ -189,6 +192,28 @@ impl Herder {
             self.show_task(&task, RunState::Unassigned, None);
         }
         self.dirty.insert(task.0);
+    }
+
+    /// Gives the tasks that run here those keys of a new configuration that take effect without a restart.
+    pub(crate) fn adjust(&mut self, name: &str) {
+        let Some(connector) = self.state.connector(name) else {
+            self.live.remove(name);
+            return;
+        };
+        let live: Properties =
+            connector.config.0.iter().filter(|(key, _)| is_live(key)).map(|(k, v)| (k.clone(), v.clone())).collect();
+        if self.live.get(name) == Some(&live) {
+            return;
+        }
+        let applied = connector.applied.as_ref().unwrap_or(&connector.config);
+        let properties = with_live_of(applied, &connector.config);
+        if self.live.insert(name.to_owned(), live).is_none() {
+            return;
+        }
+        let of_connector = (name.to_owned(), 0)..=(name.to_owned(), u32::MAX);
+        for (task, _) in self.actual.tasks.range(of_connector).filter(|(_, i)| i.phase == Phase::Up) {
+            self.runner.adjust(&self.task_id(task), &properties);
+        }
     }
 
     fn hold(&mut self, task: &TaskName, paused: bool) {

@@ -49,6 +49,7 @@ impl Herder {
 
     /// Something that is stored of a connector has changed.
     pub(crate) fn on_changed(&mut self, name: &str) {
+        self.adjust(name);
         let Some(connector) = self.state.connector(name) else {
             if self.wanted.remove(name).is_some() {
                 self.statuses.forget(name, self.is_leader());

@@ -46,6 +46,8 @@ pub(crate) struct Herder {
     /// The config topic while it is read again from its start.
     pub(crate) staging: Option<ConfigState>,
     pub(crate) wanted: BTreeMap<String, WantedConnector>,
+    /// What each connector's tasks here were last told of the keys that change while they run.
+    pub(crate) live: BTreeMap<String, Properties>,
     pub(crate) actual: Actual,
     /// Number of each task's instance.
     pub(crate) generations: BTreeMap<TaskName, u64>,

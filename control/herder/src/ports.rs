@@ -27,6 +27,8 @@ pub struct TaskSpec {
     pub properties: Properties,
     /// The task's own configuration, references resolved. Never logged.
     pub task: TaskConfig,
+    /// Number of tasks of the connector.
+    pub tasks: u32,
     /// Start in the paused state.
     pub paused: bool,
     /// Number of this instance; grows with every start, so that events of an abandoned one can be told apart.
@@ -59,6 +61,9 @@ pub trait TaskRunner: Send + Sync {
     fn pause(&self, task: &TaskId);
     /// Lets a paused task go on; the event `Running` follows.
     fn resume(&self, task: &TaskId);
+    /// Gives a running task the keys of its connector's configuration that take effect without a restart; the others in it
+    /// are left alone. A task that does not run is fine.
+    fn adjust(&self, task: &TaskId, properties: &Properties);
 }
 
 /// News of a task, runtime to herder.

@@ -88,6 +88,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         state: Default::default(),
         staging: None,
         wanted: Default::default(),
+        live: Default::default(),
         actual: Default::default(),
         generations: Default::default(),
         generation_last: 0,

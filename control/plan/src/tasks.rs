@@ -1,5 +1,6 @@
 //! A connector's plan of tasks against what is stored.
 use elasticflow_config::Properties;
+use elasticflow_config::flow::strip_live;
 
 /// What is stored of a connector's tasks.
 #[derive(Debug, Clone, Copy)]
@@ -13,9 +14,14 @@ pub struct Stored<'a> {
 }
 
 /// Whether a plan has to be stored, which restarts every task: when it differs, and when the configuration of the
-/// connector does, since converters and transforms of the tasks come from there.
+/// connector does, since converters and transforms of the tasks come from there. Keys that take effect while tasks run
+/// make no difference.
 pub fn differs(stored: Stored<'_>, config: &Properties, planned: &[Properties]) -> bool {
-    stored.inconsistent || stored.applied != Some(config) || stored.tasks != planned
+    let same = |a: &Properties, b: &Properties| a == b || strip_live(a) == strip_live(b);
+    stored.inconsistent
+        || stored.applied.is_none_or(|applied| !same(applied, config))
+        || stored.tasks.len() != planned.len()
+        || stored.tasks.iter().zip(planned).any(|(stored, planned)| !same(stored, planned))
 }
 
 /// Checks the number of tasks.

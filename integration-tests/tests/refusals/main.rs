@@ -12,6 +12,7 @@
 )]
 mod ground;
 mod kafka_down;
+mod limits;
 mod mysql;
 mod posted;
 mod search;

@@ -4,7 +4,8 @@ use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
 use elasticflow_integration_tests::worker::free_port;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -38,6 +39,26 @@ fn forward(port: u16, to: &str) -> JoinHandle<()> {
     })
 }
 
+/// Takes every connection to a port and closes it at once; tells when each came.
+fn refuse(port: u16) -> (JoinHandle<()>, Arc<Mutex<Vec<Instant>>>) {
+    let attempts = Arc::<Mutex<Vec<Instant>>>::default();
+    let seen = Arc::clone(&attempts);
+    let task = tokio::spawn(async move {
+        let listener = loop {
+            // The forwarder of a moment ago may still hold the port.
+            match TcpListener::bind(("127.0.0.1", port)).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
+        };
+        loop {
+            drop(listener.accept().await.unwrap());
+            seen.lock().unwrap().push(Instant::now());
+        }
+    });
+    (task, attempts)
+}
+
 fn generator(topic: &str, records: u64) -> Value {
     json!({"connector.class": "elasticflow.connectors.DatagenSourceConnector", "kafka.topic": topic,
         "fields": "id:seq,n:int(1,100)", "schema.keyfield": "id", "iterations": records.to_string(), "max.interval": "0"})
@@ -60,7 +81,7 @@ async fn await_documents(search: &Search, index: &str, count: u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_outage_of_a_minute_loses_nothing() {
+async fn an_outage_of_a_minute_is_probed_one_by_one_and_loses_nothing() {
     let Some(url) = server() else { return };
     let (search, index) = (Search::new(&url), "ef-test-outage");
     fresh(&search, index).await;
@@ -69,13 +90,25 @@ async fn an_outage_of_a_minute_loses_nothing() {
     let open = forward(port, &url);
     let rest = ground.worker.rest();
     rest.create("numbers", &generator(index, 1000)).await.unwrap();
-    rest.create("index", &sink(&format!("http://127.0.0.1:{port}"), index)).await.unwrap();
+    let mut config = sink(&format!("http://127.0.0.1:{port}"), index);
+    config["flow.breaker.open.ms"] = "20000".into();
+    rest.create("index", &config).await.unwrap();
     await_documents(&search, index, 1000).await;
 
     open.abort();
+    let (refusing, attempts) = refuse(port);
     rest.expect("PUT", "/connectors/numbers/config", Some(&generator(index, 3000))).await.unwrap();
     tokio::time::sleep(OUTAGE).await;
     assert_eq!(search.count(index).await.unwrap(), 1000);
+    refusing.abort();
+    drop(refusing.await);
+    let attempts = attempts.lock().unwrap().clone();
+    // Five in a row open the breaker; then nothing for 20 s less a fifth, and single trials from then on.
+    assert!((6..=9).contains(&attempts.len()), "{} connections in {} s", attempts.len(), OUTAGE.as_secs());
+    for pair in attempts.windows(2).skip(4) {
+        let gap = pair[1].duration_since(pair[0]);
+        assert!(gap >= Duration::from_secs(16), "a trial {gap:?} after the one before");
+    }
     let again = forward(port, &url);
     await_documents(&search, index, 3000).await;
     rest.await_running("index", crate::ground::SOON).await.unwrap();

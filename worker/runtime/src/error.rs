@@ -13,6 +13,9 @@ pub enum RuntimeError {
     /// No task of that name was started.
     #[error("task {0} was not started here")]
     UnknownTask(TaskId),
+    /// A value that was to change while the task runs cannot be read.
+    #[error("task {0} keeps what it has: {1}")]
+    Unreadable(TaskId, String),
     /// The runtime is shutting down.
     #[error("the worker is shutting down")]
     ShuttingDown,

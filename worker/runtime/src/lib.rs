@@ -10,10 +10,12 @@
 //!
 //! Absent on purpose: any connector, any REST type, any decision of where a task runs.
 
+pub mod breaker;
 mod dead_letters;
 mod error;
 mod event;
 pub mod failpoint;
+pub mod limit;
 pub mod metrics;
 #[cfg(test)]
 mod on_broker;
@@ -31,8 +33,10 @@ mod table;
 #[cfg(test)]
 mod testing;
 
+pub use breaker::{BreakerReport, BreakerState, Forced, TaskBreaker};
 pub use error::{RuntimeError, TaskError};
 pub use event::{Happening, TaskEvent, TaskState};
+pub use limit::{Control, LimitReport, TaskLimit};
 pub use options::{RestartPolicy, RuntimeOptions, TaskLimits};
 pub use ports::{AlwaysAssigned, Assignment, Random, SeededRandom};
 pub use runtime::{Runtime, StopOutcome};

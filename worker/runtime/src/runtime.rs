@@ -1,12 +1,16 @@
 //! The handle: which tasks exist, how they are started, stopped and looked at.
+use crate::breaker::TaskBreaker;
 use crate::error::RuntimeError;
 use crate::event::TaskState;
+use crate::limit::TaskLimit;
 use crate::metrics::{TaskMetrics, render};
 use crate::options::RuntimeOptions;
 use crate::services::Services;
 use crate::spec::TaskSpec;
 use crate::supervise::{self, Supervised};
 use elasticflow_api::position::TaskId;
+use elasticflow_config::flow::settings_of;
+use elasticflow_config::{Properties, parse};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -104,6 +108,33 @@ impl Runtime {
         let task = tasks.by_id.get(id).ok_or_else(|| RuntimeError::UnknownTask(id.clone()))?;
         task.set_paused(paused);
         Ok(())
+    }
+
+    /// Gives a task the keys of a configuration that take effect while it runs; the others are left alone.
+    ///
+    /// # Errors
+    /// The task was not started here, or a value cannot be read: then everything stays as it was.
+    pub fn adjust(&self, id: &TaskId, properties: &Properties) -> Result<(), RuntimeError> {
+        let settings = settings_of(properties, &self.inner.services.options.worker);
+        let rates = parse(&settings).map_err(|report| RuntimeError::Unreadable(id.clone(), report.to_string()))?;
+        let limit = self.limit(id).ok_or_else(|| RuntimeError::UnknownTask(id.clone()))?;
+        limit.set_rates(&rates);
+        Ok(())
+    }
+
+    /// The limits of a task: may be read and changed while it runs.
+    pub fn limit(&self, id: &TaskId) -> Option<Arc<TaskLimit>> {
+        self.inner.tasks.lock().by_id.get(id).map(Supervised::limit)
+    }
+
+    /// The circuit breaker of a task: may be looked at and overruled while it runs.
+    pub fn breaker(&self, id: &TaskId) -> Option<Arc<TaskBreaker>> {
+        self.inner.tasks.lock().by_id.get(id).map(Supervised::breaker)
+    }
+
+    /// The limits of every task that was started and not stopped.
+    pub fn limits(&self) -> Vec<(TaskId, Arc<TaskLimit>)> {
+        self.inner.tasks.lock().by_id.iter().map(|(id, task)| (id.clone(), task.limit())).collect()
     }
 
     /// Every task that was started and not stopped, with its state.

@@ -12,7 +12,8 @@ pub enum TaskKind {
     Sink,
 }
 
-/// A task as it must run. A change of anything in it is a stop and a start.
+/// A task as it must run. A change of anything in it is a stop and a start, but for keys of
+/// [`elasticflow_config::flow::is_live`], which [`crate::Runtime::adjust`] changes.
 #[derive(Debug, Clone)]
 pub struct TaskSpec {
     /// Name of the task.
@@ -23,6 +24,8 @@ pub struct TaskSpec {
     pub properties: Properties,
     /// The task's own configuration, references resolved.
     pub task: TaskConfig,
+    /// Number of tasks of the connector: each has its share of the connector's rates.
+    pub tasks: u32,
     /// Whether it starts paused.
     pub paused: bool,
     /// Number that grows with each assignment; returned in every event and given to [`crate::Assignment`].

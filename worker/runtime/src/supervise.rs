@@ -2,15 +2,18 @@
 //!
 //! An instance that fails is dropped and never repaired; what follows is decided by the class of its error alone
 //! ([`crate::policy`]). A panic ends the instance that panicked and nothing else.
+use crate::breaker::TaskBreaker;
 use crate::error::TaskError;
 use crate::event::{Happening, TaskEvent, TaskState};
+use crate::limit::TaskLimit;
 use crate::metrics::TaskMetrics;
-use crate::policy::{Streak, Verdict, decide};
+use crate::policy::{Attempts, Cause, Failure, Verdict, decide};
 use crate::runtime::StopOutcome;
 use crate::services::Services;
 use crate::spec::{TaskKind, TaskSpec};
 use crate::{sink, source};
 use elasticflow_api::ErrorClass;
+use elasticflow_config::flow::{TaskSettings, settings_of};
 use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::Arc;
@@ -31,6 +34,14 @@ pub(crate) struct Supervision {
     pub(crate) spec: TaskSpec,
     pub(crate) services: Arc<Services>,
     pub(crate) metrics: Arc<TaskMetrics>,
+    /// Rates; outlives instances, as the breaker does.
+    pub(crate) limit: Arc<TaskLimit>,
+    pub(crate) breaker: Arc<TaskBreaker>,
+    settings: TaskSettings,
+    /// The place in the consumer group, between two instances of a sink.
+    pub(crate) kept: Mutex<Option<sink::Kept>>,
+    /// What is wrong with the settings that the supervisor reads: no instance is made.
+    refused: Option<String>,
     /// Soft stop.
     pub(crate) stop: CancellationToken,
     /// Target state.
@@ -78,16 +89,33 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> TaskError {
 pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
     let (paused, watched) = watch::channel(spec.paused);
     let metrics = Arc::new(TaskMetrics::new(spec.id.clone(), spec.kind));
+    let (settings, refused) = settings(&spec, &services);
+    let (clock, random) = (Arc::clone(&services.options.clock), Arc::clone(&services.options.random));
+    let breaker = Arc::new(TaskBreaker::new(settings.breaker.clone(), Arc::clone(&clock), random));
+    let limit = Arc::new(TaskLimit::new(clock, Arc::clone(&breaker), &settings.rate, spec.tasks));
     let task = Arc::new(Supervision {
         spec,
         services,
         metrics,
+        limit,
+        breaker,
+        settings,
+        kept: Mutex::default(),
+        refused,
         stop: CancellationToken::new(),
         paused: watched,
         state: Mutex::new(TaskState::Restarting { trace: String::new() }),
     });
     let join = tokio::spawn(run(Arc::clone(&task)));
     Supervised { task, paused, join }
+}
+
+/// What the supervisor reads of the configuration; the defaults, and the reason, when it cannot be read.
+fn settings(spec: &TaskSpec, services: &Services) -> (TaskSettings, Option<String>) {
+    match TaskSettings::read(&settings_of(&spec.properties, &services.options.worker)) {
+        Ok(settings) => (settings, None),
+        Err(report) => (TaskSettings::default(), Some(format!("configuration is not valid: {report}"))),
+    }
 }
 
 impl Supervised {
@@ -99,6 +127,12 @@ impl Supervised {
     }
     pub(crate) fn metrics(&self) -> Arc<TaskMetrics> {
         Arc::clone(&self.task.metrics)
+    }
+    pub(crate) fn breaker(&self) -> Arc<TaskBreaker> {
+        Arc::clone(&self.task.breaker)
+    }
+    pub(crate) fn limit(&self) -> Arc<TaskLimit> {
+        Arc::clone(&self.task.limit)
     }
     pub(crate) fn set_paused(&self, paused: bool) {
         self.paused.send_replace(paused);
@@ -170,54 +204,87 @@ impl Supervision {
 }
 
 async fn run(task: Arc<Supervision>) {
+    run_on(&task).await;
+    // Whoever gives up leaves its group.
+    task.kept.lock().take();
+}
+
+async fn run_on(task: &Arc<Supervision>) {
     let clock = Arc::clone(&task.services.options.clock);
-    let mut failures = 0u32;
-    let mut since = clock.monotonic();
+    let mut attempts = Attempts::default();
     loop {
         let commits = task.metrics.transactions.value();
-        let Err(error) = instance(&task).await else {
+        let Err(error) = instance(task).await else {
             return task.report(TaskState::Stopped);
         };
         if task.stop.is_cancelled() {
             tracing::warn!(task = %task.spec.id, error = %error.trace(&task.spec.id), "the task ended with an error while it stopped");
             return task.report(TaskState::Stopped);
         }
-        if failures == 0 || task.metrics.transactions.value() > commits {
-            (failures, since) = (0, clock.monotonic());
-        }
-        failures += 1;
-        let streak = Streak { failures, lasting: clock.monotonic().saturating_sub(since) };
-        let Some(wait) = answer(&task, &error, streak).await else { return };
+        let cause = cause(task, &error);
+        let progressed = task.metrics.transactions.value() > commits;
+        attempts.failed(clock.monotonic(), progressed);
+        let Some(wait) = answer(task, &error, cause, &mut attempts).await else { return };
         task.metrics.restarts.add(1);
+        let mut kept = task.kept.lock().take();
+        let over = async {
+            clock.sleep(wait).await;
+            task.breaker.ready().await;
+        };
         tokio::select! {
             biased;
             () = task.stop.cancelled() => return task.report(TaskState::Stopped),
-            () = clock.sleep(wait) => {}
+            () = over => {}
+            () = sink::hold(&mut kept) => {}
         }
+        *task.kept.lock() = kept;
+    }
+}
+
+/// Tells the breaker how the instance ended, and says whose business the failure is.
+fn cause(task: &Supervision, error: &TaskError) -> Cause {
+    let class = match error {
+        TaskError::Connector(error) => Some(error.class),
+        TaskError::TooLong { .. } => Some(error.class()),
+        _ => None,
+    };
+    task.breaker.called(Some(class.unwrap_or(ErrorClass::Fenced)));
+    match (class, error) {
+        (Some(ErrorClass::Transient { .. }), _) if task.breaker.is_exhausted() => Cause::BreakerTooLong,
+        (Some(ErrorClass::Transient { .. }), _) if !task.breaker.is_closed() => Cause::Breaker,
+        (_, TaskError::Kafka { .. } | TaskError::Commit(_) | TaskError::Lost) => Cause::Kafka,
+        _ => Cause::Task,
     }
 }
 
 /// Runs one instance to its end.
 async fn instance(task: &Arc<Supervision>) -> Result<(), TaskError> {
+    if let Some(refused) = &task.refused {
+        return Err(TaskError::Config(refused.clone()));
+    }
     let own = Arc::clone(task);
     let mut running = match task.spec.kind {
         TaskKind::Source => spawn(async move { source::run(own).await }),
         TaskKind::Sink => spawn(async move { sink::run(own).await }),
     };
-    running.join().await?
+    let ended = running.join().await;
+    task.limit.rest();
+    ended?
 }
 
 /// What follows an error: `Some(wait)` before a new instance, `None` when this was the last.
-async fn answer(task: &Supervision, error: &TaskError, streak: Streak) -> Option<Duration> {
+async fn answer(task: &Supervision, error: &TaskError, cause: Cause, attempts: &mut Attempts) -> Option<Duration> {
     let options = &task.services.options;
     let class = error.class();
     task.metrics.errors_of(class).add(1);
-    let verdict = decide(class, streak, &options.restart, options.random.unit());
+    let failure = Failure { class, cause, now: options.clock.monotonic(), jitter: options.random.unit() };
+    let verdict = decide(failure, attempts, &task.settings.restart, &options.restart);
     let trace = error.trace(&task.spec.id);
     match verdict {
         Verdict::Restart(wait) => {
+            attempts.restarted(options.clock.wall_ms(), &error.to_string());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
-            tracing::warn!(task = %task.spec.id, error = %trace, failures = streak.failures, wait_ms, "the task failed and is started again");
+            tracing::warn!(task = %task.spec.id, error = %trace, failures = attempts.in_a_row(), wait_ms, "the task failed and is started again");
             task.report(TaskState::Restarting { trace });
             Some(wait)
         }
@@ -228,8 +295,9 @@ async fn answer(task: &Supervision, error: &TaskError, streak: Streak) -> Option
             task.report(TaskState::Fenced);
             None
         }
-        Verdict::Fail => {
+        Verdict::Fail(reason) => {
             let loud = matches!(class, ErrorClass::Bug);
+            let trace = reason.map_or_else(|| trace.clone(), |reason| attempts.explain(reason, &trace));
             tracing::error!(task = %task.spec.id, error = %trace, bug = loud, "the task failed; it runs again only when it is restarted");
             task.report(TaskState::Failed { trace });
             None

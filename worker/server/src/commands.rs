@@ -6,6 +6,7 @@ use crate::{logging, worker};
 use anyhow::{Context, Result};
 use elasticflow_api::registry::Registry;
 use elasticflow_config::connector::ConnectorSettings;
+use elasticflow_config::flow;
 use elasticflow_config::worker::{WorkerConfig, WorkerSettings};
 use elasticflow_config::{KeyDef, Properties, Settings, ValidationReport, option_table};
 use elasticflow_rest::Level;
@@ -139,6 +140,7 @@ fn framework_keys(name: &str) -> Option<Vec<KeyDef>> {
         "worker" => WorkerSettings::keys().iter().collect(),
         "every-source" => ConnectorSettings::source_keys(),
         "every-sink" => ConnectorSettings::sink_keys(),
+        "flow" => flow::keys().collect(),
         _ => return None,
     };
     Some(keys.into_iter().cloned().collect())

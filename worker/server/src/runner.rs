@@ -1,9 +1,10 @@
 //! Joins the herder and the runtime, which do not know each other.
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
+use elasticflow_config::Properties;
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
-use elasticflow_runtime::{Happening, Runtime, TaskState};
+use elasticflow_runtime::{Happening, Runtime, RuntimeError, TaskState};
 use std::sync::Arc;
 
 /// The callback through which the runtime leaves its news for the herder.
@@ -47,6 +48,7 @@ impl TaskRunner for RuntimeRunner {
             },
             properties: spec.properties,
             task: spec.task,
+            tasks: spec.tasks,
             paused: spec.paused,
             generation: spec.generation,
             version_epoch: spec.version_epoch,
@@ -70,6 +72,14 @@ impl TaskRunner for RuntimeRunner {
     fn resume(&self, task: &TaskId) {
         if let Err(error) = self.runtime.resume(task) {
             tracing::debug!(%task, %error, "nothing to resume");
+        }
+    }
+
+    fn adjust(&self, task: &TaskId, properties: &Properties) {
+        match self.runtime.adjust(task, properties) {
+            Ok(()) => tracing::info!(%task, "limits were changed while the task runs"),
+            Err(error @ RuntimeError::Unreadable(..)) => tracing::warn!(%task, %error, "limits were not changed"),
+            Err(error) => tracing::debug!(%task, %error, "nothing to adjust"),
         }
     }
 }

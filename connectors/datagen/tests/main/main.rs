@@ -171,15 +171,25 @@ async fn the_familiar_generators_position_is_continued() {
 }
 
 #[tokio::test]
-async fn the_rate_of_the_connector_is_split_over_its_tasks_and_exact_over_time() {
-    let (cx, clock) = context(None);
+async fn the_pause_between_records_is_exact_over_time() {
+    for (keys, wanted) in [(&[("max.interval", "5")][..], 4000), (&[][..], 40)] {
+        let (cx, clock) = context(None);
+        let mut task = task(keys, task_config(0, 3));
+        task.start(&cx).await.unwrap();
+        let mut made = 0;
+        while clock.monotonic() < Duration::from_secs(20) {
+            made += task.poll(&cx).await.unwrap().records.len();
+        }
+        assert!((wanted..=wanted + 1).contains(&made), "{keys:?}: {made}");
+    }
+}
+
+#[tokio::test]
+async fn a_rate_that_the_runtime_holds_stands_for_the_pause() {
+    let (cx, _) = context(None);
     let mut task = task(&[("flow.rate.records", "600")], task_config(0, 3));
     task.start(&cx).await.unwrap();
-    let mut made = 0;
-    while clock.monotonic() < Duration::from_secs(20) {
-        made += task.poll(&cx).await.unwrap().records.len();
-    }
-    assert!((4000..=4001).contains(&made), "{made}");
+    assert!(task.poll(&cx).await.unwrap().records.len() > 100, "as many as one poll may have");
 }
 
 #[tokio::test]

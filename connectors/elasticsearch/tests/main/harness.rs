@@ -126,6 +126,7 @@ impl Harness {
             buffer_max: Limits { records: 100_000, bytes: 1 << 30 },
             flow: Arc::new(NoFlow),
             lease: Arc::clone(&lease) as Arc<dyn Lease>,
+            endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
         };
         let task = new_task(&properties);
         let mut harness = Self { server, clock, rejected, lease, cx, properties, task };

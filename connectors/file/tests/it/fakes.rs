@@ -108,6 +108,7 @@ pub(crate) fn sink_context(connector: &str, errant: Arc<Rejected>, flow: Arc<Flo
         buffer_max: Limits { records: 1000, bytes: 1 << 20 },
         flow,
         lease: Arc::new(Held),
+        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
     }
 }
 

@@ -11,7 +11,7 @@ use crate::session::{Session, TextRow, number, text};
 use async_trait::async_trait;
 use elasticflow_api::context::SourceContext;
 use elasticflow_api::error::Result;
-use elasticflow_api::source::{Boundary, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceTask};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,7 +84,13 @@ impl SqlSource {
             let rest = if reading.is_settling { poll.min(self.keys.settle.duration()) } else { poll };
             reading.due = if page.is_last { now + rest } else { now };
         }
-        Ok(SourceBatch { records, progress, boundary: Boundary::Complete, ..SourceBatch::default() })
+        Ok(SourceBatch {
+            records,
+            progress,
+            boundary: Boundary::Complete,
+            read: Read::Snapshot,
+            ..SourceBatch::default()
+        })
     }
 
     async fn page(

@@ -14,7 +14,7 @@ use elasticflow_api::context::{ConnectorContext, SourceContext};
 use elasticflow_api::error::Result;
 use elasticflow_api::position::{SourceOffset, SourcePartition};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
-use elasticflow_api::source::{Boundary, SourceBatch, SourceConnector, SourceTask};
+use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceConnector, SourceTask};
 use page::Cursor;
 use rusqlite::Connection;
 use serde_json::{Map, Value as Json};
@@ -159,6 +159,7 @@ impl Task {
             records: page.records,
             progress: page.progress,
             boundary: Boundary::Complete,
+            read: Read::Snapshot,
             ..SourceBatch::default()
         })
     }

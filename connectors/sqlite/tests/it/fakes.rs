@@ -72,6 +72,7 @@ pub(crate) fn sink_context(errant: Arc<Rejected>) -> SinkContext {
         buffer_max: LIMITS,
         flow: Arc::new(Free),
         lease: Arc::new(Free),
+        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
     }
 }
 

@@ -10,6 +10,7 @@ mod clients;
 mod connector;
 mod converters;
 mod definitions;
+mod flow;
 mod framework;
 mod report;
 mod transforms;
@@ -65,6 +66,7 @@ pub async fn validate(
     let mut report = Report::default();
     if framework::check(&input, &mut report) {
         transforms::check(&input, &mut report);
+        flow::check(&input, &mut report);
         connector::check(&input, &mut report).await?;
         converters::check(&input, &mut report);
         clients::check(&input, &mut report);

@@ -265,6 +265,33 @@ async fn unknown_options_are_warned_about_with_the_nearest_name() {
 }
 
 #[tokio::test]
+async fn keys_of_elastic_flow_are_listed_only_for_whoever_uses_one() {
+    let infos = infos_of(&source()).await;
+    assert!(infos.configs.iter().all(|entry| !entry.value.name.starts_with("flow.")));
+    let infos = infos_of(&source().with("flow.rate.records", " 500 ")).await;
+    assert_eq!(infos.error_count, 0);
+    assert_eq!(entry(&infos, "flow.rate.records").value.value.as_deref(), Some("500"));
+    assert_eq!(entry(&infos, "flow.rate.bytes").value.value.as_deref(), Some("-1"));
+    assert!(infos.elasticflow.warnings.is_empty(), "they have an effect");
+}
+
+#[tokio::test]
+async fn a_key_of_elastic_flow_that_would_be_ignored_is_refused_with_the_nearest_name() {
+    for (key, value, wanted) in [
+        ("flow.rate.record", "5", "did you mean flow.rate.records?"),
+        ("flow.run.done", "read", "not supported by this version"),
+        ("flow.rate.records", "0", "Value must be -1 for no limit"),
+        ("flow.rate.burst.ms", "1", "Value must be at least 50"),
+        ("flow.breaker.ratio", "2", "Value must be no more than 1"),
+    ] {
+        let infos = infos_of(&source().with(key, value)).await;
+        let errors: Vec<String> = infos.errors().map(|(key, text)| format!("{key}: {text}")).collect();
+        assert!(errors.len() == 1 && errors[0].contains(wanted), "{key}={value}: {errors:?}");
+        assert!(refusal(&infos).is_some());
+    }
+}
+
+#[tokio::test]
 async fn values_are_shown_in_the_form_of_their_type_and_secrets_hidden() {
     let config = source().with("tasks.max", " 2 ").with("login.password", "hunter2").with("key.converter", "String");
     let infos = infos_of(&config).await;

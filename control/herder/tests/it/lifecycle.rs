@@ -67,6 +67,35 @@ async fn a_changed_configuration_restarts_the_tasks_and_an_equal_one_does_not() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_changed_rate_reaches_the_tasks_without_a_restart_and_stays_when_they_are_started_again() {
+    let broker = broker().await;
+    let worker = worker(&broker);
+    worker.create("c", source(&[("tables", "a,b"), ("flow.rate.records", "100")])).await;
+    worker.until_running("c", 2).await;
+    assert_eq!(worker.runner.spec("c-1").tasks, 2, "a task knows among how many the rate is split");
+    worker.runner.forget_calls();
+
+    worker.handle.put_config("c", source(&[("tables", "a,b"), ("flow.rate.records", "7")])).await.unwrap();
+    let adjusted = ["c-0", "c-1"].map(|task| Call::Adjust(task.to_owned(), "7".to_owned()));
+    until("both tasks are told", || async { worker.runner.calls().len() >= 2 }).await;
+    // A restart of both would have to come before the answer of this one.
+    worker.handle.pause("c").await.unwrap();
+    worker.until_states("c", RunState::Paused, &[RunState::Paused, RunState::Paused]).await;
+    worker.handle.resume("c").await.unwrap();
+    worker.until_running("c", 2).await;
+    let calls = worker.runner.calls();
+    assert_eq!(calls.iter().take(2).cloned().collect::<Vec<_>>(), adjusted);
+    assert!(calls.iter().all(|call| !matches!(call, Call::Start(_) | Call::Stop(_))), "{calls:?}");
+
+    worker.handle.restart_task("c", 0).await.unwrap();
+    until("the first task is another instance", || async {
+        worker.runner.calls().contains(&Call::Start("c-0".to_owned()))
+    })
+    .await;
+    assert_eq!(worker.runner.spec("c-0").properties.value("flow.rate.records"), Some("7"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pause_and_resume_keep_the_tasks_and_stop_takes_them_away() {
     let broker = broker().await;
     let worker = worker(&broker);

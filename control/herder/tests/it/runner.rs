@@ -1,6 +1,7 @@
 //! A task runner that runs nothing and reports what it is told to.
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
+use elasticflow_config::Properties;
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskRunner, TaskSpec};
 use std::collections::BTreeMap;
@@ -14,6 +15,8 @@ pub(crate) enum Call {
     Stop(String),
     Pause(String),
     Resume(String),
+    /// With the rate of records.
+    Adjust(String, String),
 }
 
 #[derive(Default)]
@@ -154,5 +157,10 @@ impl TaskRunner for Runner {
     fn resume(&self, task: &TaskId) {
         self.call(Call::Resume(task.to_string()));
         self.report(&task.to_string(), TaskChange::Running);
+    }
+
+    fn adjust(&self, task: &TaskId, properties: &Properties) {
+        let rate = properties.value("flow.rate.records").unwrap_or("none");
+        self.call(Call::Adjust(task.to_string(), rate.to_owned()));
     }
 }

@@ -13,6 +13,8 @@ fn an_equal_plan_of_an_equal_configuration_is_not_stored_again() {
     assert!(!differs(stored, &config, &tasks));
     assert!(differs(stored, &config, &[]));
     assert!(differs(stored, &properties(&[("a", "2")]), &tasks), "converters may have changed");
+    let live = properties(&[("a", "1"), ("flow.rate.records", "9")]);
+    assert!(!differs(stored, &live, &tasks), "takes effect while tasks run");
     assert!(differs(Stored { inconsistent: true, ..stored }, &config, &tasks));
     assert!(differs(Stored { applied: None, ..stored }, &config, &tasks));
 }

@@ -39,6 +39,7 @@ impl Cycle {
     pub(super) async fn flush(&mut self) -> Result<(), TaskError> {
         let Kind::Idempotent(sink) = &mut self.sink else { return Ok(()) };
         let durable = sink.flush(&self.cx).await?;
+        self.task.breaker.called(None);
         failpoint!("sink.flush.after");
         self.intake.rejects.write().await?;
         // A sink may lag behind what was put; it never moves an offset beyond that.
@@ -56,6 +57,7 @@ impl Cycle {
 
     /// Transactional: `put` has committed rows and offsets.
     pub(super) async fn put_is_durable(&mut self) -> Result<(), TaskError> {
+        self.task.breaker.called(None);
         self.counted_durable();
         self.intake.rejects.write().await
     }
@@ -107,6 +109,7 @@ impl Cycle {
         let Kind::TwoPhase(two_phase) = &mut self.sink else { return Ok(()) };
         let dead = self.intake.rejects.topic().map(|topic| (topic, letters.as_slice()));
         two_phase.run_unit(&self.cx, &offsets, &metadata, dead).await?;
+        self.task.breaker.called(None);
         self.counted_durable();
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The loop of a sink task.
 use super::flow::{Flow, Wish};
 use super::intake::{Gathered, Intake, Judging};
+use super::leave::Backlog;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
 use crate::error::{Doing, TaskError};
@@ -8,9 +9,10 @@ use crate::event::Happening;
 use crate::failpoint::failpoint;
 use crate::supervise::{Owned, Supervision, target_changed};
 use elasticflow_api::ErrorClass;
-use elasticflow_api::context::SinkContext;
+use elasticflow_api::context::{Limits, SinkContext};
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_api::sink::{IdempotentSink, SinkTask, TransactionalSink};
+use elasticflow_api::source::Read;
 use elasticflow_kafka::ports::{Consumed, Consumer, InRecord};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -52,8 +54,12 @@ pub(super) struct Cycle {
     pub(super) intake: Intake,
     pub(super) flow: Arc<Flow>,
     pub(super) assigned: BTreeSet<TopicPartition>,
+    /// Held by the instance before this one, not taken over yet.
+    pub(super) adopted: BTreeSet<TopicPartition>,
     /// Paused by the sink.
     pub(super) held: BTreeSet<TopicPartition>,
+    /// Consumed, and not let through by the limits yet.
+    pub(super) backlog: Backlog,
     /// Put, not committed: what the next commit may move to.
     pub(super) consumed: BTreeMap<TopicPartition, Offset>,
     /// Idempotent: acknowledged by the destination, not committed to the group.
@@ -77,20 +83,22 @@ impl Cycle {
         if let Kind::TwoPhase(two_phase) = &mut self.sink {
             two_phase.take_over(&[], self.consumer.as_mut()).await?;
         }
+        self.adopt().await?;
         let mut sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
         loop {
-            let deadline = self.deadline();
+            let (deadline, leave, reads) = (self.deadline(), self.leave(), self.backlog.reads());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.finish().await,
                 () = target_changed(&mut target) => self.on_target().await?,
                 () = flow.wished() => self.on_wishes().await?,
                 () = deadline => self.commit().await?,
+                () = leave => self.on_leave().await?,
                 () = &mut sweep => {
                     self.on_sweep().await?;
                     sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
                 }
-                event = self.consumer.next() => self.on_event(event.doing("consuming")?).await?,
+                event = self.consumer.next(), if reads => self.on_event(event.doing("consuming")?).await?,
             }
         }
     }
@@ -103,7 +111,7 @@ impl Cycle {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.task.services.options.clock.monotonic()
     }
 
@@ -142,10 +150,7 @@ impl Cycle {
         gathered.add(at, records);
         let ended_by = self.gather(&mut gathered).await?;
         let is_all = gathered.records < self.settings.batch_records && gathered.bytes < self.settings.batch_bytes;
-        while gathered.records > 0 {
-            let next = gathered.take(self.settings.batch_records, self.settings.batch_bytes);
-            self.put(next).await?;
-        }
+        let is_all = self.put_on(gathered).await? && is_all;
         // Nothing more waits: what was put is made durable at once. Under load the sink may keep requests in flight
         // across puts, until offsets are due or its buffer is full.
         if is_all && self.settings.interval.is_none() {
@@ -156,7 +161,8 @@ impl Cycle {
 
     async fn gather(&mut self, gathered: &mut Gathered) -> Result<Option<Consumed>, TaskError> {
         let mut linger = self.task.services.options.clock.sleep(self.settings.linger);
-        while gathered.records < self.settings.batch_records && gathered.bytes < self.settings.batch_bytes {
+        let Limits { records: records_max, bytes: bytes_max } = self.gather_max();
+        while gathered.records < records_max && gathered.bytes < bytes_max {
             tokio::select! {
                 biased;
                 event = self.consumer.next() => match event.doing("consuming")? {
@@ -169,12 +175,13 @@ impl Cycle {
         Ok(None)
     }
 
-    async fn put(&mut self, gathered: Gathered) -> Result<(), TaskError> {
+    pub(super) async fn put(&mut self, gathered: Gathered) -> Result<(), TaskError> {
         let (read, bytes) = (gathered.records as u64, gathered.bytes);
         let metrics = Arc::clone(&self.task.metrics);
         metrics.polled.add(read);
         metrics.bytes.add(bytes as u64);
         metrics.batch_size.add(read);
+        self.task.limit.count(Read::Stream, gathered.records, bytes);
         failpoint!("sink.poll.after");
         let began = self.now();
         let again = gathered.clone();
@@ -232,7 +239,7 @@ impl Cycle {
                 }
                 Wish::Resume(partitions) => {
                     let of: Vec<_> = partitions.into_iter().filter(|at| self.held.remove(at)).collect();
-                    if !self.task.is_paused() {
+                    if !self.task.is_paused() && !self.backlog.pauses() {
                         self.consumer.resume(&of).doing("resuming partitions")?;
                     }
                 }
@@ -246,8 +253,9 @@ impl Cycle {
         if self.task.is_paused() {
             let all: Vec<_> = self.assigned.iter().cloned().collect();
             self.consumer.pause(&all).doing("pausing partitions")?;
+            self.task.limit.rest();
             self.commit().await?;
-        } else {
+        } else if !self.backlog.pauses() {
             let free: Vec<_> = self.assigned.difference(&self.held).cloned().collect();
             self.consumer.resume(&free).doing("resuming partitions")?;
         }

@@ -36,6 +36,25 @@ impl Gathered {
         self.parts.push((at, records));
     }
 
+    /// Adds what was consumed after this.
+    pub(super) fn append(&mut self, later: Self) {
+        self.records += later.records;
+        self.bytes += later.bytes;
+        self.parts.extend(later.parts);
+    }
+
+    /// Drops the records of partitions.
+    pub(super) fn forget(&mut self, gone: &[TopicPartition]) {
+        for (at, records) in std::mem::take(&mut self.parts) {
+            if gone.contains(&at) {
+                self.records -= records.len();
+                self.bytes -= records.iter().map(size).sum::<usize>();
+            } else {
+                self.parts.push((at, records));
+            }
+        }
+    }
+
     /// The only record of a batch that cannot be halved.
     pub(super) fn only(&self) -> Option<Origin> {
         let (at, records) = self.parts.first().filter(|_| self.records == 1)?;

@@ -8,6 +8,8 @@ mod cycle;
 mod flow;
 mod intake;
 mod isolate;
+mod leave;
+mod membership;
 mod rebalance;
 mod rejects;
 mod run;
@@ -15,6 +17,11 @@ mod settings;
 mod two_phase;
 
 #[cfg(test)]
+mod limited_tests;
+#[cfg(test)]
+mod outage_tests;
+#[cfg(test)]
 mod tests;
 
+pub(crate) use membership::{Kept, hold};
 pub(crate) use run::run;

@@ -24,7 +24,7 @@ impl Cycle {
             })
             .collect();
         self.consumer.start_at(&start).await.doing("starting partitions")?;
-        if self.task.is_paused() {
+        if self.task.is_paused() || self.backlog.pauses() {
             self.consumer.pause(&new).doing("pausing partitions")?;
         }
         self.assigned.extend(new);
@@ -89,6 +89,7 @@ impl Cycle {
     }
 
     fn forget_partitions(&mut self, gone: &[TopicPartition]) {
+        self.backlog.forget(gone);
         for at in gone {
             self.assigned.remove(at);
             self.held.remove(at);

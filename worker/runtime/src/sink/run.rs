@@ -2,6 +2,7 @@
 use super::cycle::{Cycle, Kind};
 use super::flow::{Flow, Held};
 use super::intake::Intake;
+use super::leave::Backlog;
 use super::rejects::Rejects;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
@@ -47,8 +48,14 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     if intake.rejects.topic().is_some() && !matches!(sink, Kind::TwoPhase(_)) {
         intake.rejects.writes_with(letters_producer(&task)?).await;
     }
-    let consumer = options.kafka.consumer(&settings.group, &settings.subscription, &consumer_properties(&task));
-    let consumer = consumer.doing("making a consumer")?;
+    let kept = task.kept.lock().take();
+    let (consumer, adopted) = match kept {
+        Some(kept) => (kept.consumer, kept.assigned),
+        None => {
+            let consumer = options.kafka.consumer(&settings.group, &settings.subscription, &consumer_properties(&task));
+            (consumer.doing("making a consumer")?, BTreeSet::new())
+        }
+    };
     let cycle = Cycle {
         task: Arc::clone(&task),
         settings,
@@ -58,7 +65,9 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         intake,
         flow,
         assigned: BTreeSet::new(),
+        adopted,
         held: BTreeSet::new(),
+        backlog: Backlog::default(),
         consumed: BTreeMap::new(),
         durable: BTreeMap::new(),
         unflushed: 0,
@@ -96,6 +105,9 @@ async fn start_and_cycle(task: &Supervision, mut cycle: Cycle) -> Result<(), Tas
         () = options.clock.sleep(options.graceful_timeout) => {
             tracing::warn!(task = %task.spec.id, "the sink did not stop in time and is abandoned");
         }
+    }
+    if let Err(error) = &ended {
+        cycle.leave_to_next(error);
     }
     ended
 }
@@ -138,6 +150,7 @@ fn context(task: &Supervision, errant: Arc<dyn Errant>, flow: Arc<dyn SinkFlow>)
         buffer_max: options.limits.sink_buffer,
         flow,
         lease: Arc::new(Held),
+        endpoint: Arc::clone(&task.breaker) as _,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The writer's loop: batches in, transactions out.
 use super::boundary::{Caps, Next, Open, Rule, after, before, due};
 use super::offsets::Pending;
-use super::poller::Poller;
+use super::poller::{Polled, Poller};
 use super::rejects::{Bad, Rejects};
 use super::topics::Topics;
 use super::transaction::{Refused, Transaction};
@@ -13,7 +13,7 @@ use crate::supervise::{Supervision, target_changed};
 use elasticflow_api::data::Record;
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
-use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
+use elasticflow_api::source::{Boundary, Rejected, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Cycle {
                 () = stop.cancelled() => return self.finish(poller).await,
                 () = target_changed(&mut paused) => self.task.report_target(),
                 () = deadline => self.decide(poller).await?,
-                polled = poller.next() => self.on_batch(polled?.batch, poller).await?,
+                polled = poller.next() => self.on_batch(polled?, poller).await?,
             }
         }
     }
@@ -69,7 +69,8 @@ impl Cycle {
         self.task.services.options.clock.monotonic().saturating_sub(self.since)
     }
 
-    async fn on_batch(&mut self, batch: SourceBatch, poller: &mut Poller) -> Result<(), TaskError> {
+    async fn on_batch(&mut self, polled: Polled, poller: &mut Poller) -> Result<(), TaskError> {
+        let Polled { batch, charge, room: _until_written } = polled;
         if batch.boundary == Boundary::Abort {
             self.roll_back().await?;
         } else if before(&self.caps, &self.open, batch.records.len(), batch.boundary) {
@@ -79,9 +80,11 @@ impl Cycle {
             self.since = self.task.services.options.clock.monotonic();
         }
         self.end_of_data |= batch.end_of_data;
+        let before = (self.open.records, self.open.bytes);
         if batch.boundary != Boundary::Abort {
             poller.beside(self.send_all(batch.records, batch.rejected)).await?;
         }
+        self.task.limit.settle(charge, self.open.records - before.0, self.open.bytes - before.1);
         for position in batch.progress {
             self.pending.note(position);
             self.open.resumable = true;
@@ -89,6 +92,7 @@ impl Cycle {
         self.open.positions = !self.pending.is_empty();
         self.open.inside = batch.boundary == Boundary::Inside;
         self.decide(poller).await?;
+        poller.written(self.open != Open { inside: self.open.inside, ..Open::default() });
         self.report_end();
         // Other tasks of the process may run.
         tokio::task::yield_now().await;

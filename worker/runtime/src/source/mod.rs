@@ -12,7 +12,10 @@ mod run;
 mod settings;
 mod topics;
 mod transaction;
+mod writing;
 
+#[cfg(test)]
+mod limited_tests;
 #[cfg(test)]
 mod tests;
 

@@ -4,13 +4,15 @@
 //! Reader and writer are one task of the executor: a record is made, encoded and dropped on one core. On two, the counters
 //! of what records share (schemas, names, headers) travel between the cores for every record, which costs more than the
 //! second core brings.
+use super::writing::Writing;
 use crate::error::TaskError;
 use crate::failpoint::failpoint;
+use crate::limit::{Charge, Leave};
 use crate::supervise::{Supervision, panicked, target_changed};
-use elasticflow_api::context::SourceContext;
+use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
-use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Read, Rejected, SourceBatch, SourceTask};
 use elasticflow_api::{ErrorClass, RecordError};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
@@ -32,16 +34,20 @@ const TOO_QUICK: Duration = Duration::from_millis(1);
 /// The pause after such a poll: the connector breaks its contract and must not cost a whole core.
 const QUICK_PAUSE: Duration = Duration::from_millis(20);
 
-/// A batch on its way to the writer; its room is given back when it is dropped.
+/// A batch on its way to the writer.
 pub(super) struct Polled {
     pub(super) batch: SourceBatch,
-    _room: Option<OwnedSemaphorePermit>,
+    /// What it was counted as.
+    pub(super) charge: Charge,
+    /// Room of its records, given back when this is dropped.
+    pub(super) room: Option<OwnedSemaphorePermit>,
 }
 
 /// The writer's end.
 pub(super) struct Poller {
     batches: mpsc::Receiver<Result<Polled, TaskError>>,
     committed: Arc<Committed>,
+    writing: Arc<Writing>,
     stop: CancellationToken,
     /// Runs only while it is polled here; none after its end.
     actor: Option<Running>,
@@ -61,21 +67,30 @@ impl Poller {
     pub(super) fn new(connector: Box<dyn SourceTask>, cx: SourceContext, task: Arc<Supervision>) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let committed = Arc::new(Committed::default());
+        let writing = Arc::new(Writing::default());
         let stop = CancellationToken::new();
         let actor = Actor {
             room: Arc::new(Semaphore::new(cx.batch_max.records.max(1))),
             paused: task.paused.clone(),
+            batch_max: cx.batch_max,
             connector,
             cx,
             task,
             batches: sender,
             committed: Arc::clone(&committed),
+            writing: Arc::clone(&writing),
             stop: stop.clone(),
             boundary: Boundary::Complete,
+            read: Read::default(),
         };
         // A panic is an error of the connector alone: the writer still ends its transaction.
         let run = AssertUnwindSafe(actor.run()).catch_unwind().map(|ended| ended.map_err(|panic| panicked(&*panic)));
-        Self { batches, committed, stop, actor: Some(Box::pin(run)), failed: None }
+        Self { batches, committed, writing, stop, actor: Some(Box::pin(run)), failed: None }
+    }
+
+    /// A batch is sent, and the rule was asked; `open` says whether that left a transaction open.
+    pub(super) fn written(&self, open: bool) {
+        self.writing.wrote(open);
     }
 
     /// Does the writer's work while the connector goes on reading.
@@ -163,8 +178,13 @@ struct Actor {
     batches: mpsc::Sender<Result<Polled, TaskError>>,
     room: Arc<Semaphore>,
     committed: Arc<Committed>,
+    writing: Arc<Writing>,
     stop: CancellationToken,
     boundary: Boundary,
+    /// What the last batch was read from.
+    read: Read,
+    /// Most of a batch where no rate limits it.
+    batch_max: Limits,
 }
 
 impl Actor {
@@ -188,11 +208,12 @@ impl Actor {
     async fn poll_on(&mut self) -> Result<(), TaskError> {
         loop {
             self.tell_committed().await;
-            self.wait_while_paused().await;
+            self.wait_for_leave().await;
             failpoint!("source.poll.before");
             let clock = Arc::clone(&self.cx.clock);
             let began = clock.monotonic();
             let batch = self.poll().await?;
+            self.task.breaker.called(None);
             let took = clock.monotonic().saturating_sub(began);
             let is_idle = batch.records.is_empty() && batch.rejected.is_empty();
             if is_idle && took < TOO_QUICK && !batch.end_of_data {
@@ -234,12 +255,15 @@ impl Actor {
         }
         self.boundary = batch.boundary;
         // A batch larger than the bound takes all of it, or it would wait for ever.
-        let most = self.cx.batch_max.records.max(1);
+        let most = self.batch_max.records.max(1);
         let count = batch.records.len() + batch.rejected.len();
         let wanted = u32::try_from(count.min(most)).unwrap_or(u32::MAX);
+        self.read = batch.read;
+        let charge = self.task.limit.charge(batch.read, batch.records.len());
         let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
         // The writer has gone only when this actor is about to be stopped.
-        let _ = self.batches.send(Ok(Polled { batch, _room: room })).await;
+        self.writing.handed_over();
+        let _ = self.batches.send(Ok(Polled { batch, charge, room })).await;
     }
 
     async fn tell_committed(&mut self) {
@@ -254,9 +278,41 @@ impl Actor {
         failpoint!("source.committed.after");
     }
 
+    /// Waits while the task is paused, and until its limits let it read. Never inside a transaction that is open in Kafka:
+    /// inside an upstream transaction it goes on into debt, unless a limit has cut that and nothing of it is open.
+    async fn wait_for_leave(&mut self) {
+        let clock = Arc::clone(&self.cx.clock);
+        loop {
+            self.wait_while_paused().await;
+            let wait = match self.task.limit.ask(self.read, self.batch_max) {
+                Leave::Go(most) => {
+                    self.cx.batch_max = most;
+                    return;
+                }
+                Leave::Wait(wait) => wait,
+            };
+            if self.boundary == Boundary::Inside {
+                self.writing.idle().await;
+                if self.writing.is_open() {
+                    self.cx.batch_max = self.batch_max;
+                    return;
+                }
+            }
+            let (committed, task) = (Arc::clone(&self.committed), Arc::clone(&self.task));
+            tokio::select! {
+                biased;
+                () = target_changed(&mut self.paused) => {}
+                () = task.limit.changed() => {}
+                () = committed.news.notified() => self.tell_committed().await,
+                () = clock.sleep(wait) => {}
+            }
+        }
+    }
+
     /// A pause takes effect between upstream transactions, so that none stays open in Kafka.
     async fn wait_while_paused(&mut self) {
         while *self.paused.borrow_and_update() && self.boundary != Boundary::Inside {
+            self.task.limit.rest();
             let committed = Arc::clone(&self.committed);
             tokio::select! {
                 biased;

@@ -94,6 +94,7 @@ impl Fixture {
                 .iter()
                 .fold(Properties::default().with("connector.class", class), |p, (k, v)| p.with(k, *v)),
             task: TaskConfig::default(),
+            tasks: 1,
             paused: false,
             generation: 1,
             version_epoch: 0,

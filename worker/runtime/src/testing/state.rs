@@ -116,6 +116,11 @@ impl FakeKafka {
         self.lock().value_max = Some(bytes);
     }
 
+    /// How many members have ever joined a group.
+    pub(crate) fn members_ever(&self) -> u64 {
+        self.lock().members
+    }
+
     /// How many transactions were committed.
     pub(crate) fn commits(&self) -> u64 {
         self.lock().committed

@@ -1,0 +1,26 @@
+//! Keys of elastic flow. Connect's answers do not list them, so they are listed only for whoever uses one.
+use super::Input;
+use super::report::Report;
+use elasticflow_config::KeyInfo;
+use elasticflow_config::check::{MessageNames, check_key};
+use elasticflow_config::flow::{self, Direction};
+
+/// Lists the keys that are honoured, and refuses every other one that begins with `flow.`: a limit that is accepted and
+/// ignored would be found out too late.
+pub(super) fn check(input: &Input<'_>, report: &mut Report) {
+    let posted: Vec<&String> = input.posted.0.keys().filter(|key| key.starts_with(flow::PREFIX)).collect();
+    if posted.is_empty() {
+        return;
+    }
+    let direction = if input.is_source() { Direction::Source } else { Direction::Sink };
+    report.group("Flow");
+    for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {
+        let checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
+        report.add(KeyInfo::new(def.name, def), checked, Vec::new());
+    }
+    for key in posted {
+        if let Some(message) = flow::problem(key, direction) {
+            report.undefined_error(key, input.posted.value(key), message);
+        }
+    }
+}

@@ -16,6 +16,7 @@ const ORDER: &[&[&str]] = &[
         "elasticflow-file",
         "elasticflow-datagen",
         "elasticflow-sqlite",
+        "elasticflow-registry",
         "elasticflow-transforms",
         "elasticflow-kafka",
         "elasticflow-devkafka",

@@ -55,7 +55,7 @@ impl Changes {
             temporal: TemporalStyle::Text,
             not_finite: NotFinite::Refuse,
             maps: if config.compact_maps { MapStyle::Objects } else { MapStyle::Entries },
-            replace_null_with_default: true,
+            ..Style::CONNECT
         };
         Self { style, envelope: config.envelope, prepared: SchemaCache::new(SCHEMAS_MAX) }
     }

@@ -28,6 +28,7 @@ pub fn registry() -> Result<Registry> {
         crate::jdbc::plugins(),
         crate::jdbc_source::plugins(),
         elasticflow_formats::plugins(),
+        elasticflow_registry::plugins(),
         elasticflow_transforms::plugins(),
     ];
     for entry in crates.into_iter().flatten() {

@@ -3,7 +3,7 @@ use crate::error::{FormatError, converter_stage};
 use crate::json::cursor::Cursor;
 use crate::json::envelope::Envelopes;
 use crate::json::plan::{DecimalStyle, Plans, Style};
-use crate::json::reader::Reader;
+use crate::json::reader::{ReadStyle, Reader};
 use crate::json::schema_reader::read_schema;
 use crate::json::write_schemaless;
 use async_trait::async_trait;
@@ -77,7 +77,8 @@ impl JsonConverter {
         let content = match &config.schema_content {
             Some(json) if !json.is_empty() => {
                 let schema = read_schema(&Bytes::copy_from_slice(json.as_bytes())).map_err(|e| content_error(&e))?;
-                Some(Arc::new(Reader::new(&schema, replace_null_with_default)))
+                let style = ReadStyle { replace_null_with_default, ..ReadStyle::CONNECT };
+                Some(Arc::new(Reader::new(&schema, style)))
             }
             _ => None,
         };

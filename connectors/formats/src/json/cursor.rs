@@ -11,6 +11,8 @@ use std::collections::HashSet;
 pub const DEPTH_MAX: u32 = 512;
 /// Numbers with so few characters fit into an int64.
 const INT64_DIGITS: usize = 18;
+/// Most times that values are read again because they turned out to be of another type.
+const ATTEMPTS_MAX: u32 = 10_000;
 /// Objects with more members look for repeated names with a set instead of pair by pair.
 const FEW_MEMBERS: usize = 20;
 
@@ -86,13 +88,21 @@ pub struct Cursor<'a> {
     bytes: &'a Bytes,
     at: usize,
     depth: u32,
+    attempts: u32,
+}
+
+/// A place to come back to.
+#[derive(Clone, Copy)]
+pub(crate) struct Mark {
+    at: usize,
+    depth: u32,
 }
 
 impl<'a> Cursor<'a> {
     /// At the first value; a byte-order mark is skipped.
     pub fn new(bytes: &'a Bytes) -> Self {
         let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Self { bytes, at, depth: DEPTH_MAX }
+        Self { bytes, at, depth: DEPTH_MAX, attempts: ATTEMPTS_MAX }
     }
 
     /// Index of the next byte.
@@ -103,6 +113,18 @@ impl<'a> Cursor<'a> {
     /// Moves on to a place that is known to begin a token.
     pub(crate) fn jump(&mut self, at: usize) {
         self.at = at;
+    }
+
+    /// Where the cursor stands.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { at: self.at, depth: self.depth }
+    }
+
+    /// Goes back to read the same bytes as another type; not without end.
+    pub(crate) fn again(&mut self, mark: Mark) -> Result<(), Malformed> {
+        (self.at, self.depth) = (mark.at, mark.depth);
+        self.attempts = self.attempts.saturating_sub(1);
+        if self.attempts == 0 { self.malformed("too many types fit in part") } else { Ok(()) }
     }
 
     fn peek(&self) -> Option<u8> {

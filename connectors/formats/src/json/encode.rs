@@ -40,6 +40,10 @@ pub(crate) fn write(node: &Node, value: &Value, out: &mut BytesMut) -> Result<()
         (Shape::Entries(nodes), Value::Map(entries)) => {
             return write_pairs(nodes, entries, [b"{\"key\":", b",\"value\":", b"}"], out);
         }
+        (Shape::Sparse { members, fields }, Value::Struct(record)) => {
+            return write_sparse(members, fields, record, out);
+        }
+        (Shape::OneOf { nodes, fields }, Value::Struct(record)) => return write_one_of(nodes, fields, record, out),
         (shape, value) => return Err(mismatch(shape, value)),
     }
     Ok(())
@@ -72,6 +76,41 @@ fn write_struct(
     }
     out.put_slice(if members.is_empty() { b"{}" } else { b"}" });
     Ok(())
+}
+
+fn write_sparse(
+    members: &[Member],
+    fields: &Arc<[Field]>,
+    record: &Struct,
+    out: &mut BytesMut,
+) -> Result<(), FormatError> {
+    if record.values.len() != members.len() || !same_names(fields, record) {
+        return Err(FormatError::data("Mismatching schema."));
+    }
+    let mut lead = b'{';
+    for (member, value) in members.iter().zip(&record.values) {
+        let absent = matches!((&member.node.null, value), (Null::Write(text), Value::Null) if **text == *b"null");
+        if absent {
+            continue;
+        }
+        out.put_u8(lead);
+        lead = b',';
+        out.put_slice(member.lead.get(1..).unwrap_or_default());
+        write(&member.node, value, out)?;
+    }
+    out.put_slice(if lead == b'{' { b"{}" } else { b"}" });
+    Ok(())
+}
+
+fn write_one_of(nodes: &[Node], fields: &Arc<[Field]>, record: &Struct, out: &mut BytesMut) -> Result<(), FormatError> {
+    if record.values.len() != nodes.len() || !same_names(fields, record) {
+        return Err(FormatError::data("Mismatching schema."));
+    }
+    let mut set = nodes.iter().zip(&record.values).filter(|(_, value)| **value != Value::Null);
+    match (set.next(), set.next()) {
+        (Some((node, value)), None) => write(node, value, out),
+        _ => Err(FormatError::data("of the fields of a oneOf exactly one must be set")),
+    }
 }
 
 /// Whether a struct's own schema has the fields of the declared one, in the same places. Types are settled value by value.
@@ -214,7 +253,7 @@ fn mismatch(shape: &Shape, value: &Value) -> FormatError {
         Shape::Base64 | Shape::Decimal { .. } => "BYTES",
         Shape::Array(_) => "ARRAY",
         Shape::Object(_) | Shape::Pairs(_) | Shape::Entries(_) => "MAP",
-        Shape::Struct { .. } => "STRUCT",
+        Shape::Struct { .. } | Shape::Sparse { .. } | Shape::OneOf { .. } => "STRUCT",
     };
     FormatError::data(format!("Invalid type for {wanted}: class {}", class_of(value, None)))
 }

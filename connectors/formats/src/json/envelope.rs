@@ -4,7 +4,7 @@
 //! the last one first, and read anew only when it is unknown.
 use crate::error::FormatError;
 use crate::json::cursor::{Cursor, Token};
-use crate::json::reader::Reader;
+use crate::json::reader::{ReadStyle, Reader};
 use crate::json::schema_reader::read_schema;
 use bytes::Bytes;
 use elasticflow_api::data::{Datum, Value};
@@ -78,7 +78,8 @@ impl Envelopes {
             // The lock is taken again for writing: another schema may have become the last one meanwhile, which is fine.
             return Ok(self.remember_last(json, reader));
         }
-        let reader = Arc::new(Reader::new(&read_schema(json)?, self.replace_null));
+        let style = ReadStyle { replace_null_with_default: self.replace_null, ..ReadStyle::CONNECT };
+        let reader = Arc::new(Reader::new(&read_schema(json)?, style));
         // A copy of its own: the slice would keep the whole message.
         let json = Bytes::copy_from_slice(json);
         let mut known = self.known.write();

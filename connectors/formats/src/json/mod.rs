@@ -6,6 +6,7 @@
 //! read ([`envelope`]) and the payload is read by its prepared [`reader`].
 //!
 //! Absent on purpose: a JSON document tree, streaming over several buffers.
+mod alternative;
 mod converter;
 pub mod cursor;
 mod encode;
@@ -21,3 +22,4 @@ pub use converter::{DecimalFormat, JsonConfig, JsonConverter};
 pub use encode::write_schemaless;
 pub use escape::write_string;
 pub use plan::{DecimalStyle, MapStyle, NotFinite, Plan, Plans, Style, TemporalStyle};
+pub use reader::{ReadStyle, Reader};

@@ -64,6 +64,10 @@ pub struct Style {
     pub maps: MapStyle,
     /// Whether a null takes the default of its schema.
     pub replace_null_with_default: bool,
+    /// Whether nulls of nullable fields are left out.
+    pub omit_null: bool,
+    /// Name of structs that stand for the one field that is set; none of them does without.
+    pub one_of: Option<&'static str>,
 }
 
 impl Style {
@@ -74,6 +78,8 @@ impl Style {
         not_finite: NotFinite::Text,
         maps: MapStyle::Connect,
         replace_null_with_default: true,
+        omit_null: false,
+        one_of: None,
     };
 }
 
@@ -180,6 +186,16 @@ pub(crate) enum Shape {
         members: Box<[Member]>,
         fields: Arc<[Field]>,
     },
+    /// A struct whose nulls are left out.
+    Sparse {
+        members: Box<[Member]>,
+        fields: Arc<[Field]>,
+    },
+    /// A struct that stands for the one field that is set.
+    OneOf {
+        nodes: Box<[Node]>,
+        fields: Arc<[Field]>,
+    },
 }
 
 /// A field of a struct with what stands before its value: brace or comma, name, colon.
@@ -202,7 +218,7 @@ impl Node {
         Ok(Self { shape: Shape::new(schema, style)?, null: Null::Refuse })
     }
 
-    fn new(schema: &SchemaRef, style: &Style) -> Result<Self, FormatError> {
+    pub(crate) fn new(schema: &SchemaRef, style: &Style) -> Result<Self, FormatError> {
         let mut node = Self::without_default(schema, style)?;
         node.null = match &schema.default {
             Some(default) if style.replace_null_with_default => {
@@ -245,11 +261,21 @@ impl Shape {
                 let nodes = Box::new((Node::new(key, style)?, Node::new(value, style)?));
                 if style.maps == MapStyle::Connect { Self::Pairs(nodes) } else { Self::Entries(nodes) }
             }
-            Kind::Struct(fields) => {
-                let members = fields.iter().enumerate().map(|(i, field)| Member::new(i, field, style));
-                Self::Struct { members: members.collect::<Result<_, _>>()?, fields: Arc::clone(fields) }
-            }
+            Kind::Struct(fields) => Self::of_fields(schema, fields, style)?,
         })
+    }
+}
+
+impl Shape {
+    fn of_fields(schema: &Schema, fields: &Arc<[Field]>, style: &Style) -> Result<Self, FormatError> {
+        let fields = Arc::clone(fields);
+        if style.one_of.is_some() && schema.name.as_deref() == style.one_of {
+            let nodes = fields.iter().map(|field| Node::without_default(&field.schema, style));
+            return Ok(Self::OneOf { nodes: nodes.collect::<Result<_, _>>()?, fields });
+        }
+        let members = fields.iter().enumerate().map(|(i, field)| Member::new(i, field, style));
+        let members = members.collect::<Result<_, _>>()?;
+        Ok(if style.omit_null { Self::Sparse { members, fields } } else { Self::Struct { members, fields } })
     }
 }
 

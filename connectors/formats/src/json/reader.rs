@@ -24,8 +24,24 @@ impl From<Malformed> for FormatError {
     }
 }
 
+/// How values are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadStyle {
+    /// Whether a null takes the default of its schema.
+    pub replace_null_with_default: bool,
+    /// Whether maps whose keys are no texts are lists of `{"key":…,"value":…}`, and not of pairs.
+    pub entries: bool,
+    /// Name of structs that stand for the one field whose type a value has.
+    pub one_of: Option<&'static str>,
+}
+
+impl ReadStyle {
+    /// Connect's own.
+    pub const CONNECT: Self = Self { replace_null_with_default: true, entries: false, one_of: None };
+}
+
 /// A schema made ready for reading.
-pub(crate) struct Reader {
+pub struct Reader {
     pub(crate) schema: SchemaRef,
     replace_null: bool,
     shape: Shape,
@@ -37,31 +53,38 @@ enum Shape {
     Array(Box<Reader>),
     Object(Box<Reader>),
     Pairs(Box<(Reader, Reader)>),
+    Entries(Box<(Reader, Reader)>),
+    OneOf(Box<[Reader]>),
     Struct { readers: Box<[Reader]>, fields: Arc<[Field]>, places: HashMap<Box<[u8]>, usize> },
 }
 
 impl Reader {
-    pub(crate) fn new(schema: &SchemaRef, replace_null: bool) -> Self {
+    /// Prepares a schema.
+    pub fn new(schema: &SchemaRef, style: ReadStyle) -> Self {
+        let of = |schema: &SchemaRef| Self::new(schema, style);
         let shape = match &schema.kind {
-            Kind::Array(item) => Shape::Array(Box::new(Self::new(item, replace_null))),
-            Kind::Map { key, value } if key.kind == Kind::String => {
-                Shape::Object(Box::new(Self::new(value, replace_null)))
-            }
-            Kind::Map { key, value } => {
-                Shape::Pairs(Box::new((Self::new(key, replace_null), Self::new(value, replace_null))))
+            Kind::Array(item) => Shape::Array(Box::new(of(item))),
+            Kind::Map { key, value } if key.kind == Kind::String => Shape::Object(Box::new(of(value))),
+            Kind::Map { key, value } if style.entries => Shape::Entries(Box::new((of(key), of(value)))),
+            Kind::Map { key, value } => Shape::Pairs(Box::new((of(key), of(value)))),
+            Kind::Struct(fields) if style.one_of.is_some() && schema.name.as_deref() == style.one_of => {
+                Shape::OneOf(fields.iter().map(|field| of(&field.schema)).collect())
             }
             Kind::Struct(fields) => Shape::Struct {
-                readers: fields.iter().map(|field| Self::new(&field.schema, replace_null)).collect(),
+                readers: fields.iter().map(|field| of(&field.schema)).collect(),
                 places: places_of(fields),
                 fields: Arc::clone(fields),
             },
             _ => logical_of(schema).map_or(Shape::Plain, Shape::Logical),
         };
-        Self { schema: Arc::clone(schema), replace_null, shape }
+        Self { schema: Arc::clone(schema), replace_null: style.replace_null_with_default, shape }
     }
 
     /// Reads the next value.
-    pub(crate) fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, FormatError> {
+    ///
+    /// # Errors
+    /// The bytes are not JSON, or do not fit the schema.
+    pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, FormatError> {
         let token = cursor.token()?;
         if token == Token::Null {
             cursor.null()?;
@@ -73,10 +96,26 @@ impl Reader {
             Shape::Array(item) => read_array(item, token, cursor),
             Shape::Object(values) => read_object(values, token, cursor),
             Shape::Pairs(readers) => read_pairs(readers, token, cursor),
+            Shape::Entries(readers) => super::alternative::read_entries(readers, token, cursor),
+            Shape::OneOf(readers) => super::alternative::read_one_of(&self.schema, readers, token, cursor),
             Shape::Struct { readers, fields, places } => {
                 let values = read_members(readers, fields, places, token, cursor)?;
                 Ok(Value::Struct(Struct { schema: Arc::clone(&self.schema), values }))
             }
+        }
+    }
+
+    /// Whether a value of this kind can be one of the schema.
+    pub(super) fn takes(&self, token: Token, integral: bool) -> bool {
+        match &self.schema.kind {
+            Kind::Boolean => token == Token::Boolean,
+            Kind::String => token == Token::String,
+            Kind::Bytes => token == Token::String || matches!(self.shape, Shape::Logical(_)) && token == Token::Number,
+            Kind::Float32 | Kind::Float64 => token == Token::Number,
+            Kind::Int8 | Kind::Int16 | Kind::Int32 | Kind::Int64 => token == Token::Number && integral,
+            Kind::Array(_) => token == Token::Array,
+            Kind::Map { key, .. } => token == if key.kind == Kind::String { Token::Object } else { Token::Array },
+            Kind::Struct(_) => token == Token::Object,
         }
     }
 
@@ -334,7 +373,7 @@ fn place_of(
 }
 
 /// Jackson's name of a kind of JSON value.
-fn node_type(token: Token) -> &'static str {
+pub(super) fn node_type(token: Token) -> &'static str {
     match token {
         Token::Null => "NULL",
         Token::Boolean => "BOOLEAN",

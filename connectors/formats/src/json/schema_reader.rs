@@ -1,7 +1,7 @@
 //! The schema part of a message to a schema.
 use crate::error::FormatError;
 use crate::json::cursor::{Cursor, Token};
-use crate::json::reader::Reader;
+use crate::json::reader::{ReadStyle, Reader};
 use bytes::Bytes;
 use elasticflow_api::data::{Field, Kind, Schema, SchemaRef, Value};
 use std::collections::BTreeMap;
@@ -196,5 +196,5 @@ fn parameters(json: &Bytes) -> Result<Option<Parameters>, FormatError> {
 }
 
 fn default_of(schema: &Schema, json: &Bytes) -> Result<Value, FormatError> {
-    Reader::new(&Arc::new(schema.clone()), true).read(&mut Cursor::new(json))
+    Reader::new(&Arc::new(schema.clone()), ReadStyle::CONNECT).read(&mut Cursor::new(json))
 }

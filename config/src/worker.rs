@@ -95,11 +95,21 @@ impl WorkerConfig {
         }
     }
 
-    /// Name of this worker in statuses: host and port that others may call.
-    pub fn worker_id(&self) -> String {
+    /// Where other workers call this one.
+    pub fn advertised_url(&self) -> String {
+        let scheme = self.advertised_listener().map_or("http", Listener::scheme);
+        format!("{scheme}://{}", self.worker_id())
+    }
+
+    fn advertised_listener(&self) -> Option<&Listener> {
         let wanted = self.settings.rest_advertised_listener.as_deref();
         let by_scheme = self.listeners.iter().find(|l| wanted.is_some_and(|w| l.scheme().eq_ignore_ascii_case(w)));
-        let listener = by_scheme.or_else(|| self.listeners.first());
+        by_scheme.or_else(|| self.listeners.first())
+    }
+
+    /// Name of this worker in statuses: host and port that others may call.
+    pub fn worker_id(&self) -> String {
+        let listener = self.advertised_listener();
         let host = self.settings.rest_advertised_host.clone();
         let host = host.or_else(|| listener.map(|l| l.host().to_owned()).filter(|h| !h.is_empty()));
         let port = self.settings.rest_advertised_port.or_else(|| listener.map(Listener::port)).unwrap_or(0);

@@ -49,6 +49,10 @@ pub(crate) enum Command {
     Offsets { name: String, answer: Answer<ConnectorOffsets> },
     /// Alters positions, or forgets all of them.
     AlterOffsets { name: String, changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
+    /// Sets the level of a logger on every worker.
+    SetLevel { logger: String, level: String, answer: Answer<()> },
+    /// Lets a worker have no tasks, or some again.
+    Drain { worker: String, drained: bool, answer: Answer<()> },
     /// The stored configuration with secrets, for the patch that is laid over it.
     StoredConfig { name: String, answer: Answer<Option<Properties>> },
     /// Whether an instance is still the one that is to run.

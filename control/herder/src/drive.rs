@@ -89,6 +89,7 @@ impl Herder {
     }
 
     fn show_task(&mut self, task: &TaskName, state: RunState, trace: Option<String>) {
+        self.view.tally.task_is(task, state, self.cx.clock.monotonic());
         let version = self.version_of(&task.0);
         self.statuses.set_task(&task.0, task.1, Shown { state, trace, version });
     }
@@ -100,6 +101,7 @@ impl Herder {
         let generation = self.generation_last;
         self.actual.tasks.insert(task.clone(), Instance { revision, phase: Phase::Up, paused });
         self.generations.insert(task.clone(), generation);
+        self.view.tally.task_begun(&task, self.cx.clock.monotonic());
         self.note_slot(&task);
         let version = self.version_of(&task.0);
         self.statuses.expect(&task.0, Some(task.1), &version);
@@ -182,6 +184,7 @@ impl Herder {
             return;
         }
         self.generations.remove(&task);
+        self.view.tally.task_ended(&task);
         self.actual.tasks.remove(&task);
         self.mapping.instances.remove(&task);
         let wanted = self.wanted.get(&task.0).and_then(|c| c.tasks).is_some_and(|set| task.1 < set.count);
@@ -335,6 +338,7 @@ impl Herder {
         let Some(connector) = self.state.connector(name) else { return };
         let config = Arc::clone(&connector.config);
         self.actual.plans.insert(name.to_owned(), Plan::Running { revision });
+        self.view.tally.connector_asked();
         let version = self.version_of(name);
         self.statuses.expect(name, None, &version);
         let question =
@@ -358,6 +362,7 @@ impl Herder {
         if self.actual.plans.get(name) != Some(&Plan::Running { revision }) {
             return;
         }
+        self.view.tally.connector_answered(outcome.is_ok());
         match outcome {
             Ok(tasks) => {
                 self.attempts.remove(name);

@@ -26,6 +26,9 @@ pub enum HerderError {
     /// What it concerns is on its way from one worker to another. Nothing was done; the same call works soon.
     #[error("Cannot complete request because of a conflicting operation (e.g. worker rebalance)")]
     Moving,
+    /// The worker is shutting down. Nothing was done; another worker carries it out: 500.
+    #[error("the worker is shutting down")]
+    Closing,
     /// Switched off by the worker's configuration: 403.
     #[error("{0}")]
     Forbidden(String),
@@ -53,7 +56,7 @@ impl HerderError {
             Self::Conflict(_) | Self::Elsewhere(_) | Self::Moving => 409,
             Self::BadRequest(_) | Self::Invalid { .. } => 400,
             Self::Forbidden(_) => 403,
-            Self::Timeout(_) | Self::Unavailable(_) | Self::Failed(_) => 500,
+            Self::Closing | Self::Timeout(_) | Self::Unavailable(_) | Self::Failed(_) => 500,
         }
     }
 }

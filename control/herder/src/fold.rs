@@ -31,6 +31,15 @@ impl Herder {
                 let names: Vec<String> = self.state.connectors().keys().cloned().collect();
                 names.iter().for_each(|name| self.on_changed(name));
             }
+            Folded::Drained => {
+                self.publish_workers();
+                self.group_changed();
+            }
+            Folded::Nothing(ConfigRecord::Logger { logger, level }) => {
+                if self.levels.try_send((logger, level)).is_err() {
+                    tracing::warn!("a log level for every worker was not set: too many at once");
+                }
+            }
             Folded::Nothing(_) => {}
         }
     }
@@ -124,6 +133,8 @@ impl Herder {
             self.publish_status(&name);
             if self.is_leader() {
                 self.dirty.insert(name);
+                // The next ones leave when the first have arrived.
+                self.mapping.due |= !self.state.drained().is_empty();
             }
         }
     }
@@ -169,6 +180,6 @@ fn report(folded: &Folded) {
         Folded::Nothing(ConfigRecord::Unknown { key }) => {
             tracing::warn!(key, "a record of a kind that is not known in the config topic is left alone");
         }
-        Folded::Nothing(_) | Folded::Connector(_) | Folded::Restart { .. } => {}
+        Folded::Nothing(_) | Folded::Drained | Folded::Connector(_) | Folded::Restart { .. } => {}
     }
 }

@@ -5,9 +5,11 @@ use crate::answer::{
 };
 use crate::command::{Answer, Command, PutKind, Restart, patched};
 use crate::error::HerderError;
+use crate::figures::Figures;
 use crate::options::HerderOptions;
-use crate::ports::References;
+use crate::ports::{Membership, References};
 use crate::view::{ConnectorView, View};
+use crate::workers::WorkerInfo;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::Registry;
@@ -15,6 +17,10 @@ use elasticflow_config::Properties;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+
+/// The loop has ended with a request in its hands.
+pub const ENDED: &str =
+    "the worker has ended before it could answer; what was asked for may have been done: look before asking again";
 
 /// What validation needs to know of the worker.
 pub struct WorkerContext {
@@ -50,6 +56,7 @@ pub struct HerderHandle {
     pub(crate) context: Arc<WorkerContext>,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) membership: Arc<dyn Membership>,
 }
 
 impl HerderHandle {
@@ -70,6 +77,46 @@ impl HerderHandle {
             commit: self.context.options.commit.clone(),
             kafka_cluster_id: self.view.cluster_id.read().clone(),
         }
+    }
+
+    /// Counts for metrics; never waits.
+    pub fn figures(&self) -> Figures {
+        let leader = match &*self.leader.borrow() {
+            Leader::Unknown => None,
+            Leader::Here => Some(self.context.options.url.clone()),
+            Leader::At(url) => Some(url.clone()),
+        };
+        let figures = self.view.tally.figures(self.context.clock.monotonic());
+        Figures { leader, group: self.membership.figures(), ..figures }
+    }
+
+    /// Sets the level of a logger on every worker of the group.
+    ///
+    /// # Errors
+    /// As for every change.
+    pub async fn set_level(&self, logger: &str, level: &str) -> Result<(), HerderError> {
+        self.lead().await?;
+        let (logger, level) = (logger.to_owned(), level.to_owned());
+        self.ask(|answer| Command::SetLevel { logger, level, answer }).await
+    }
+
+    /// Loggers and levels that are set on every worker, as they are asked for; for the first who asks.
+    pub fn levels(&self) -> Option<mpsc::Receiver<(String, String)>> {
+        self.view.levels.lock().take()
+    }
+
+    /// The workers of the group; never waits.
+    pub fn workers(&self) -> Vec<WorkerInfo> {
+        self.view.workers.read().clone()
+    }
+
+    /// Lets a worker have no tasks, or some again: those that it has leave it a few at a time.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn drain(&self, worker: &str, drained: bool) -> Result<(), HerderError> {
+        self.lead().await?;
+        self.ask(|answer| Command::Drain { worker: worker.to_owned(), drained, answer }).await
     }
 
     /// Names of all connectors.
@@ -278,6 +325,12 @@ impl HerderHandle {
         self.ask(|answer| Command::AlterOffsets { name: name.to_owned(), changes: None, answer }).await
     }
 
+    /// Whether exactly this configuration is stored for a connector; of use to whoever has lost the answer to a request.
+    pub async fn stores(&self, name: &str, config: &Properties) -> bool {
+        let stored = self.stored_config(name).await.ok().flatten();
+        stored.is_some_and(|stored| stored == config.clone().with("name", name))
+    }
+
     fn tracking(&self) -> Result<(), HerderError> {
         if self.context.options.topic_tracking {
             return Ok(());
@@ -330,7 +383,7 @@ impl HerderHandle {
                 Leader::At(url) => Err(HerderError::Elsewhere(url.clone())),
                 Leader::Here | Leader::Unknown => Ok(()),
             },
-            Ok(Err(_)) => Err(HerderError::Unavailable("the worker is shutting down".to_owned())),
+            Ok(Err(_)) => Err(HerderError::Closing),
             Err(_) => Err(HerderError::Timeout(
                 "Request timed out. The worker is currently ensuring membership in the cluster".to_owned(),
             )),
@@ -342,7 +395,7 @@ impl HerderHandle {
         let waited = tokio::time::timeout(self.context.options.request_timeout, ready.wait_for(|r| *r)).await;
         match waited {
             Ok(Ok(_)) => Ok(()),
-            Ok(Err(_)) => Err(HerderError::Unavailable("the worker is shutting down".to_owned())),
+            Ok(Err(_)) => Err(HerderError::Closing),
             Err(_) => Err(self.too_slow()),
         }
     }
@@ -352,12 +405,11 @@ impl HerderHandle {
         let (answer, answered) = oneshot::channel();
         let command = command(answer);
         let asked = async {
-            self.commands.send(command).await.ok()?;
-            answered.await.ok()
+            self.commands.send(command).await.map_err(|_| HerderError::Closing)?;
+            answered.await.unwrap_or_else(|_| Err(HerderError::Unavailable(ENDED.to_owned())))
         };
         match tokio::time::timeout(self.context.options.request_timeout, asked).await {
-            Ok(Some(outcome)) => outcome,
-            Ok(None) => Err(HerderError::Unavailable("the worker is shutting down".to_owned())),
+            Ok(outcome) => outcome,
             Err(_) => Err(self.too_slow()),
         }
     }

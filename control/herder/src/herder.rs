@@ -38,6 +38,8 @@ pub(crate) struct Herder {
     /// Who waits for the end of the config topic.
     pub(crate) syncs: BTreeMap<WriteToken, Answer<()>>,
     pub(crate) view: Arc<View>,
+    /// Log levels for every worker.
+    pub(crate) levels: mpsc::Sender<(String, String)>,
     /// For hooks through which connectors ask for a new plan.
     pub(crate) commands: mpsc::WeakSender<crate::command::Command>,
     pub(crate) config_topic: ConfigTopic,
@@ -125,6 +127,8 @@ pub(crate) enum Done {
     WaitOver { name: String },
     /// The mapping of tasks to slots is looked at again.
     MapAgain,
+    /// Workers that are gone for long are forgotten.
+    Sweep,
     /// This worker says again what it holds.
     ClaimAgain,
     /// A fencing round is due again.
@@ -237,6 +241,8 @@ impl Herder {
 pub(crate) fn write_failed(error: &WriteError) -> HerderError {
     match error {
         WriteError::Busy => HerderError::Unavailable(error.to_string()),
-        WriteError::Refused(_) | WriteError::Fenced | WriteError::Unknown(_) => HerderError::Failed(error.to_string()),
+        WriteError::Refused(_) => HerderError::Failed(error.to_string()),
+        // Whoever leads next carries it out.
+        WriteError::Fenced => HerderError::Moving,
     }
 }

@@ -5,9 +5,10 @@
 use crate::answer::RunState;
 use crate::command::Answer;
 use crate::herder::{Done, Herder, Then, reply, write_failed};
+use crate::workers::SWEEP_EVERY;
 use elasticflow_plan::place::{Group, Load, Place, Slot, assign};
 use elasticflow_plan::reconcile::TaskName;
-use elasticflow_store::config::{ConfigRecord, WriteToken};
+use elasticflow_store::config::{ConfigRecord, Connector, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -15,8 +16,14 @@ use std::time::Duration;
 const QUIET: Duration = Duration::from_secs(1);
 /// Wait before the mapping is written again after a failure.
 const MAP_AGAIN: Duration = Duration::from_secs(1);
-/// Every task costs the same as long as nothing is known of it.
-const WEIGHT: u32 = 1;
+/// What a task costs a worker; of the connector's configuration.
+const WEIGHT: &str = "flow.task.weight";
+const WEIGHT_MAX: u32 = 100;
+
+fn weight(connector: &Connector) -> u32 {
+    let given = connector.config.value(WEIGHT).and_then(|text| text.trim().parse::<u32>().ok());
+    given.map_or(1, |weight| weight.clamp(1, WEIGHT_MAX))
+}
 
 impl Herder {
     /// This worker may write the config topic, or may not any more.
@@ -26,9 +33,13 @@ impl Herder {
         }
         self.leading = leading;
         tracing::info!(leading, "leadership has changed");
+        self.publish_workers();
         self.mapping.evened = self.group().workers.into_keys().collect();
         self.group_changed();
         self.claim();
+        if leading && !std::mem::replace(&mut self.mapping.sweeping, true) {
+            self.later(SWEEP_EVERY, Done::Sweep);
+        }
         self.dirty.extend(self.wanted.keys().cloned());
     }
 
@@ -44,25 +55,23 @@ impl Herder {
     /// Who holds what, this worker included.
     fn group(&self) -> Group {
         let own = &self.leases.slots;
-        let others = self.mapping.workers.iter().map(|(id, row)| {
-            let slots: BTreeSet<Slot> = row.slots.iter().copied().filter(|slot| !own.contains(slot)).collect();
-            (id.clone(), slots)
-        });
+        let others = self.mapping.others().slots.iter().map(|(id, slots)| (id.clone(), slots - own));
         let mut workers: BTreeMap<String, BTreeSet<Slot>> = others.collect();
         workers.insert(self.cx.options.worker_id.clone(), own.clone());
         workers.retain(|_, slots| !slots.is_empty());
-        Group { workers }
+        Group { workers, drained: self.state.drained().clone() }
     }
 
     /// Every task that is stored.
     fn loads(&self) -> BTreeMap<TaskName, Load> {
         let mut loads = BTreeMap::new();
         for (name, connector) in self.state.connectors() {
+            let weight = weight(connector);
             for index in (0u32..).take(connector.tasks.len()) {
                 let task = (name.clone(), index);
                 let place = self.place(&task);
                 let movable = place.is_none_or(|place| self.has_arrived(&task, place));
-                loads.insert(task, Load { weight: WEIGHT, slot: place.map(|p| p.slot), movable });
+                loads.insert(task, Load { weight, slot: place.map(|p| p.slot), movable });
             }
         }
         loads
@@ -86,9 +95,10 @@ impl Herder {
         let quiet = self.cx.clock.monotonic() >= self.mapping.quiet_from;
         let even = quiet && self.someone_is_new(&group, &loads);
         if even {
-            self.mapping.evened = group.workers.keys().cloned().collect();
+            self.mapping.evened = group.workers.keys().filter(|w| !group.drained.contains(*w)).cloned().collect();
         } else if quiet {
-            self.mapping.evened.retain(|worker| group.workers.contains_key(worker));
+            let stays = |worker: &String| group.workers.contains_key(worker) && !group.drained.contains(worker);
+            self.mapping.evened.retain(stays);
         }
         let changes = assign(&group, &loads, even);
         if changes.is_empty() {
@@ -102,11 +112,13 @@ impl Herder {
 
     /// Whether a worker has joined since the tasks were evened out, or has nothing to do although others have plenty.
     fn someone_is_new(&self, group: &Group, loads: &BTreeMap<TaskName, Load>) -> bool {
-        let new = group.workers.keys().any(|worker| !self.mapping.evened.contains(worker));
+        let open: Vec<(&String, &BTreeSet<Slot>)> =
+            group.workers.iter().filter(|(worker, _)| !group.drained.contains(*worker)).collect();
+        let new = open.iter().any(|(worker, _)| !self.mapping.evened.contains(*worker));
         let count = |slots: &BTreeSet<Slot>| {
             loads.values().filter(|load| load.slot.is_some_and(|slot| slots.contains(&slot))).count()
         };
-        let counts: Vec<usize> = group.workers.values().map(count).collect();
+        let counts: Vec<usize> = open.iter().map(|(_, slots)| count(slots)).collect();
         new || (counts.iter().min() == Some(&0) && counts.iter().max().is_some_and(|most| *most > 1))
     }
 
@@ -137,10 +149,11 @@ impl Herder {
         if known.len() == wanted {
             return None;
         }
+        let weight = self.state.connector(name).map_or(1, weight);
         let mut loads = self.loads();
         loads.retain(|(connector, index), _| connector != name || *index < count);
         for index in (0..count).skip(known.len()) {
-            loads.insert((name.to_owned(), index), Load { weight: WEIGHT, slot: None, movable: false });
+            loads.insert((name.to_owned(), index), Load { weight, slot: None, movable: false });
         }
         let changes = assign(&self.group(), &loads, false);
         let generation = self.next_generation();

@@ -7,9 +7,10 @@ use crate::answer::RunState;
 use crate::handle::Leader;
 use crate::herder::{Done, Herder};
 use elasticflow_api::position::TaskId;
+use elasticflow_plan::claims::{Claim, Holders};
 use elasticflow_plan::place::{Place, Slot};
 use elasticflow_plan::reconcile::{Phase, TaskName};
-use elasticflow_store::status::{ReleasedRow, WorkerRow};
+use elasticflow_store::status::ReleasedRow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -22,18 +23,24 @@ const CLAIM_AGAIN: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(crate) struct Mapping {
     /// What other workers have said, by name.
-    pub(crate) workers: BTreeMap<String, WorkerRow>,
+    claims: BTreeMap<String, Claim>,
+    /// What follows from that.
+    others: Holders,
+    /// The highest number of any claim, this worker's included.
+    number: i64,
     /// Slots of instances on this worker.
     pub(crate) instances: BTreeMap<TaskName, Slot>,
     /// Generations up to which tasks have been let go.
     released: BTreeMap<TaskName, i64>,
     /// Tasks that wait for their former worker: generation and deadline.
     waits: BTreeMap<TaskName, (i64, Duration)>,
-    /// The worker that last said that it leads.
-    leader: Option<String>,
     /// What this worker has said.
-    claimed: Option<WorkerRow>,
+    claimed: Option<Claim>,
     claims_again: bool,
+    /// Since when workers have held nothing.
+    pub(crate) idle_since: BTreeMap<String, Duration>,
+    /// Somebody looks for workers that are gone.
+    pub(crate) sweeping: bool,
     /// The mapping has to be looked at.
     pub(crate) due: bool,
     /// A change of it is being written.
@@ -48,6 +55,26 @@ impl Mapping {
     /// The highest generation that a task was let go with.
     pub(crate) fn generation(&self) -> i64 {
         self.released.values().copied().max().unwrap_or(0)
+    }
+
+    /// What other workers have said, by name.
+    pub(crate) fn claims(&self) -> &BTreeMap<String, Claim> {
+        &self.claims
+    }
+
+    /// What follows from what other workers have said.
+    pub(crate) fn others(&self) -> &Holders {
+        &self.others
+    }
+
+    /// Whether a worker holds anything, as far as it and the others have said.
+    fn is_alive(&self, worker: &str) -> bool {
+        self.others.slots.get(worker).is_some_and(|slots| !slots.is_empty())
+    }
+
+    /// Where the REST endpoint of a worker is.
+    fn url(&self, worker: &str) -> Option<String> {
+        self.claims.get(worker).map(|claim| claim.url.clone())
     }
 
     /// Whether a task has been let go by its former worker.
@@ -151,15 +178,14 @@ impl Herder {
         if self.is_leader() {
             return Leader::Here;
         }
-        let row = self.mapping.leader.as_ref().and_then(|id| self.mapping.workers.get(id));
-        row.map_or(Leader::Unknown, |row| Leader::At(row.url.clone()))
+        let leader = self.mapping.others.leader.as_ref();
+        leader.and_then(|worker| self.mapping.url(worker)).map_or(Leader::Unknown, Leader::At)
     }
 
     /// The worker that runs a task, if it is another one.
     pub(crate) fn holder_of(&self, task: &TaskName) -> Option<String> {
         let slot = self.place(task)?.slot;
-        let holder = self.mapping.workers.values().find(|row| row.slots.contains(&slot));
-        holder.map(|row| row.url.clone())
+        self.mapping.url(self.mapping.others.holder(slot)?)
     }
 
     /// Whether any worker has an instance of a connector's tasks.
@@ -171,10 +197,7 @@ impl Herder {
     /// Whether a worker that is alive has last said that it runs a task. Failed tasks have an instance too.
     pub(crate) fn runs_elsewhere(&self, name: &str, index: u32) -> bool {
         let status = self.statuses.of(name).and_then(|parts| parts.tasks.get(&index));
-        status.is_some_and(|status| {
-            status.state != RunState::Unassigned
-                && self.mapping.workers.get(&status.worker_id).is_some_and(|row| !row.slots.is_empty())
-        })
+        status.is_some_and(|status| status.state != RunState::Unassigned && self.mapping.is_alive(&status.worker_id))
     }
 
     // --- what workers say ------------------------------------------------------------------------------------------
@@ -184,33 +207,32 @@ impl Herder {
         self.leases = self.membership.leases();
         tracing::info!(slots = self.leases.slots.len(), leads = self.leases.leads, "the leases have changed");
         self.config_topic.lead(self.leases.leads);
+        self.publish_workers();
         self.group_changed();
         self.claim();
         self.dirty.extend(self.wanted.keys().cloned());
         self.dirty.extend(self.actual.tasks.keys().map(|(name, _)| name.clone()));
     }
 
-    /// What another worker holds.
-    pub(crate) fn on_worker(&mut self, id: String, row: Option<WorkerRow>) {
+    /// What a worker says that it holds.
+    pub(crate) fn on_worker(&mut self, id: String, claim: Option<Claim>) {
+        self.mapping.number = self.mapping.number.max(claim.as_ref().map_or(0, |claim| claim.number));
+        self.view.tally.epoch_is(self.mapping.number);
         if id == self.cx.options.worker_id {
+            // A leader that has heard nothing of this worker for long has taken it for gone.
+            if claim.is_none() && self.mapping.claimed.is_some() {
+                self.claim_again();
+            }
             return;
         }
-        let Some(row) = row else {
-            self.mapping.workers.remove(&id);
-            return self.group_changed();
-        };
-        for (other, known) in &mut self.mapping.workers {
-            if *other != id {
-                known.slots.retain(|slot| !row.slots.contains(slot));
-            }
+        let contradicts = |claim: &Claim| claim.slots.iter().any(|slot| self.leases.slots.contains(slot));
+        let contradicted = claim.as_ref().is_some_and(contradicts);
+        match claim {
+            Some(claim) => drop(self.mapping.claims.insert(id, claim)),
+            None => drop(self.mapping.claims.remove(&id)),
         }
-        match (row.leads, self.mapping.leader.as_deref() == Some(id.as_str())) {
-            (true, false) => self.mapping.leader = Some(id.clone()),
-            (false, true) => self.mapping.leader = None,
-            _ => {}
-        }
-        let contradicted = row.slots.iter().any(|slot| self.leases.slots.contains(slot));
-        self.mapping.workers.insert(id, row);
+        self.mapping.others = Holders::of(&self.mapping.claims);
+        self.publish_workers();
         if contradicted && !std::mem::replace(&mut self.mapping.claims_again, true) {
             self.later(CLAIM_AGAIN, Done::ClaimAgain);
         }
@@ -224,20 +246,29 @@ impl Herder {
         self.dirty.insert(task.0);
     }
 
+    /// Where other workers reach this one.
+    pub(crate) fn own_url(&self) -> String {
+        self.cx.options.url.clone()
+    }
+
     /// Says what this worker holds, when that has changed.
     pub(crate) fn claim(&mut self) {
         // Before that the topic may not exist, and a broker would make it with settings of its own.
         if !self.start.status {
             return;
         }
-        let row = WorkerRow {
-            url: format!("http://{}", self.cx.options.worker_id),
+        let mut claim = Claim {
+            url: self.own_url(),
             slots: self.leases.slots.iter().copied().collect(),
             leads: self.is_leader(),
+            number: self.mapping.claimed.as_ref().map_or(0, |said| said.number),
         };
-        if self.mapping.claimed.as_ref() != Some(&row) {
-            self.statuses.claim(row.clone());
-            self.mapping.claimed = Some(row);
+        if self.mapping.claimed.as_ref() != Some(&claim) {
+            self.mapping.number += 1;
+            self.view.tally.epoch_is(self.mapping.number);
+            claim.number = self.mapping.number;
+            self.statuses.claim(claim.clone());
+            self.mapping.claimed = Some(claim);
         }
     }
 

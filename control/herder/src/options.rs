@@ -27,6 +27,8 @@ pub struct HerderOptions {
     pub group_id: Arc<str>,
     /// `<rest.advertised.host.name>:<port>`, shown in statuses.
     pub worker_id: String,
+    /// Where other workers reach the REST endpoint, such as `https://host:8443`.
+    pub url: String,
     /// Version of Kafka Connect whose contract the REST endpoint keeps, shown by `GET /`.
     pub connect_version: String,
     /// Commit of the build, 16 hexadecimal digits, shown by `GET /`.

@@ -1,4 +1,5 @@
 //! What the herder needs from its surroundings beside Kafka. The server adapts the runtime to [`TaskRunner`].
+use crate::figures::GroupFigures;
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::TaskConfig;
@@ -120,6 +121,10 @@ pub trait Membership: Send + Sync {
     async fn changed(&self, since: u64);
     /// The herder has acted on a version of the leases; instances of its tasks remain on these slots.
     fn settled(&self, version: u64, busy: BTreeSet<i32>);
+    /// How it goes, for metrics.
+    fn figures(&self) -> GroupFigures {
+        GroupFigures::default()
+    }
     /// Longest that the former worker of a task that moves is waited for.
     fn handover(&self) -> Duration;
     /// Returns when this worker can never be a member without a change by a person, with the reason; cancel-safe.

@@ -23,6 +23,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Requests that may wait for the loop.
 const COMMANDS_MAX: usize = 1024;
+/// Log levels that may wait to be set; one that finds no room is dropped.
+const LEVELS_MAX: usize = 64;
 const BACKOFF: Duration = Duration::from_millis(250);
 /// Longest wait at the end for Kafka to confirm the last statuses.
 const LAST_STATUSES: Duration = Duration::from_secs(2);
@@ -66,7 +68,9 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
     let (commands, asked) = mpsc::channel(COMMANDS_MAX);
     let (ready, is_ready) = watch::channel(false);
     let (leader, known_leader) = watch::channel(Leader::Unknown);
+    let (levels, asked_levels) = mpsc::channel(LEVELS_MAX);
     let view = Arc::new(View::starting(clock.wall_ms()));
+    *view.levels.lock() = Some(asked_levels);
     let cx = Arc::new(WorkerContext { options, registry, references, clock });
     let stop = CancellationToken::new();
     let (config_topic, config) = open_config(&kafka, &cx);
@@ -76,13 +80,14 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
     let herder = Herder {
         kafka: Arc::clone(&kafka),
         runner,
-        membership,
+        membership: Arc::clone(&membership),
         leases: Default::default(),
         leading: false,
         mapping: Mapping::default(),
         leader,
         syncs: Default::default(),
         view: Arc::clone(&view),
+        levels,
         commands: commands.downgrade(),
         config_topic,
         state: Default::default(),
@@ -107,7 +112,8 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         cx: Arc::clone(&cx),
     };
     let run = tokio::spawn(herder.run(inbox));
-    (HerderHandle { commands, view, context: cx, ready: is_ready, leader: known_leader }, HerderService { stop, run })
+    let handle = HerderHandle { commands, view, context: cx, ready: is_ready, leader: known_leader, membership };
+    (handle, HerderService { stop, run })
 }
 
 fn open_config(kafka: &Arc<dyn Kafka>, cx: &WorkerContext) -> (ConfigTopic, mpsc::Receiver<ConfigEvent>) {
@@ -251,6 +257,7 @@ impl Herder {
             Done::WaitOver { name } => drop(self.dirty.insert(name)),
             Done::MapAgain => self.mapping.due = true,
             Done::ClaimAgain => self.claim_again(),
+            Done::Sweep => self.sweep(),
             Done::Altered { name, outcome, answer } => self.on_altered(&name, outcome, answer),
             Done::Read { outcome, answer } => reply(answer, outcome),
         }

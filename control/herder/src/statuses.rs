@@ -1,6 +1,7 @@
 //! What is known of every part's state, and how it reaches the status topic.
 use crate::answer::{PartStatus, RunState};
-use elasticflow_store::status::{ReleasedRow, StatusRecord, StatusRow, StatusTopic, TopicRow, WorkerRow};
+use elasticflow_plan::claims::Claim;
+use elasticflow_store::status::{ReleasedRow, StatusRecord, StatusRow, StatusTopic, TopicRow};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Statuses of a connector's parts.
@@ -113,8 +114,13 @@ impl Statuses {
     }
 
     /// Says which leases this worker holds.
-    pub(crate) fn claim(&self, row: WorkerRow) {
+    pub(crate) fn claim(&self, row: Claim) {
         self.topic.put(&StatusRecord::Worker { id: self.worker_id.clone(), row: Some(row) });
+    }
+
+    /// Forgets a worker that is gone.
+    pub(crate) fn forget_worker(&self, id: &str) {
+        self.topic.put(&StatusRecord::Worker { id: id.to_owned(), row: None });
     }
 
     /// Says that a task which moves has ended here.
@@ -238,3 +244,6 @@ fn from_row(row: StatusRow) -> Option<PartStatus> {
     let version = row.version.unwrap_or_default();
     Some(PartStatus { state, worker_id: row.worker_id, version, trace: row.trace })
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,6 +34,8 @@ impl Herder {
             | Command::Offsets { .. }
             | Command::StoredConfig { .. }
             | Command::Replan { .. } => return self.at_once(command),
+            // A lane of its own: no connector has an empty name.
+            Command::Drain { .. } | Command::SetLevel { .. } => String::new(),
         };
         self.enter(&name, Turn::Command(command));
     }
@@ -83,6 +85,10 @@ impl Herder {
             Command::Target { name, state, answer } => self.target(&name, state, answer),
             Command::Restart { name, restart, answer } => self.restart(&name, restart, answer),
             Command::AlterOffsets { name, changes, answer } => self.alter(&name, changes, answer),
+            Command::Drain { worker, drained, answer } => self.drain(worker, drained, answer),
+            Command::SetLevel { logger, level, answer } => {
+                self.write("", vec![ConfigRecord::Logger { logger, level }], Then::Answer(answer))
+            }
             other => {
                 self.at_once(other);
                 Progress::Done
@@ -113,6 +119,8 @@ impl Herder {
             | Command::Delete { .. }
             | Command::Target { .. }
             | Command::Restart { .. }
+            | Command::Drain { .. }
+            | Command::SetLevel { .. }
             | Command::AlterOffsets { .. } => {}
         }
     }
@@ -122,9 +130,8 @@ impl Herder {
         let refused = match (kind, known) {
             (PutKind::Create(_), Some(_)) => Some(HerderError::Conflict(format!("Connector {name} already exists"))),
             (PutKind::Patched { .. }, None) => Some(HerderError::no_connector(name)),
-            (PutKind::Patched { base }, Some(connector)) if *connector.config != *base => Some(HerderError::Failed(
-                format!("The configuration of connector {name} was changed by another request; try again"),
-            )),
+            // Another request has changed it meanwhile: the patch is laid over what there is now.
+            (PutKind::Patched { base }, Some(connector)) if *connector.config != *base => Some(HerderError::Moving),
             _ => None,
         };
         if let Some(refused) = refused {
@@ -191,6 +198,18 @@ impl Herder {
                 Progress::Done
             }
         }
+    }
+
+    fn drain(&mut self, worker: String, drained: bool, answer: Answer<()>) -> Progress {
+        if self.state.drained().contains(&worker) == drained {
+            reply(answer, Ok(()));
+            return Progress::Done;
+        }
+        if drained && !self.workers().contains_key(&worker) {
+            reply(answer, Err(HerderError::NotFound(format!("Unknown worker: {worker}"))));
+            return Progress::Done;
+        }
+        self.write("", vec![ConfigRecord::Drained { worker, drained }], Then::Answer(answer))
     }
 
     fn restart_task(&mut self, name: &str, task: u32) -> Result<(), HerderError> {
@@ -398,6 +417,8 @@ fn refuse(command: Command, error: &HerderError) {
         | Command::Target { answer, .. }
         | Command::RestartTask { answer, .. }
         | Command::ResetTopics { answer, .. }
+        | Command::Drain { answer, .. }
+        | Command::SetLevel { answer, .. }
         | Command::Sync { answer } => reply(answer, Err(error)),
         Command::Restart { answer, .. } => reply(answer, Err(error)),
         Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),

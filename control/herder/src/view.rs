@@ -1,8 +1,11 @@
 //! What readers see: a copy of the herder's state in the shape of answers, written by the loop alone.
 use crate::answer::{ConnectorKind, Health, HealthState, PartStatus};
+use crate::figures::Tally;
+use crate::workers::WorkerInfo;
 use elasticflow_config::Properties;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
+use tokio::sync::mpsc;
 
 /// One connector as readers see it. Secrets are hidden already where the worker hides them.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +33,12 @@ pub(crate) struct View {
     pub(crate) health: RwLock<Health>,
     /// The cluster's id, once Kafka has told it.
     pub(crate) cluster_id: RwLock<String>,
+    /// Workers of the group.
+    pub(crate) workers: RwLock<Vec<WorkerInfo>>,
+    /// Log levels for every worker, on their way to whoever sets them.
+    pub(crate) levels: Mutex<Option<mpsc::Receiver<(String, String)>>>,
+    /// Counts for metrics.
+    pub(crate) tally: Tally,
 }
 
 impl View {
@@ -43,6 +52,9 @@ impl View {
                 since_ms: now_ms,
             }),
             cluster_id: RwLock::default(),
+            workers: RwLock::default(),
+            levels: Mutex::default(),
+            tally: Tally::default(),
         }
     }
 }

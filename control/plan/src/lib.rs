@@ -2,6 +2,7 @@
 //!
 //! Everything here is a function of its arguments: no time, no randomness, no I/O. The herder feeds in what is wanted
 //! (the config topic) and what is the case (its tasks), carries out the answers and comes back with what became of them.
+//! * [`claims`]: who holds which slot and who leads, from what the workers have said.
 //! * [`place`]: which task runs on which slot.
 //! * [`reconcile()`]: which tasks to stop, start, pause and resume, what to fence, which connectors to plan.
 //! * [`restart`]: what a restart request covers.
@@ -9,6 +10,7 @@
 //!
 //! Which task runs where is an argument, [`reconcile::Owner`]: a worker that is alone owns everything; leases decide it
 //! elsewhere. Absent on purpose: what a connector or a task is made of.
+pub mod claims;
 pub mod place;
 pub mod reconcile;
 pub mod restart;

@@ -38,23 +38,45 @@ pub struct Load {
 pub struct Group {
     /// Slots of each worker that holds any. No slot is in two of them.
     pub workers: BTreeMap<String, BTreeSet<Slot>>,
+    /// Workers that are to have no tasks.
+    pub drained: BTreeSet<String>,
 }
+
+/// Tasks that leave drained workers at the same time: softly, a few after the other.
+pub const LEAVING_MAX: usize = 4;
 
 impl Group {
     fn holder(&self, slot: Slot) -> Option<&str> {
         self.workers.iter().find(|(_, slots)| slots.contains(&slot)).map(|(name, _)| name.as_str())
     }
+
+    /// Whether a worker may have tasks. When every one is drained all may: tasks run somewhere rather than nowhere.
+    fn is_open(&self, worker: &str) -> bool {
+        !self.drained.contains(worker) || self.workers.keys().all(|worker| self.drained.contains(worker))
+    }
+
+    /// Tasks that have to leave a drained worker now.
+    fn leaving<'a>(&self, tasks: &'a BTreeMap<TaskName, Load>) -> Vec<(&'a TaskName, u32)> {
+        if self.drained.is_empty() {
+            return Vec::new();
+        }
+        let under_way = tasks.values().filter(|load| load.slot.is_some() && !load.movable).count();
+        let is_closed = |slot: Slot| self.holder(slot).is_some_and(|worker| !self.is_open(worker));
+        let leaving = tasks.iter().filter(|(_, load)| load.movable && load.slot.is_some_and(is_closed));
+        leaving.map(|(task, load)| (task, load.weight)).take(LEAVING_MAX.saturating_sub(under_way)).collect()
+    }
 }
 
 /// Slots of the tasks that get one, or another one.
 ///
-/// Tasks without a place go to the worker that has least to do. Tasks whose slot nobody holds wait for Kafka to give it
-/// to somebody. With `even`, tasks move from the busiest worker to the idlest until no move makes the two more equal:
+/// Tasks without a place, and some of those on drained workers, go to the worker that has least to do. Tasks whose slot
+/// nobody holds wait for Kafka to give it to somebody. With `even`, tasks move from the busiest worker to the idlest until no move makes the two more equal:
 /// with weights of 1 all workers are then within one task of each other.
 pub fn assign(group: &Group, tasks: &BTreeMap<TaskName, Load>, even: bool) -> BTreeMap<TaskName, Slot> {
     let Some(mut desk) = Desk::of(group, tasks) else { return BTreeMap::new() };
     let mut homeless: Vec<(&TaskName, u32)> =
         tasks.iter().filter(|(_, load)| load.slot.is_none()).map(|(task, load)| (task, load.weight)).collect();
+    homeless.extend(group.leaving(tasks));
     homeless.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
     let mut changes = BTreeMap::new();
     for (task, weight) in homeless {
@@ -86,7 +108,8 @@ struct Desk<'a>(Vec<Part<'a>>);
 
 impl<'a> Desk<'a> {
     fn of(group: &Group, tasks: &'a BTreeMap<TaskName, Load>) -> Option<Self> {
-        let workers = group.workers.values().filter(|slots| !slots.is_empty());
+        let open = group.workers.iter().filter(|(worker, slots)| !slots.is_empty() && group.is_open(worker));
+        let workers = open.map(|(_, slots)| slots);
         let empty = |slots: &BTreeSet<Slot>| Part {
             slots: slots.iter().map(|slot| (*slot, 0)).collect(),
             weight: 0,

@@ -2,7 +2,7 @@
 //!
 //! A caller is known by a password, a bearer token or a certificate of the file `rest.access.file`; the file is read again
 //! when it changes. Roles contain each other: a viewer reads, an operator also pauses, resumes, stops and restarts, an
-//! editor also creates, changes and deletes, an admin also sets log levels. A caller sees and touches the connectors whose
+//! editor also creates, changes and deletes, an admin also sets log levels and drains workers. A caller sees and touches the connectors whose
 //! names fit one of its patterns, and no others.
 use crate::resource::Resource;
 use axum::http::Method;
@@ -20,7 +20,7 @@ pub enum Role {
     Operator,
     /// Creates, changes, deletes, alters offsets.
     Editor,
-    /// Sets log levels.
+    /// Sets log levels, drains workers.
     Admin,
 }
 
@@ -43,7 +43,7 @@ impl Role {
             return Self::Viewer;
         }
         match resource {
-            Resource::Logger(_) => Self::Admin,
+            Resource::Logger(_) | Resource::Drain(_) | Resource::Undrain(_) => Self::Admin,
             Resource::Pause(_)
             | Resource::Resume(_)
             | Resource::Stop(_)

@@ -1,19 +1,23 @@
 //! Requests that another worker has to carry out: writes are the leader's, a task is restarted where it runs.
 //!
 //! A request is passed on with `forward=false`: whoever gets it carries it out or says that it cannot, in which case
-//! the first worker looks again who can. Nothing is asked for twice unless it was certainly not carried out. Of the
-//! caller's headers only `Authorization` goes along, as between Java workers; the worker that is asked checks it itself.
+//! the first worker looks again who can, for as long as a request may take. What was passed on to a worker that ended
+//! without an answer is asked for again, see [`crate::doubt`]. Of the caller's headers only `Authorization` goes along, as between Java workers; the worker that is asked checks it itself.
 use crate::access::Grant;
 use crate::answer::Answer;
 use crate::connections::Peer;
+use crate::doubt;
 use crate::handlers::{Call, handle};
 use crate::problem::{Place, Problem};
+use crate::reloaded::Reloaded;
 use crate::resource::Resource;
 use crate::serve::Rest;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
 use bytes::Bytes;
+use elasticflow_herder::HerderError;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -24,17 +28,37 @@ const ANSWER_MAX: usize = 64 << 20;
 /// A worker of the same group is near; one that cannot be reached by then has gone.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
-/// The client for requests to other workers; made when the first one is passed on.
+/// The client for requests to other workers; the default speaks http, and is made when the first one is passed on.
 #[derive(Clone, Default)]
-pub struct Forwarder(Arc<OnceLock<reqwest::Client>>);
+pub struct Forwarder {
+    plain: Arc<OnceLock<Arc<reqwest::Client>>>,
+    tls: Option<Arc<Reloaded<reqwest::Client>>>,
+}
 
 impl Forwarder {
-    fn client(&self) -> &reqwest::Client {
-        self.0.get_or_init(|| {
-            let built = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_MAX).build();
-            built.unwrap_or_default()
-        })
+    /// For workers that speak https: from the `ssl.*` keys of REST, prefixes taken off. Certificates of other workers must
+    /// be signed by an authority of the truststore, or stand in the keystore where there is none; this worker shows its
+    /// own. Files are read again when they change.
+    ///
+    /// # Errors
+    /// The key and what to do.
+    pub fn over_tls(keys: &BTreeMap<String, String>) -> Result<Self, String> {
+        let (files, read) = crate::tls::client(keys, base)?;
+        Reloaded::new("certificates for other workers", files, read)
+            .map(|client| Self { tls: Some(Arc::new(client)), ..Self::default() })
     }
+
+    fn client(&self) -> Arc<reqwest::Client> {
+        match &self.tls {
+            Some(client) => client.current(),
+            None => Arc::clone(self.plain.get_or_init(|| Arc::new(base().build().unwrap_or_default()))),
+        }
+    }
+}
+
+/// A connection of its own for each request: the other worker may be closing one that was kept.
+fn base() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().pool_max_idle_per_host(0).connect_timeout(CONNECT_MAX)
 }
 
 /// What a request asks for, and who asks: resource, query, body, caller.
@@ -46,20 +70,30 @@ pub(crate) async fn anywhere(rest: &Rest, parts: &Parts, asked: Asked) -> Result
     let is_https = is_https(parts);
     let method = if parts.method == Method::HEAD { Method::GET } else { parts.method.clone() };
     let here_alone = query.iter().any(|(key, value)| key == "forward" && value.eq_ignore_ascii_case("false"));
+    let mut in_doubt = false;
     loop {
         let (headers, query) = (parts.headers.clone(), query.clone());
         let caller = Arc::clone(&caller);
         let call = Call { method: method.clone(), headers, query, body: body.clone(), caller, is_https };
-        let problem = match handle(rest, resource.clone(), call).await {
-            Err(problem) if problem.place != Place::Here && !here_alone => problem,
-            outcome => return outcome,
-        };
-        if let Place::At(url) = &problem.place {
-            match pass_on(rest, url, parts, &body).await {
-                Passed::Answered(answer) => return Ok(answer),
-                Passed::Failed(problem) => return Err(problem),
-                Passed::NotThere => {}
+        let done = match handle(rest, resource.clone(), call).await {
+            Err(Problem { place: Place::At(url), .. }) if !here_alone => {
+                match pass_on(rest, &url, parts, &body).await {
+                    Passed::Answered(answer) => Some(Ok(answer)),
+                    Passed::Failed(problem) => Some(Err(problem)),
+                    Passed::NotThere => None,
+                    Passed::Lost => {
+                        in_doubt = true;
+                        None
+                    }
+                }
             }
+            Err(problem) if problem.place != Place::Here && !here_alone => None,
+            outcome => Some(outcome),
+        };
+        match done {
+            Some(outcome) if in_doubt => return doubt::settle(rest, (&resource, parts, &body), outcome).await,
+            Some(outcome) => return outcome,
+            None => {}
         }
         rest.herder.context().clock.sleep(LOOK_AGAIN).await;
     }
@@ -70,6 +104,8 @@ enum Passed {
     Failed(Problem),
     /// Certainly not carried out.
     NotThere,
+    /// Carried out or not: the other worker ended before it answered.
+    Lost,
 }
 
 async fn pass_on(rest: &Rest, url: &str, parts: &Parts, body: &Bytes) -> Passed {
@@ -88,12 +124,19 @@ async fn pass_on(rest: &Rest, url: &str, parts: &Parts, body: &Bytes) -> Passed 
     }
     match request.send().await {
         Ok(answer) => take(rest, answer, parts).await,
+        Err(error) if error.is_connect() && is_certificate(&error) => Passed::Failed(untrusted(url, &error)),
         Err(error) if error.is_connect() => {
             tracing::debug!(url, "the worker that has to carry out a request cannot be reached");
             Passed::NotThere
         }
-        Err(error) => Passed::Failed(broken(&error)),
+        Err(error) if error.is_timeout() => Passed::Failed(broken(&error)),
+        Err(error) => lost(url, &error),
     }
+}
+
+fn lost(url: &str, error: &reqwest::Error) -> Passed {
+    tracing::info!(url, reason = root(error), "a worker has ended with a request in its hands; it is asked for again");
+    Passed::Lost
 }
 
 /// The path is the caller's own; other queries that say where to forward to are left out.
@@ -112,10 +155,15 @@ async fn take(rest: &Rest, answer: reqwest::Response, parts: &Parts) -> Passed {
     let body = match answer.bytes().await {
         Ok(body) if !too_large => body,
         Ok(_) => return Passed::Failed(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the answer is too large")),
-        Err(error) => return Passed::Failed(broken(&error)),
+        Err(error) => return lost("", &error),
     };
-    if status == StatusCode::CONFLICT && is_refusal(&body) {
-        return Passed::NotThere;
+    match message(&body) {
+        Some(text) if status == StatusCode::CONFLICT && text == HerderError::Moving.to_string() => {
+            return Passed::NotThere;
+        }
+        Some(text) if status.is_server_error() && text == HerderError::Closing.to_string() => return Passed::NotThere,
+        Some(text) if status.is_server_error() && text == elasticflow_herder::ENDED => return Passed::Lost,
+        _ => {}
     }
     // What was changed there is shown here before the caller is told.
     if status.is_success() && parts.method != Method::GET && rest.herder.sync().await.is_err() {
@@ -132,21 +180,33 @@ async fn take(rest: &Rest, answer: reqwest::Response, parts: &Parts) -> Passed {
     })
 }
 
-fn is_https(parts: &Parts) -> bool {
+pub(crate) fn is_https(parts: &Parts) -> bool {
     parts.extensions.get::<Peer>().is_some_and(|peer| peer.is_https)
 }
 
-/// The other worker cannot carry it out either.
-fn is_refusal(body: &[u8]) -> bool {
-    let message = elasticflow_herder::HerderError::Moving.to_string();
-    let parsed: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    parsed.is_some_and(|body| body.get("message").and_then(|m| m.as_str()) == Some(message.as_str()))
+/// The message of an error.
+fn message(body: &[u8]) -> Option<String> {
+    let parsed: serde_json::Value = serde_json::from_slice(body).ok()?;
+    parsed.get("message").and_then(|message| message.as_str()).map(str::to_owned)
 }
 
 /// The path of an absolute URL.
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     rest.find('/').and_then(|at| rest.get(at..))
+}
+
+/// Whether certificates keep the workers apart, which no waiting mends.
+fn is_certificate(error: &reqwest::Error) -> bool {
+    root(error).to_lowercase().contains("certificate")
+}
+
+fn untrusted(url: &str, error: &reqwest::Error) -> Problem {
+    let text = format!(
+        "the worker at {url} that has to carry out the request is not trusted: {}; set ssl.truststore.location of this worker to the authority of all workers' certificates, and give each a certificate for the host that it advertises",
+        root(error)
+    );
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
 fn broken(error: &reqwest::Error) -> Problem {
@@ -182,10 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn the_refusal_of_a_worker_is_told_from_a_connector_that_exists() {
-        assert!(is_refusal(br#"{"error_code":409,"message":"Cannot complete request because of a conflicting operation (e.g. worker rebalance)"}"#));
-        assert!(!is_refusal(br#"{"error_code":409,"message":"Connector c already exists"}"#));
-        assert!(!is_refusal(b""));
+    fn the_message_of_an_error_is_read_and_anything_else_has_none() {
+        assert_eq!(message(br#"{"error_code":409,"message":"m"}"#).as_deref(), Some("m"));
+        assert_eq!(message(b""), None);
+        assert_eq!(message(br#"{"message":1}"#), None);
     }
 
     #[test]

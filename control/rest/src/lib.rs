@@ -21,12 +21,14 @@ mod body;
 mod common_name;
 mod connections;
 mod cors;
+mod doubt;
 mod forward;
 mod gate;
 mod guard;
 mod handlers;
 mod headers;
 mod loggers;
+mod metrics;
 #[cfg(test)]
 mod openapi_tests;
 mod options;

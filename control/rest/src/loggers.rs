@@ -1,4 +1,5 @@
 //! Log levels by logger name, with Connect's rules.
+use elasticflow_herder::HerderHandle;
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -34,6 +35,11 @@ impl Level {
     /// By its name, in any case.
     pub fn named(text: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, level)| *level)
+    }
+
+    /// As Log4j writes it.
+    pub fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, level)| *level == self).map_or("INFO", |(name, _)| name)
     }
 
     /// The filter level that `tracing` knows.
@@ -104,6 +110,17 @@ impl Loggers {
     pub fn new(root: Level, apply: Arc<dyn Fn(&[Directive]) + Send + Sync>) -> Self {
         let known = BTreeMap::from([(ROOT.to_owned(), Logger { level: root, last_modified: None })]);
         Self { known: Arc::new(Mutex::new(known)), apply }
+    }
+
+    /// Sets what is asked for of every worker of the group; returns when the worker has ended.
+    pub async fn follow(self, herder: HerderHandle) {
+        let Some(mut asked) = herder.levels() else { return };
+        while let Some((logger, level)) = asked.recv().await {
+            let known = Level::named(&level).map(|level| self.set(&logger, level, herder.context().clock.wall_ms()));
+            if !matches!(known, Some(Ok(_))) {
+                tracing::warn!("a log level in the config topic cannot be set: no such level, or no name of a logger");
+            }
+        }
     }
 
     pub(crate) fn all(&self) -> BTreeMap<String, Logger> {

@@ -32,11 +32,15 @@ fn template(resource: &Resource) -> &'static str {
         Resource::PluginValidate(_) => "/connector-plugins/{plugin}/config/validate",
         Resource::Loggers => "/admin/loggers",
         Resource::Logger(_) => "/admin/loggers/{logger}",
+        Resource::Workers => "/flow/v1/workers",
+        Resource::Worker(_) => "/flow/v1/workers/{worker}",
+        Resource::Drain(_) => "/flow/v1/workers/{worker}/drain",
+        Resource::Undrain(_) => "/flow/v1/workers/{worker}/undrain",
     }
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 23;
+const RESOURCES: usize = 27;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

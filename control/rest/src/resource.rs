@@ -25,6 +25,10 @@ pub(crate) enum Resource {
     PluginValidate(String),
     Loggers,
     Logger(String),
+    Workers,
+    Worker(String),
+    Drain(String),
+    Undrain(String),
 }
 
 impl Resource {
@@ -56,6 +60,10 @@ impl Resource {
             ["connector-plugins", p, "config", "validate"] => Self::PluginValidate(name(p)),
             ["admin", "loggers"] => Self::Loggers,
             ["admin", "loggers", l] => Self::Logger(name(l)),
+            ["flow", "v1", "workers"] => Self::Workers,
+            ["flow", "v1", "workers", w] => Self::Worker(name(w)),
+            ["flow", "v1", "workers", w, "drain"] => Self::Drain(name(w)),
+            ["flow", "v1", "workers", w, "undrain"] => Self::Undrain(name(w)),
             _ => return None,
         })
     }
@@ -71,11 +79,13 @@ impl Resource {
             | Self::Topics(_)
             | Self::Plugins
             | Self::PluginConfig(_)
+            | Self::Workers
+            | Self::Worker(_)
             | Self::Loggers => &["HEAD", "GET", "OPTIONS"],
             Self::Connectors | Self::Tasks(_) => &["HEAD", "POST", "GET", "OPTIONS"],
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
-            Self::Restart(_) | Self::TaskRestart(..) => &["POST", "OPTIONS"],
+            Self::Restart(_) | Self::TaskRestart(..) | Self::Drain(_) | Self::Undrain(_) => &["POST", "OPTIONS"],
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Stop(_)
@@ -111,6 +121,10 @@ impl Resource {
             | Self::Plugins
             | Self::PluginConfig(_)
             | Self::PluginValidate(_)
+            | Self::Workers
+            | Self::Worker(_)
+            | Self::Drain(_)
+            | Self::Undrain(_)
             | Self::Loggers
             | Self::Logger(_) => None,
         }

@@ -85,6 +85,43 @@ impl Tls {
     }
 }
 
+/// How a client for other workers is read, from the same keys, and the files that it is read from.
+type ReadClient = Box<dyn Fn() -> Result<reqwest::Client, String> + Send + Sync>;
+
+pub(crate) fn client(
+    keys: &BTreeMap<String, String>,
+    base: fn() -> reqwest::ClientBuilder,
+) -> Result<(Vec<PathBuf>, ReadClient), String> {
+    let source = |location: &str, text: &str| {
+        let file = keys.get(location).map(|path| Source::File(PathBuf::from(path.trim())));
+        file.or_else(|| keys.get(text).map(|text| Source::Text(text.clone())))
+    };
+    let chain = source("ssl.keystore.location", "ssl.keystore.certificate.chain");
+    let key = source("ssl.keystore.location", "ssl.keystore.key");
+    let trust = source("ssl.truststore.location", "ssl.truststore.certificates").or_else(|| chain.clone());
+    let trust = trust.ok_or("an https listener needs ssl.keystore.location")?;
+    let files =
+        [Some(trust.clone()), chain.clone(), key.clone()].into_iter().flatten().filter_map(Source::file).collect();
+    let read = move || {
+        let mut builder = base();
+        for certificate in certificates(&trust.read("ssl.truststore.location")?, "ssl.truststore.location")? {
+            let authority = reqwest::Certificate::from_der(&certificate).map_err(|e| e.to_string())?;
+            builder = builder.add_root_certificate(authority);
+        }
+        if let (Some(chain), Some(key)) = (&chain, &key) {
+            let mut pem = chain.read("ssl.keystore.certificate.chain")?;
+            if chain != key {
+                pem.push(b'\n');
+                pem.extend(key.read("ssl.keystore.key")?);
+            }
+            let own = reqwest::Identity::from_pem(&pem);
+            builder = builder.identity(own.map_err(|e| format!("ssl.keystore.location: {e}"))?);
+        }
+        builder.build().map_err(|e| e.to_string())
+    };
+    Ok((files, Box::new(read)))
+}
+
 impl Source {
     fn file(self) -> Option<PathBuf> {
         match self {

@@ -17,6 +17,7 @@ mod jdbc;
 mod jdbc_source;
 mod logging;
 mod output;
+mod rates;
 mod registry;
 mod runner;
 mod worker;

@@ -1,6 +1,7 @@
 //! A worker put together: Kafka, runtime, herder, REST.
 use crate::assigned::Assigned;
 use crate::clock::SystemClock;
+use crate::rates::Rates;
 use crate::runner::{RuntimeRunner, reporter};
 use anyhow::{Context, Result};
 use elasticflow_api::clock::Clock;
@@ -13,7 +14,7 @@ use elasticflow_herder::{
 };
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::{ClientProperties, Kafka};
-use elasticflow_rest::{ConnectionLimits, Loggers, Rest, RestOptions, Surface, Tls};
+use elasticflow_rest::{ConnectionLimits, Forwarder, Loggers, Rest, RestOptions, Surface, Tls};
 use elasticflow_runtime::{RestartPolicy, Runtime, RuntimeOptions, SeededRandom, TaskLimits};
 use futures_util::future::Either;
 use std::collections::BTreeSet;
@@ -97,11 +98,21 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
         news,
         membership: Arc::clone(&membership) as _,
         references: Arc::new(config.resolver.clone()),
-        clock,
+        clock: Arc::clone(&clock),
     };
+    let rates = Rates::new(&runtime, &clock);
+    let (sampling, stopped) = (rates.clone(), stop.clone());
+    tasks.spawn(async move { stopped.run_until_cancelled(sampling.run()).await });
     let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
     assigned.ask(&handle);
-    let address = serve(&config, handle, &runtime, loggers, (&stop, &tasks)).await?;
+    let counters = runtime.clone();
+    let metrics = move || {
+        let mut text = String::new();
+        counters.render_prometheus(&mut text);
+        rates.render(&mut text);
+        text
+    };
+    let address = serve(&config, handle, Arc::new(metrics), loggers, (&stop, &tasks)).await?;
     tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
     let refused = CancellationToken::new();
     Ok(Worker { address, herder: Some(herder), membership, runtime, kafka, stop, refused, tasks })
@@ -243,6 +254,7 @@ fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptio
     HerderOptions {
         group_id: Arc::from(settings.group_id.as_str()),
         worker_id: config.worker_id(),
+        url: config.advertised_url(),
         connect_version: CONNECT_VERSION.to_owned(),
         commit: COMMIT.to_owned(),
         config_topic: topic(&settings.config_topic, 1, settings.config_replication, "config"),
@@ -304,20 +316,20 @@ fn replication(factor: i16) -> Option<i16> {
 async fn serve(
     config: &WorkerConfig,
     herder: HerderHandle,
-    runtime: &Runtime,
+    metrics: Arc<dyn Fn() -> String + Send + Sync>,
     loggers: Loggers,
     (stop, tasks): (&CancellationToken, &TaskTracker),
 ) -> Result<SocketAddr> {
-    let options = Arc::new(RestOptions::from_worker(&config.settings)?);
+    let mut options = RestOptions::from_worker(&config.settings)?;
     let is_https = config.listeners.iter().any(|listener| listener.scheme() == "https");
+    if is_https {
+        options.forwarder = Forwarder::over_tls(&config.rest_tls).map_err(anyhow::Error::msg)?;
+    }
+    let options = Arc::new(options);
     let tls = if is_https { Some(Tls::from_keys(&config.rest_tls).map_err(anyhow::Error::msg)?) } else { None };
-    let metrics = runtime.clone();
-    let render = move || {
-        let mut text = String::new();
-        metrics.render_prometheus(&mut text);
-        text
-    };
-    let rest = Rest { herder, options: Arc::clone(&options), loggers, metrics: Arc::new(render) };
+    let rest = Rest { herder, options: Arc::clone(&options), loggers, metrics };
+    let (following, stopped) = (rest.loggers.clone().follow(rest.herder.clone()), stop.clone());
+    tasks.spawn(async move { stopped.run_until_cancelled(following).await });
     let limits = ConnectionLimits::from_worker(&config.settings);
     let mut first = None;
     for (listener, surface) in surfaces(config)? {

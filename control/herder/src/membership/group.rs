@@ -1,5 +1,6 @@
 //! The member of the group.
 use super::lease::{Book, Lease};
+use crate::figures::GroupFigures;
 use crate::ports::{Leases, Membership};
 use async_trait::async_trait;
 use elasticflow_api::clock::Clock;
@@ -72,7 +73,7 @@ const COOPERATIVE: &str = "org.apache.kafka.clients.consumer.CooperativeStickyAs
 /// Membership in a consumer group over slots. Dropped or told to stop, it ends.
 pub struct GroupMembership {
     book: Arc<Book>,
-    graceful: Duration,
+    handover: Duration,
     stop: CancellationToken,
     refused: watch::Receiver<Option<String>>,
 }
@@ -83,13 +84,14 @@ impl GroupMembership {
         let book = Arc::new(Book::new(Arc::clone(&clock)));
         let stop = CancellationToken::new();
         let (refuse, refused) = watch::channel(None);
-        let graceful = options.graceful;
+        // A worker that is cut off from Kafka does not read that its task has moved: it stops when its own lease ends.
+        let handover = options.graceful.max(options.proof_counts());
         let member = Member { kafka, clock: Arc::clone(&clock), options, book: Arc::clone(&book), refuse };
         let ended = stop.clone();
         tokio::spawn(async move { ended.run_until_cancelled(member.run()).await });
         let (watched, ended) = (Arc::clone(&book), stop.clone());
         tokio::spawn(async move { ended.run_until_cancelled(watch_the_clock(watched, clock)).await });
-        Self { book, graceful, stop, refused }
+        Self { book, handover, stop, refused }
     }
 
     /// Ends the member; a static one keeps its place until its session ends.
@@ -115,8 +117,11 @@ impl Membership for GroupMembership {
     fn settled(&self, version: u64, busy: BTreeSet<i32>) {
         self.book.settle(version, busy);
     }
+    fn figures(&self) -> GroupFigures {
+        self.book.figures()
+    }
     fn handover(&self) -> Duration {
-        self.graceful
+        self.handover
     }
     async fn refused(&self) -> String {
         let mut refused = self.refused.clone();
@@ -170,7 +175,7 @@ impl Member {
             let Err(error) = self.session().await else { continue };
             self.book.lose();
             match error {
-                KafkaError::Config(why) => return self.give_up(why),
+                KafkaError::Config(why) => return self.give_up(self.explained(why)),
                 KafkaError::Fenced => return self.give_up(self.doubled()),
                 error => tracing::warn!(%error, "the membership in the worker group is lost; joining again"),
             }
@@ -184,6 +189,17 @@ impl Member {
 
     fn give_up(&self, why: String) {
         self.refuse.send_replace(Some(why));
+    }
+
+    /// A group that speaks another protocol is Kafka Connect's.
+    fn explained(&self, why: String) -> String {
+        if !why.to_lowercase().contains("inconsistent group protocol") {
+            return why;
+        }
+        format!(
+            "{why}: Kafka Connect workers of group.id {} run, or another program uses the group; stop all of them first, and after a kill wait for their session.timeout.ms",
+            self.options.group
+        )
     }
 
     fn doubled(&self) -> String {
@@ -202,6 +218,7 @@ impl Member {
         slots?;
         leader?;
         let topics = topics.map(|topic| topic.name.clone()).to_vec();
+        self.book.moving();
         let consumer =
             self.kafka.consumer(&self.options.group, &Subscription::Topics(topics), &self.options.client())?;
         let mut session =
@@ -245,6 +262,7 @@ impl Member {
                 session.consumer.start_at(&at).await?;
                 session.consumer.pause(&partitions)?;
                 session.given.extend(self.leases(&partitions));
+                self.book.moving();
                 self.prove(session).await?;
             }
             Consumed::Revoked(partitions) => {
@@ -281,7 +299,7 @@ impl Member {
         let proof = ConsumedOffsets(BTreeMap::from([(at, Offset(0))]));
         let wait = match session.consumer.commit(&proof).await {
             Ok(()) => {
-                self.book.prove(&mut session.given, asked_at + self.options.proof_counts());
+                self.book.prove(&mut session.given, asked_at, asked_at + self.options.proof_counts());
                 self.options.proof_every()
             }
             Err(KafkaError::Fenced) => return Err(KafkaError::Fenced),

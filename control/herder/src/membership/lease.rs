@@ -1,4 +1,5 @@
 //! The leases as both sides see them: the member, which gains and loses them, and the herder, which acts on them.
+use crate::figures::GroupFigures;
 use crate::ports::Leases;
 use elasticflow_api::clock::Clock;
 use parking_lot::Mutex;
@@ -27,6 +28,9 @@ struct State {
     /// How far the herder has followed, and the slots that it still has tasks on.
     settled: u64,
     busy: BTreeSet<i32>,
+    figures: GroupFigures,
+    /// Since when leases are on their way.
+    moving_since: Option<Duration>,
 }
 
 /// Shared by the member and the herder.
@@ -48,6 +52,8 @@ impl Book {
             shown: Arc::default(),
             settled: 0,
             busy: BTreeSet::new(),
+            figures: GroupFigures::default(),
+            moving_since: None,
         };
         Self { state: Mutex::new(state), clock, changed: watch::channel(0).0, settled: watch::channel(0).0 }
     }
@@ -88,9 +94,28 @@ impl Book {
         drop(changed.wait_for(|version| *version > since).await);
     }
 
+    /// Counts for metrics.
+    pub(super) fn figures(&self) -> GroupFigures {
+        let state = self.state.lock();
+        GroupFigures { rebalancing: state.moving_since.is_some(), ..state.figures }
+    }
+
+    /// Leases are on their way from here on, if they were not.
+    pub(super) fn moving(&self) {
+        let now = self.clock.monotonic();
+        self.state.lock().moving_since.get_or_insert(now);
+    }
+
     /// Membership was proved at a moment, which covers what is held and what has just been given.
-    pub(super) fn prove(&self, given: &mut BTreeSet<Lease>, until: Duration) {
+    pub(super) fn prove(&self, given: &mut BTreeSet<Lease>, asked_at: Duration, until: Duration) {
+        let now = self.clock.monotonic();
         let mut state = self.state.lock();
+        state.figures.proofs.add(now.saturating_sub(asked_at));
+        state.figures.proved_at = Some(asked_at);
+        if let Some(since) = state.moving_since.take() {
+            state.figures.rebalances.add(now.saturating_sub(since));
+            state.figures.rebalanced_at = Some(now);
+        }
         state.held.append(given);
         state.proved_until = state.proved_until.max(until);
         self.show(&mut state);
@@ -98,6 +123,7 @@ impl Book {
 
     /// Takes leases away; the version from which on they are gone.
     pub(super) fn take(&self, leases: &BTreeSet<Lease>) -> u64 {
+        self.moving();
         let mut state = self.state.lock();
         state.held.retain(|lease| !leases.contains(lease));
         self.show(&mut state);
@@ -106,7 +132,9 @@ impl Book {
 
     /// Everything is gone.
     pub(super) fn lose(&self) {
+        self.moving();
         let mut state = self.state.lock();
+        state.figures.lost += 1;
         state.held.clear();
         state.proved_until = Duration::ZERO;
         self.show(&mut state);

@@ -163,6 +163,7 @@ fn worker(exactly_once: ExactlyOnce, policy: &str) -> WorkerContext {
     let options = HerderOptions {
         group_id: Arc::from("connect-workers"),
         worker_id: "h:1".to_owned(),
+        url: "http://127.0.0.1:8083".to_owned(),
         connect_version: "4.3.0".to_owned(),
         commit: String::new(),
         config_topic: topic("c"),

@@ -100,7 +100,8 @@ impl Member {
             references: Arc::new(NoReferences),
             clock: Arc::new(Time(Instant::now())),
         };
-        let (handle, service) = start(HerderOptions { worker_id: id.clone(), ..options() }, ports);
+        let (handle, service) =
+            start(HerderOptions { worker_id: id.clone(), url: format!("http://{id}"), ..options() }, ports);
         Self { id, given, handle, service, runner }
     }
 }

@@ -66,6 +66,7 @@ pub(crate) fn options() -> HerderOptions {
     HerderOptions {
         group_id: "workers".into(),
         worker_id: "127.0.0.1:8083".to_owned(),
+        url: "http://127.0.0.1:8083".to_owned(),
         connect_version: "4.3.0".to_owned(),
         commit: "0123456789abcdef".to_owned(),
         config_topic: topic("configs", 1),

@@ -1,5 +1,5 @@
 //! The leader's mapping: what it must hold whatever the group looks like.
-use elasticflow_plan::place::{Group, Load, Slot, assign};
+use elasticflow_plan::place::{Group, LEAVING_MAX, Load, Slot, assign};
 use elasticflow_plan::reconcile::TaskName;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -157,4 +157,37 @@ fn new_tasks_are_spread_over_slots_that_stand_far_apart() {
 fn without_workers_nobody_gets_anything() {
     let tasks = Tasks::from([(task(0), load(None))]);
     assert_eq!(assign(&Group::default(), &tasks, true), BTreeMap::new());
+}
+
+fn drained(mut group: Group, workers: &[&str]) -> Group {
+    group.drained = workers.iter().map(|worker| (*worker).to_owned()).collect();
+    group
+}
+
+#[test]
+fn tasks_leave_a_drained_worker_a_few_at_a_time_and_none_comes() {
+    let group = drained(group(&[0, 0, 1, 1, 2, 2], 3), &["w0"]);
+    let mut tasks: Tasks = (0..10).map(|index| (task(index), load(Some(0)))).collect();
+    let first = assign(&group, &tasks, true);
+    assert_eq!(first.len(), LEAVING_MAX);
+    for (task, slot) in &first {
+        tasks.insert(task.clone(), Load { movable: false, ..load(Some(*slot)) });
+    }
+    assert_eq!(assign(&group, &tasks, true), BTreeMap::new(), "the next ones wait for these");
+    for _ in 0..3 {
+        tasks.values_mut().for_each(|load| load.movable = true);
+        tasks = applied(&tasks, &assign(&group, &tasks, false));
+    }
+    assert_eq!(weights(&group, &tasks), [0, 5, 5]);
+    tasks.insert(task(99), load(None));
+    tasks = applied(&tasks, &assign(&group, &tasks, true));
+    assert_eq!(weights(&group, &tasks)[0], 0);
+}
+
+#[test]
+fn where_every_worker_is_drained_tasks_stay_and_new_ones_run() {
+    let group = drained(group(&[0, 1], 2), &["w0", "w1"]);
+    let tasks = Tasks::from([(task(0), load(Some(0))), (task(1), load(None))]);
+    let after = applied(&tasks, &assign(&group, &tasks, true));
+    assert_eq!(weights(&group, &after), [1, 1]);
 }

@@ -6,8 +6,8 @@ use crate::guard::may_touch;
 use crate::path::encode;
 use crate::problem::Problem;
 use crate::serve::Rest;
-use axum::http::StatusCode;
 use axum::http::header::HOST;
+use axum::http::{HeaderMap, StatusCode};
 use elasticflow_herder::answer::{ConfigPatch, Put};
 use elasticflow_herder::validation::refuse_nulls;
 use serde_json::{Map, Value, json};
@@ -75,8 +75,13 @@ fn stored(put: &Put, call: &Call) -> Answer {
     if !put.created {
         return Answer::ok(&put.info);
     }
-    let scheme = if call.is_https { "https" } else { "http" };
-    let host = call.headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
-    Answer::json(StatusCode::CREATED, &put.info)
-        .located(&format!("{scheme}://{host}/connectors/{}", encode(&put.info.name)))
+    let at = stored_at(&put.info.name, &call.headers, call.is_https);
+    Answer::json(StatusCode::CREATED, &put.info).located(&at)
+}
+
+/// Where a connector can be asked for.
+pub(crate) fn stored_at(name: &str, headers: &HeaderMap, is_https: bool) -> String {
+    let scheme = if is_https { "https" } else { "http" };
+    let host = headers.get(HOST).and_then(|h| h.to_str().ok()).unwrap_or("localhost");
+    format!("{scheme}://{host}/connectors/{}", encode(name))
 }

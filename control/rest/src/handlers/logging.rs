@@ -1,4 +1,4 @@
-//! Log levels. A worker group has one worker: both scopes set the levels of this one.
+//! Log levels: of this worker, or of every worker of the group by way of the config topic.
 use super::Call;
 use crate::answer::Answer;
 use crate::body;
@@ -13,7 +13,7 @@ pub(super) fn one(rest: &Rest, name: &str) -> Result<Answer, Problem> {
     Ok(Answer::ok(&logger))
 }
 
-pub(super) fn set(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+pub(super) async fn set(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
     let Some(level) = body::level(&call.body)? else {
         return Err(Problem::bad_request("Desired 'level' parameter was not specified in request."));
     };
@@ -26,6 +26,7 @@ pub(super) fn set(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Proble
     let changed = rest.loggers.set(name, level, rest.herder.context().clock.wall_ms());
     let changed = changed.map_err(|refused| Problem::bad_request(refused.to_string()))?;
     if scope == "cluster" {
+        rest.herder.set_level(name, level.name()).await?;
         return Ok(Answer::empty(StatusCode::NO_CONTENT));
     }
     Ok(Answer::ok(&changed))

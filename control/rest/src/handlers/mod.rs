@@ -6,6 +6,9 @@ mod logging;
 mod offsets;
 mod plugins;
 mod worker;
+mod workers;
+
+pub(crate) use connectors::stored_at;
 
 use crate::access::Grant;
 use crate::answer::Answer;
@@ -53,7 +56,7 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
     match resource {
         Resource::Root => worker::root(rest).await,
         Resource::Health => Ok(worker::health(rest)),
-        Resource::Metrics => Ok(worker::metrics(rest)),
+        Resource::Metrics => worker::metrics(rest).await,
         Resource::Connectors if call.is(&Method::POST) => connectors::create(rest, &call).await,
         Resource::Connectors => connectors::list(rest, &call).await,
         Resource::Connector(name) if call.is(&Method::DELETE) => connectors::delete(rest, &name).await,
@@ -87,8 +90,12 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Plugins => Ok(plugins::list(rest, &call)),
         Resource::PluginConfig(plugin) => plugins::config(rest, &plugin),
         Resource::PluginValidate(plugin) => plugins::validate(rest, &plugin, &call).await,
+        Resource::Workers => Ok(workers::list(rest)),
+        Resource::Worker(id) => workers::one(rest, &id),
+        Resource::Drain(id) => workers::drain(rest, &id, true).await,
+        Resource::Undrain(id) => workers::drain(rest, &id, false).await,
         Resource::Loggers => Ok(Answer::ok(&rest.loggers.all())),
-        Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call),
+        Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call).await,
         Resource::Logger(name) => logging::one(rest, &name),
     }
 }

@@ -40,6 +40,11 @@ fn stage(health: &Health) -> String {
     format!("The worker is currently {}, which began at {since}", health.reason)
 }
 
-pub(super) fn metrics(rest: &Rest) -> Answer {
-    Answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", (rest.metrics)())
+pub(super) async fn metrics(rest: &Rest) -> Result<Answer, Problem> {
+    let mut text = (rest.metrics)();
+    // A worker that is starting knows of no connectors; the rest does not wait for them.
+    if rest.herder.health().state == HealthState::Ready {
+        crate::metrics::render(rest, &mut text).await?;
+    }
+    Ok(Answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
 }

@@ -122,7 +122,8 @@ async fn metrics_are_text_and_head_has_no_body() {
     let world = world(&[]).await;
     let (reply, _) = send(&world, "GET", "/metrics", None).await;
     assert_eq!(reply.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
-    assert_eq!(reply.body, b"# no metrics\n");
+    let text = String::from_utf8(reply.body).unwrap();
+    assert!(text.starts_with("# no metrics\n"), "{text}");
     let (head, _) = send(&world, "HEAD", "/connectors", None).await;
     assert_eq!((head.status, head.body.len()), (200, 0));
 }

@@ -79,6 +79,13 @@ pub enum ConfigRecord {
         /// Where its tasks run.
         places: Vec<Place>,
     },
+    /// `drained-<host:port>`, this product's own: a worker that is to have no tasks.
+    Drained {
+        /// The worker, as in statuses.
+        worker: String,
+        /// False lets it have tasks again.
+        drained: bool,
+    },
     /// `session-key` of Java leaders; ignored.
     SessionKey,
     /// `logger-cluster-<logger>`; acted on when read after start.
@@ -182,6 +189,10 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<ConfigRecord, Problem>
         let places = row.optional::<PlacementRow>()?.map(|r| r.tasks).unwrap_or_default();
         return Ok(ConfigRecord::Placement { name: name.to_owned(), places });
     }
+    if let Some(worker) = text.strip_prefix("drained-") {
+        let drained = row.optional::<serde::de::IgnoredAny>()?.is_some();
+        return Ok(ConfigRecord::Drained { worker: worker.to_owned(), drained });
+    }
     decode_requests(text, &row)
 }
 
@@ -253,6 +264,9 @@ pub fn encode(record: &ConfigRecord) -> Option<(String, Option<String>)> {
             (format!("version-epoch-{name}"), text(json!({ "epoch": epoch })))
         }
         ConfigRecord::Placement { name, places } => (format!("placement-{name}"), text(json!({ "tasks": places }))),
+        ConfigRecord::Drained { worker, drained } => {
+            (format!("drained-{worker}"), drained.then(|| json!({ "drained": true }).to_string()))
+        }
         ConfigRecord::SessionKey | ConfigRecord::Unknown { .. } => return None,
     })
 }

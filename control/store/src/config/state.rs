@@ -4,7 +4,7 @@ use crate::problem::Problem;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::LogRecord;
 use elasticflow_plan::place::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A connector that exists: its connector row has not been deleted.
@@ -53,6 +53,8 @@ pub enum Folded {
         /// Only what has failed.
         only_failed: bool,
     },
+    /// Which workers are drained.
+    Drained,
     /// Nothing that the state holds: rows of loggers, of Java leaders, of kinds that are not known.
     Nothing(ConfigRecord),
     /// The record cannot be decoded; the connector that it belongs to, if that can be told, has it as its problem.
@@ -69,6 +71,7 @@ pub struct ConfigState {
     fencing: BTreeMap<String, Fencing>,
     version_epochs: BTreeMap<String, u16>,
     placements: BTreeMap<String, Vec<Place>>,
+    drained: BTreeSet<String>,
 }
 
 impl ConfigState {
@@ -95,6 +98,11 @@ impl ConfigState {
     /// Where the tasks of a connector run, in order of the index; outlives the connector.
     pub fn places(&self, name: &str) -> &[Place] {
         self.placements.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Workers that are to have no tasks.
+    pub fn drained(&self) -> &BTreeSet<String> {
+        &self.drained
     }
 
     /// The highest generation of any place.
@@ -127,6 +135,14 @@ impl ConfigState {
             }
             ConfigRecord::Restart { name, include_tasks, only_failed } => {
                 return Folded::Restart { name, include_tasks, only_failed };
+            }
+            ConfigRecord::Drained { worker, drained } => {
+                if drained {
+                    self.drained.insert(worker)
+                } else {
+                    self.drained.remove(&worker)
+                };
+                return Folded::Drained;
             }
             other @ (ConfigRecord::SessionKey | ConfigRecord::Logger { .. } | ConfigRecord::Unknown { .. }) => {
                 return Folded::Nothing(other);

@@ -2,7 +2,8 @@
 //!
 //! A worker that begins to lead fences the writer before it and reads to the end: only then may it write. A write is answered after its records have been handed over, through the same channel, so that whoever reads the
 //! events in order sees the state that the write made before its answer. Whatever goes wrong with the clients ends in
-//! the same way: new clients, fence, read everything again.
+//! the same way: new clients, fence, read everything again. A write whose commit Kafka has not confirmed is answered then:
+//! once the log has been read past whatever was open, its last row is there or it never will be.
 use super::record::{ConfigRecord, encode};
 use super::writer::{Failure, Writer};
 use crate::topic::InternalTopic;
@@ -32,16 +33,11 @@ pub enum WriteError {
     /// Nothing was written; the same request may succeed.
     #[error("Failed to write to the config topic: {0}. Nothing was changed; try again")]
     Refused(String),
-    /// Another worker leads, or none does; nothing was written.
+    /// Another worker leads, none does, or the writer was lost before the commit; certainly nothing was written.
     #[error(
         "Failed to write to the config topic because another worker has taken over its writer. Nothing was changed; try again"
     )]
     Fenced,
-    /// It may have been written.
-    #[error(
-        "Kafka did not confirm a write to the config topic: {0}. It may have taken effect; look before trying again"
-    )]
-    Unknown(String),
     /// Too many writes wait already.
     #[error("Too many changes wait for the config topic; try again later")]
     Busy,
@@ -95,7 +91,7 @@ impl ConfigTopic {
         let (requests, asked) = mpsc::channel(WRITES_MAX);
         let (events, news) = mpsc::channel(EVENTS_MAX);
         let (lead, leads) = watch::channel(false);
-        tokio::spawn(Owner { kafka, options, asked, events, leads }.run());
+        tokio::spawn(Owner { kafka, options, asked, events, leads, seen: -1, open: None }.run());
         (Self { requests, lead }, news)
     }
 
@@ -156,6 +152,25 @@ struct Owner {
     asked: mpsc::Receiver<Request>,
     events: mpsc::Sender<ConfigEvent>,
     leads: watch::Receiver<bool>,
+    /// Offset of the last record that was handed over.
+    seen: i64,
+    open: Option<OpenQuestion>,
+}
+
+/// A write whose commit was asked for and not confirmed.
+struct OpenQuestion {
+    token: WriteToken,
+    last: Option<(String, Option<String>)>,
+    /// It stands behind this offset, if it was written.
+    after: i64,
+    found: bool,
+}
+
+/// Whether a record is a row.
+fn is_row(record: &LogRecord, row: Option<&(String, Option<String>)>) -> bool {
+    row.is_some_and(|(key, value)| {
+        record.key == key.as_bytes() && record.value.as_deref() == value.as_deref().map(str::as_bytes)
+    })
 }
 
 /// A set of clients.
@@ -240,12 +255,16 @@ impl Owner {
                 biased;
                 changed = self.leads.changed() => return changed.map_err(|_| End::Closed),
                 reached = &mut end => { reached?; break; }
-                record = session.log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+                record = session.log.next() => self.hand_over(record?).await?,
             }
         }
         if !session.caught_up {
             session.caught_up = true;
             self.emit(ConfigEvent::CaughtUp).await?;
+            if let Some(OpenQuestion { token, found, .. }) = self.open.take() {
+                let outcome = if found { Ok(()) } else { Err(WriteError::Fenced) };
+                self.emit(ConfigEvent::Written(token, outcome)).await?;
+            }
         }
         *backoff = BACKOFF_FIRST;
         for token in std::mem::take(&mut session.waiting) {
@@ -268,7 +287,7 @@ impl Owner {
                 Some(Request::Write { token, rows }) => self.serve(token, &rows, session).await?,
                 None => return Ok(false),
             },
-            record = session.log.next() => self.emit(ConfigEvent::Record(record?)).await?,
+            record = session.log.next() => self.hand_over(record?).await?,
         }
         Ok(true)
     }
@@ -283,16 +302,25 @@ impl Owner {
             Err(Failure::Refused(why)) => (Err(WriteError::Refused(why)), None),
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
-                (Err(WriteError::Unknown(why.clone())), Some(End::Writer(Failure::Unknown(why))))
+                self.open = Some(OpenQuestion { token, last: rows.last().cloned(), after: self.seen, found: false });
+                return Err(End::Writer(Failure::Unknown(why)));
             }
         };
         self.emit(ConfigEvent::Written(token, answer)).await?;
         end.map_or(Ok(()), Err)
     }
 
+    async fn hand_over(&mut self, record: LogRecord) -> Result<(), Closed> {
+        self.seen = record.offset.0;
+        if let Some(open) = &mut self.open {
+            open.found |= record.offset.0 > open.after && is_row(&record, open.last.as_ref());
+        }
+        self.emit(ConfigEvent::Record(record)).await
+    }
+
     /// Reads up to the last row of a transaction that is committed, or to the end: a row is there some time before the
     /// log can tell that nothing but the transaction's marker stands behind it.
-    async fn read_back(&self, log: &dyn TopicLog, last: Option<&(String, Option<String>)>) -> Result<(), End> {
+    async fn read_back(&mut self, log: &dyn TopicLog, last: Option<&(String, Option<String>)>) -> Result<(), End> {
         let end = log.read_to_end();
         tokio::pin!(end);
         loop {
@@ -301,10 +329,8 @@ impl Owner {
                 reached = &mut end => return Ok(reached?),
                 record = log.next() => {
                     let record = record?;
-                    let is_last = last.is_some_and(|(key, value)| {
-                        record.key == key.as_bytes() && record.value.as_deref() == value.as_deref().map(str::as_bytes)
-                    });
-                    self.emit(ConfigEvent::Record(record)).await?;
+                    let is_last = is_row(&record, last);
+                    self.hand_over(record).await?;
                     if is_last {
                         return Ok(());
                     }

@@ -38,7 +38,8 @@ impl Writer {
         }
         self.producer.commit().await.map_err(|error| match error {
             CommitError::NotCommitted(why) => Failure::Refused(why),
-            CommitError::Fenced => Failure::Fenced,
+            // The answer to a commit that was carried out may have been lost before the other writer came.
+            CommitError::Fenced => Failure::Unknown("another writer has taken over meanwhile".to_owned()),
             CommitError::Unknown(why) => Failure::Unknown(why),
         })
     }

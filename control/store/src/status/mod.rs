@@ -5,5 +5,5 @@
 mod record;
 mod topic;
 
-pub use record::{ReleasedRow, StatusRecord, StatusRow, TopicRow, WorkerRow, decode, encode};
+pub use record::{ReleasedRow, StatusRecord, StatusRow, TopicRow, decode, encode};
 pub use topic::{StatusEvent, StatusTopic};

@@ -1,6 +1,7 @@
 //! Rows of the status topic.
 use crate::config::{ConfigRecord, decode as decode_config, task_name};
 use crate::problem::{Problem, json_reason};
+use elasticflow_plan::claims::Claim;
 use serde::{Deserialize, Serialize};
 
 /// State of a connector or task. The members stand in Kafka Connect's order.
@@ -31,17 +32,6 @@ pub struct TopicRow {
     /// When, in milliseconds since 1970 UTC.
     #[serde(rename = "discoverTimestamp")]
     pub discovered_ms: i64,
-}
-
-/// A worker that holds leases.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WorkerRow {
-    /// Where other workers reach its REST endpoint.
-    pub url: String,
-    /// Slots that it holds a lease on.
-    pub slots: Vec<i32>,
-    /// Whether it leads the group.
-    pub leads: bool,
 }
 
 /// A task that its former worker has let go.
@@ -89,7 +79,7 @@ pub enum StatusRecord {
         /// The worker, as in statuses.
         id: String,
         /// Its leases.
-        row: Option<WorkerRow>,
+        row: Option<Claim>,
     },
     /// `released-<name>-<index>`, this product's own: the former worker of a task that moves has stopped it.
     Released {

@@ -35,22 +35,22 @@ fn book() -> (Arc<Set>, Book) {
 fn a_lease_counts_once_it_is_proved_and_as_long_as_the_proof_does() {
     let (clock, book) = book();
     assert_eq!(*book.leases(), Leases::default());
-    book.prove(&mut all(), secs(8));
+    book.prove(&mut all(), secs(0), secs(8));
     let held = book.leases();
     assert!(held.leads && held.slots.len() == 2 && held.version == 1);
     clock.0.store(8, Ordering::Relaxed);
     let expired = book.leases();
     assert!(!expired.leads && expired.slots.is_empty() && expired.version == 2);
-    book.prove(&mut BTreeSet::new(), secs(16));
+    book.prove(&mut BTreeSet::new(), secs(0), secs(16));
     assert_eq!(book.leases().slots.len(), 2, "a proof that comes late makes it good again");
 }
 
 #[test]
 fn what_is_lost_does_not_come_back_with_the_next_proof() {
     let (_, book) = book();
-    book.prove(&mut all(), secs(8));
+    book.prove(&mut all(), secs(0), secs(8));
     book.lose();
-    book.prove(&mut BTreeSet::new(), secs(16));
+    book.prove(&mut BTreeSet::new(), secs(0), secs(16));
     assert!(book.leases().slots.is_empty() && !book.leases().leads);
 }
 
@@ -58,7 +58,7 @@ fn what_is_lost_does_not_come_back_with_the_next_proof() {
 async fn a_slot_is_let_go_when_the_herder_has_followed_and_has_nothing_on_it() {
     let (_, book) = book();
     let book = Arc::new(book);
-    book.prove(&mut all(), secs(8));
+    book.prove(&mut all(), secs(0), secs(8));
     let taken = BTreeSet::from([Lease::Slot(1)]);
     let version = book.take(&taken);
     let waiting = Arc::clone(&book);

@@ -108,6 +108,7 @@ fn start_herder(config: &WorkerConfig, properties: &Properties) -> (HerderHandle
     let options = HerderOptions {
         group_id: settings.group_id.as_str().into(),
         worker_id: config.worker_id(),
+        url: config.advertised_url(),
         connect_version: "4.3.0".to_owned(),
         commit: "0123456789abcdef".to_owned(),
         config_topic: topic(&settings.config_topic),

@@ -91,12 +91,12 @@ impl Describer<'_> {
             if let Some(union) = union_of(&field.schema) {
                 let _ = writeln!(body, "{inner}oneof {} {{", self.options.name(union)?);
                 for member in members(&field.schema) {
-                    let line = self.field(member, full, &mut numbers, (level, true), &mut nested)?;
+                    let line = self.field(member, (full, level, true), &mut numbers, &mut nested)?;
                     let _ = writeln!(body, "{inner}  {line}");
                 }
                 let _ = writeln!(body, "{inner}}}");
             } else {
-                let line = self.field(field, full, &mut numbers, (level, false), &mut nested)?;
+                let line = self.field(field, (full, level, false), &mut numbers, &mut nested)?;
                 let _ = writeln!(body, "{inner}{line}");
             }
         }
@@ -106,9 +106,8 @@ impl Describer<'_> {
     fn field(
         &mut self,
         field: &Field,
-        scope: &str,
+        (scope, level, in_oneof): (&str, usize, bool),
         numbers: &mut Numbers,
-        (level, in_oneof): (usize, bool),
         nested: &mut String,
     ) -> Result<String, FormatError> {
         let name = self.options.name(&field.name)?;
@@ -149,7 +148,7 @@ impl Describer<'_> {
             Kind::String => "string",
             _ => return Err(FormatError::data("the keys of a map must be integers, booleans or texts in Protobuf")),
         };
-        let value = self.of(&value.clone(), place, nested)?;
+        let value = self.of(value, place, nested)?;
         // No label and no options stand inside a map.
         Ok(Typed { is_message: true, ..Typed::plain(&format!("map<{word}, {}>", value.word)) })
     }

@@ -178,20 +178,20 @@ fn number(field: u32, n: i64, out: &mut BytesMut) {
 }
 
 fn scalar(of: Scalar, value: &Value, out: &mut BytesMut) -> Result<(), FormatError> {
-    let n = match (of, value) {
-        (Scalar::String, Value::String(text)) => return Ok(put_bytes(text.as_bytes(), out)),
-        (Scalar::Bytes, Value::Bytes(bytes)) => return Ok(put_bytes(bytes, out)),
-        (Scalar::Double, Value::Float64(n)) => return Ok(out.put_f64_le(*n)),
-        (Scalar::Double, Value::Float32(n)) => return Ok(out.put_f64_le(f64::from(*n))),
-        (Scalar::Float, Value::Float32(n)) => return Ok(out.put_f32_le(*n)),
-        (Scalar::Bool, Value::Boolean(b)) => return Ok(out.put_u8(u8::from(*b))),
-        (_, Value::Int64(n)) => *n,
-        (_, Value::Int32(n)) => i64::from(*n),
-        (_, Value::Int16(n)) => i64::from(*n),
-        (_, Value::Int8(n)) => i64::from(*n),
+    match (of, value) {
+        (Scalar::String, Value::String(text)) => put_bytes(text.as_bytes(), out),
+        (Scalar::Bytes, Value::Bytes(bytes)) => put_bytes(bytes, out),
+        (Scalar::Double, Value::Float64(n)) => out.put_f64_le(*n),
+        (Scalar::Double, Value::Float32(n)) => out.put_f64_le(f64::from(*n)),
+        (Scalar::Float, Value::Float32(n)) => out.put_f32_le(*n),
+        (Scalar::Bool, Value::Boolean(b)) => out.put_u8(u8::from(*b)),
+        (_, Value::Int64(n)) => return integer(of, *n, out),
+        (_, Value::Int32(n)) => return integer(of, i64::from(*n), out),
+        (_, Value::Int16(n)) => return integer(of, i64::from(*n), out),
+        (_, Value::Int8(n)) => return integer(of, i64::from(*n), out),
         (_, value) => return Err(mismatch(name_of(of), value)),
-    };
-    integer(of, n, out)
+    }
+    Ok(())
 }
 
 fn integer(of: Scalar, n: i64, out: &mut BytesMut) -> Result<(), FormatError> {

@@ -14,8 +14,14 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) {
     }
     let direction = if input.is_source() { Direction::Source } else { Direction::Sink };
     report.group("Flow");
+    let posted_values = posted.iter().filter_map(|key| Some(((*key).clone(), input.resolved.value(key)?.to_owned())));
+    let mut wrong = flow::check_values(&posted_values.collect()).errors;
     for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {
-        let checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
+        let mut checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
+        // What the type of the value demands beyond that of its text.
+        if checked.errors.is_empty() {
+            checked.errors = wrong.remove(def.name).unwrap_or_default();
+        }
         report.add(KeyInfo::new(def.name, def), checked, Vec::new());
     }
     for key in posted {

@@ -89,8 +89,8 @@ mod tests {
 
     #[test]
     fn what_goes_in_any_five_seconds_is_the_rate() {
-        for rate in [1.0, 7.0, 100.0, 5_000.0, 1_000_000.0] {
-            for batch in [1.0, 100.0, 5_000.0] {
+        for rate in [1.0_f64, 7.0, 100.0, 5_000.0, 1_000_000.0] {
+            for batch in [1.0_f64, 100.0, 5_000.0] {
                 // The bucket is full at the beginning; a batch a time bounds what 50 us a batch can take.
                 let most = rate.min(batch / 0.000_050);
                 if most < rate {

@@ -92,7 +92,7 @@ impl Buckets {
         &mut self,
         read: Read,
         most: Limits,
-        (sent, mean): (u64, f64),
+        (sent, mean): (u64, Option<f64>),
         now: Duration,
     ) -> Result<Limits, (Duration, Bound)> {
         let left = self.control.granted_bytes.map_or(u64::MAX, |granted| granted.saturating_sub(sent));
@@ -105,7 +105,9 @@ impl Buckets {
             buckets.into_iter().flatten().map(|bucket| bucket.level(now)).fold(f64::INFINITY, f64::min)
         };
         let (records, bytes) = (least(records), least(bytes).min(granted));
-        Ok(Limits { records: whole(records.min(bytes / mean), most.records), bytes: whole(bytes, most.bytes) })
+        // As long as the size of a record is not known, one is tried.
+        let by_bytes = if bytes.is_finite() { mean.map_or(1.0, |mean| bytes / mean) } else { bytes };
+        Ok(Limits { records: whole(records.min(by_bytes), most.records), bytes: whole(bytes, most.bytes) })
     }
 
     /// What no time ends.

@@ -55,6 +55,8 @@ pub struct TaskLimit {
     changed: Notify,
     /// Something may limit: else the loop need not look into the state.
     binds: AtomicBool,
+    /// The loop waits: the next answer ends that.
+    waits: AtomicBool,
     records: AtomicU64,
     bytes: AtomicU64,
     /// Bits of the mean size of a record; 0 is not known.
@@ -81,6 +83,7 @@ impl TaskLimit {
             state: Mutex::new(state),
             changed: Notify::new(),
             binds,
+            waits: AtomicBool::new(false),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             mean: AtomicU64::new(0),
@@ -120,7 +123,10 @@ impl TaskLimit {
         let now = self.clock.monotonic();
         let state = self.state.lock();
         let waits = state.waiting.map_or(Duration::ZERO, |(since, _)| now.saturating_sub(since));
-        let recent = state.waited.filter(|(ended, _)| now.saturating_sub(*ended) < STILL_LIMITED);
+        let is_recent = |(ended, bound): &(Duration, Bound)| {
+            bound.state == FlowState::Limited && now.saturating_sub(*ended) < STILL_LIMITED
+        };
+        let recent = state.waited.filter(is_recent);
         let tried = match self.breaker.report().state {
             BreakerState::Closed => None,
             BreakerState::HalfOpen => Some(Bound { state: FlowState::BreakerHalfOpen, reason: ReasonCode::Breaker }),
@@ -144,13 +150,17 @@ impl TaskLimit {
             let now = self.clock.monotonic();
             let mut state = self.state.lock();
             state.waiting = Some((state.waiting.map_or(now, |(since, _)| since), OPEN));
+            self.waits.store(true, Relaxed);
             return Leave::Wait(wait);
         }
         if !self.binds.load(Relaxed) {
+            if self.waits.load(Relaxed) {
+                self.rest();
+            }
             return Leave::Go(most);
         }
         let now = self.clock.monotonic();
-        let (sent, mean) = (self.bytes.load(Relaxed), self.mean());
+        let (sent, mean) = (self.bytes.load(Relaxed), self.known_mean());
         let mut state = self.state.lock();
         match state.buckets.leave(read, most, (sent, mean), now) {
             Ok(most) => {
@@ -160,6 +170,7 @@ impl TaskLimit {
             Err((wait, bound)) => {
                 let since = state.waiting.map_or(now, |(since, _)| since);
                 state.waiting = Some((since, bound));
+                self.waits.store(true, Relaxed);
                 Leave::Wait(wait)
             }
         }
@@ -167,6 +178,7 @@ impl TaskLimit {
 
     /// The loop does not want to read for reasons of its own.
     pub(crate) fn rest(&self) {
+        self.waits.store(false, Relaxed);
         self.state.lock().go(self.clock.monotonic());
     }
 
@@ -217,7 +229,11 @@ impl TaskLimit {
     }
 
     fn mean(&self) -> f64 {
-        Some(f64::from_bits(self.mean.load(Relaxed))).filter(|mean| *mean > 0.0).unwrap_or(RECORD_BYTES)
+        self.known_mean().unwrap_or(RECORD_BYTES)
+    }
+
+    fn known_mean(&self) -> Option<f64> {
+        Some(f64::from_bits(self.mean.load(Relaxed))).filter(|mean| *mean > 0.0)
     }
 }
 

@@ -45,7 +45,10 @@ fn run(clock: &Hand, limit: &TaskLimit, read: Read, size: usize, until: Duration
                 limit.settle(charge, most.records, most.records * size);
                 *clock.0.lock() += Duration::from_micros(200);
             }
-            Leave::Wait(wait) => *clock.0.lock() += wait.min(until - clock.monotonic()),
+            Leave::Wait(wait) => {
+                let wait = wait.min(until - clock.monotonic());
+                *clock.0.lock() += wait;
+            }
         }
     }
     limit.report().records - before

@@ -260,6 +260,10 @@ impl Cycle {
             self.consumer.resume(&free).doing("resuming partitions")?;
         }
         self.task.report_target();
+        // What waits asks anew, so that it is told why.
+        if !self.task.is_paused() {
+            self.put_on(Gathered::default()).await?;
+        }
         Ok(())
     }
 

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 impl Cycle {
     /// New partitions: taken over where that is needed, opened at the sink, read from where the sink says.
     pub(super) async fn on_assigned(&mut self, new: Vec<TopicPartition>) -> Result<(), TaskError> {
+        // Until they are started, they are left to the next instance: the group gives them out once.
+        self.adopted.extend(new.iter().cloned());
         let mut known = BTreeMap::new();
         if let Kind::TwoPhase(two_phase) = &mut self.sink {
             known = two_phase.take_over(&new, self.consumer.as_mut()).await?;
@@ -27,6 +29,7 @@ impl Cycle {
         if self.task.is_paused() || self.backlog.pauses() {
             self.consumer.pause(&new).doing("pausing partitions")?;
         }
+        self.adopted.retain(|at| !new.contains(at));
         self.assigned.extend(new);
         self.repair_group(&stored);
         self.count_partitions();

@@ -7,12 +7,14 @@
 //! Keys of [`is_live`] change while tasks run; every other key restarts them.
 
 mod breaker;
+mod lag;
 mod pending;
 mod rate;
 mod reason;
 mod restart;
 
 pub use breaker::BreakerSettings;
+pub use lag::{Cap, LagControl, LagSettings};
 pub use rate::{Rate, RateSettings, Rates};
 pub use reason::{FlowState, ReasonCode};
 pub use restart::RestartSettings;
@@ -40,12 +42,12 @@ pub enum Direction {
 
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
-    RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys())
+    RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys()).chain(LagSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
 pub fn is_live(key: &str) -> bool {
-    rate::LIVE.contains(&key)
+    rate::LIVE.contains(&key) || lag::LIVE.contains(&key)
 }
 
 /// Whether two configurations differ in keys alone that take effect without a restart of tasks.
@@ -74,6 +76,9 @@ pub fn with_live_of(properties: &Properties, live: &Properties) -> Properties {
 pub fn problem(key: &str, direction: Direction) -> Option<String> {
     if keys().any(|def| def.name == key) {
         return match direction {
+            Direction::Sink if lag::SOURCES_ALONE.contains(&key) => Some(format!(
+                "{key} is for sources; on a sink flow.lag.target.ms and flow.lag.control say how it takes part"
+            )),
             Direction::Sink if rate::SOURCES_ALONE.contains(&key) => Some(format!(
                 "{key} is for sources: a sink takes no snapshots; use flow.rate.records or flow.rate.bytes"
             )),
@@ -136,7 +141,9 @@ impl TaskSettings {
 
 /// Reads every honoured key, to say what is wrong with their values; keys are those of a connector.
 pub fn check_values(settings: &Properties) -> ValidationReport {
-    TaskSettings::read(settings).err().unwrap_or_default()
+    let mut report = TaskSettings::read(settings).err().unwrap_or_default();
+    report.merge(parse::<LagSettings>(settings).err().unwrap_or_default());
+    report
 }
 
 /// Checks a worker's defaults of these keys. A default that does nothing is refused like a key of a connector that does

@@ -2,13 +2,6 @@
 //! it.
 
 pub(super) const KEYS: &[&str] = &[
-    "flow.priority",
-    "flow.weight",
-    "flow.floor.bytes",
-    "flow.lag.control",
-    "flow.lag.target.ms",
-    "flow.lag.groups",
-    "flow.cap.bytes",
     "flow.cap.retention.ratio",
     "flow.cap.counts",
     "flow.cap.action",

@@ -96,3 +96,15 @@ fn a_workers_default_that_is_wrong_or_unknown_is_refused() {
     assert_eq!(keys, ["flow.default.rate.byte", "flow.default.rate.records"]);
     assert!(report.errors["flow.default.rate.byte"][0].contains("flow.rate.bytes"));
 }
+
+#[test]
+fn keys_of_lag_and_caps_are_checked_and_mean_nothing_to_a_sink() {
+    let wrong = [("flow.priority", "10"), ("flow.weight", "0"), ("flow.lag.control", "maybe"), ("flow.cap.bytes", "5")];
+    for (key, value) in wrong {
+        assert!(check_values(&properties(&[(key, value)])).errors.contains_key(key), "{key}={value}");
+        assert!(is_live(key), "{key}");
+    }
+    let text = problem("flow.priority", Direction::Sink).unwrap();
+    assert!(text.contains("is for sources"), "{text}");
+    assert_eq!(problem("flow.lag.target.ms", Direction::Sink), None);
+}

@@ -80,6 +80,12 @@ settings! {
         "worker.slots" => worker_slots: i32 { default: "64", importance: Low, group: "Cluster", valid: Validity::Range(1.0, 1024.0) },
         /// Whether a worker that ends keeps its place until session.timeout.ms, so that one with the same advertised address goes on with its tasks; otherwise they move to others at once. A key of this product.
         "worker.keep.place" => keep_place: bool { default: "true", importance: Low, group: "Cluster" },
+        /// Whether sources are slowed down when the consumers of their topics fall behind. Static limits of connectors hold either way. A key of this product.
+        "flow.enable" => flow_enable: bool { default: "true", importance: Low, group: "Flow" },
+        /// Topic of limits in force and of what they rest on; compacted, one partition; group.id-flow if not set. A key of this product.
+        "flow.storage.topic" => flow_topic: Option<String> { importance: Low, group: "Flow" },
+        /// Time between two looks at lag and rates. A key of this product.
+        "flow.sample.interval.ms" => flow_interval: Millis { default: "1000", importance: Low, group: "Flow", valid: Validity::Range(200.0, 10_000.0) },
 
         /// Topic of connector configurations; compacted, one partition.
         "config.storage.topic" => config_topic: String { importance: High, group: "Internal topics", valid: Validity::Check(filled) },

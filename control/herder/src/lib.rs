@@ -12,6 +12,7 @@ mod drive;
 mod error;
 mod failure;
 pub mod figures;
+pub mod flow;
 mod fold;
 mod handle;
 mod herder;

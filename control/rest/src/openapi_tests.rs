@@ -36,11 +36,14 @@ fn template(resource: &Resource) -> &'static str {
         Resource::Worker(_) => "/flow/v1/workers/{worker}",
         Resource::Drain(_) => "/flow/v1/workers/{worker}/drain",
         Resource::Undrain(_) => "/flow/v1/workers/{worker}/undrain",
+        Resource::FlowConnector(_) => "/flow/v1/connectors/{name}",
+        Resource::FlowThrottle => "/flow/v1/throttle",
+        Resource::FlowLag => "/flow/v1/lag/groups",
     }
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 27;
+const RESOURCES: usize = 30;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -29,6 +29,9 @@ pub(crate) enum Resource {
     Worker(String),
     Drain(String),
     Undrain(String),
+    FlowConnector(String),
+    FlowThrottle,
+    FlowLag,
 }
 
 impl Resource {
@@ -64,6 +67,9 @@ impl Resource {
             ["flow", "v1", "workers", w] => Self::Worker(name(w)),
             ["flow", "v1", "workers", w, "drain"] => Self::Drain(name(w)),
             ["flow", "v1", "workers", w, "undrain"] => Self::Undrain(name(w)),
+            ["flow", "v1", "connectors", n] => Self::FlowConnector(name(n)),
+            ["flow", "v1", "throttle"] => Self::FlowThrottle,
+            ["flow", "v1", "lag", "groups"] => Self::FlowLag,
             _ => return None,
         })
     }
@@ -81,7 +87,10 @@ impl Resource {
             | Self::PluginConfig(_)
             | Self::Workers
             | Self::Worker(_)
-            | Self::Loggers => &["HEAD", "GET", "OPTIONS"],
+            | Self::Loggers
+            | Self::FlowConnector(_)
+            | Self::FlowThrottle
+            | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
             Self::Connectors | Self::Tasks(_) => &["HEAD", "POST", "GET", "OPTIONS"],
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
@@ -113,7 +122,8 @@ impl Resource {
             | Self::Topics(n)
             | Self::TopicsReset(n)
             | Self::Offsets(n)
-            | Self::Fence(n) => Some(n),
+            | Self::Fence(n)
+            | Self::FlowConnector(n) => Some(n),
             Self::Root
             | Self::Health
             | Self::Metrics
@@ -126,7 +136,9 @@ impl Resource {
             | Self::Drain(_)
             | Self::Undrain(_)
             | Self::Loggers
-            | Self::Logger(_) => None,
+            | Self::Logger(_)
+            | Self::FlowThrottle
+            | Self::FlowLag => None,
         }
     }
 

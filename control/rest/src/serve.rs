@@ -16,6 +16,7 @@ use axum::http::{Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use elasticflow_config::worker::{Listener, ListenerError};
 use elasticflow_herder::HerderHandle;
+use elasticflow_herder::flow::FlowHandle;
 use http_body_util::LengthLimitError;
 use std::error::Error as _;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ use tokio::net::TcpListener;
 pub struct Rest {
     /// The worker.
     pub herder: HerderHandle,
+    /// What is known of limits.
+    pub flow: FlowHandle,
     /// Settings.
     pub options: Arc<RestOptions>,
     /// Log levels.

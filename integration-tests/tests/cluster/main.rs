@@ -10,6 +10,7 @@
 )]
 mod failures;
 mod moves;
+mod throttle;
 
 use elasticflow_integration_tests::ledger::Report;
 use elasticflow_integration_tests::scenes::cluster::{CALM_MAX, Expected, Group};

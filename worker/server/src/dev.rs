@@ -89,6 +89,8 @@ fn properties(broker: SocketAddr, port: u16) -> Properties {
         ("value.converter", JSON.to_owned()),
         ("exactly.once.source.support", "enabled".to_owned()),
         ("offset.flush.interval.ms", "1000".to_owned()),
+        // A first look is short: flow control looks more often.
+        ("flow.sample.interval.ms", "200".to_owned()),
         ("listeners", format!("http://127.0.0.1:{port}")),
     ];
     pairs.into_iter().collect()

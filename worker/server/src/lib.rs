@@ -13,6 +13,7 @@ mod connector_file;
 mod demo;
 #[cfg(feature = "dev-broker")]
 mod dev;
+mod flow;
 mod jdbc;
 mod jdbc_source;
 mod logging;

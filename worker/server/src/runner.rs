@@ -4,7 +4,7 @@ use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
-use elasticflow_runtime::{Happening, Runtime, RuntimeError, TaskState};
+use elasticflow_runtime::{Control, Happening, Runtime, RuntimeError, TaskState};
 use std::sync::Arc;
 
 /// The callback through which the runtime leaves its news for the herder.
@@ -30,10 +30,17 @@ fn change_of(what: Happening) -> Option<TaskChange> {
     }
 }
 
+/// Whether a source has a hard cap.
+fn is_capped(properties: &Properties) -> bool {
+    properties.value("flow.cap.bytes").is_some_and(|cap| cap.trim() != "-1")
+}
+
 /// The runtime as the herder sees it.
 pub(crate) struct RuntimeRunner {
     pub(crate) runtime: Runtime,
     pub(crate) news: TaskNews,
+    /// Whether there is flow control: a source with a cap then waits for its first grant.
+    pub(crate) grants: bool,
 }
 
 #[async_trait]
@@ -53,9 +60,13 @@ impl TaskRunner for RuntimeRunner {
             generation: spec.generation,
             version_epoch: spec.version_epoch,
         };
+        let waits = self.grants && is_capped(&spec.properties);
         if let Err(error) = self.runtime.start_task(spec) {
             let change = TaskChange::Failed { trace: error.to_string() };
             self.news.push(TaskEvent { task, generation, change });
+        } else if waits && let Some(limit) = self.runtime.limit(&task) {
+            // Before its first poll, which comes after a round trip to Kafka at the earliest.
+            limit.set_control(Control { granted_bytes: Some(0), ..Control::default() });
         }
     }
 

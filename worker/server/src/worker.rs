@@ -1,6 +1,7 @@
 //! A worker put together: Kafka, runtime, herder, REST.
 use crate::assigned::Assigned;
 use crate::clock::SystemClock;
+use crate::flow::RuntimeFlow;
 use crate::rates::Rates;
 use crate::runner::{RuntimeRunner, reporter};
 use anyhow::{Context, Result};
@@ -8,6 +9,7 @@ use elasticflow_api::clock::Clock;
 use elasticflow_api::registry::Registry;
 use elasticflow_config::worker::{ExactlyOnceSourceSupport, WorkerConfig};
 use elasticflow_config::{ConfigInfos, Properties};
+use elasticflow_herder::flow::{FlowHandle, FlowPorts, FlowService};
 use elasticflow_herder::membership::{GroupMembership, GroupOptions};
 use elasticflow_herder::{
     ExactlyOnce, HerderHandle, HerderOptions, HerderPorts, HerderService, InternalTopic, TaskNews, WorkerContext,
@@ -30,6 +32,8 @@ const CONNECT_VERSION: &str = "4.3.1";
 const COMMIT: &str = "0000000000000000";
 /// Suffix of the topic of claims and decisions of two-phase sinks, after `group.id`.
 const DECISIONS: &str = "-decisions";
+/// Suffix of the topic of limits in force.
+const FLOW: &str = "-flow";
 /// Cluster id of the embedded development broker.
 const DEVELOPMENT_CLUSTER: &str = "devbroker";
 /// Pause before the cluster's id is asked for again.
@@ -42,6 +46,7 @@ pub(crate) struct Worker {
     /// Where REST listens.
     pub(crate) address: SocketAddr,
     herder: Option<HerderService>,
+    flow: Option<FlowService>,
     membership: Arc<GroupMembership>,
     runtime: Runtime,
     kafka: Arc<RdKafka>,
@@ -94,7 +99,11 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     let ports = HerderPorts {
         kafka: kafka_port(),
         registry,
-        runner: Arc::new(RuntimeRunner { runtime: runtime.clone(), news: news.clone() }),
+        runner: Arc::new(RuntimeRunner {
+            runtime: runtime.clone(),
+            news: news.clone(),
+            grants: config.settings.flow_enable,
+        }),
         news,
         membership: Arc::clone(&membership) as _,
         references: Arc::new(config.resolver.clone()),
@@ -105,17 +114,32 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     tasks.spawn(async move { stopped.run_until_cancelled(sampling.run()).await });
     let (handle, herder) = elasticflow_herder::start(herder_options(&config, &properties), ports);
     assigned.ask(&handle);
-    let counters = runtime.clone();
+    let flow_ports = FlowPorts {
+        kafka: kafka_port(),
+        tasks: Arc::new(RuntimeFlow::new(runtime.clone(), Arc::clone(&clock))),
+        membership: Arc::clone(&membership) as _,
+        clock,
+        topic: flow_topic(&config),
+    };
+    let (known, flow) = match config.settings.flow_enable {
+        true => {
+            let (known, flow) = elasticflow_herder::flow::start(handle.clone(), flow_ports);
+            (known, Some(flow))
+        }
+        false => (FlowHandle::off(handle.clone()), None),
+    };
+    let (counters, limits) = (runtime.clone(), known.clone());
     let metrics = move || {
         let mut text = String::new();
         counters.render_prometheus(&mut text);
         rates.render(&mut text);
+        limits.render_prometheus(&mut text);
         text
     };
-    let address = serve(&config, handle, Arc::new(metrics), loggers, (&stop, &tasks)).await?;
+    let address = serve(&config, (handle, known), Arc::new(metrics), loggers, (&stop, &tasks)).await?;
     tracing::info!(%address, worker = config.worker_id(), group = config.settings.group_id, "REST listens");
     let refused = CancellationToken::new();
-    Ok(Worker { address, herder: Some(herder), membership, runtime, kafka, stop, refused, tasks })
+    Ok(Worker { address, herder: Some(herder), flow, membership, runtime, kafka, stop, refused, tasks })
 }
 
 impl Worker {
@@ -171,6 +195,9 @@ impl Worker {
             drop(herder.ended().await);
         }
         self.runtime.shut_down().await;
+        if let Some(flow) = self.flow.take() {
+            flow.stop().await;
+        }
         self.membership.stop();
         self.stop.cancel();
         self.tasks.close();
@@ -278,6 +305,17 @@ fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptio
 const SLOTS: &str = "-slots";
 const LEADER: &str = "-leader";
 
+/// The topic of limits in force.
+fn flow_topic(config: &WorkerConfig) -> InternalTopic {
+    let settings = &config.settings;
+    InternalTopic {
+        name: settings.flow_topic.clone().unwrap_or_else(|| format!("{}{FLOW}", settings.group_id)),
+        partitions: 1,
+        replication: replication(settings.config_replication),
+        configs: Default::default(),
+    }
+}
+
 fn group_options(config: &WorkerConfig) -> GroupOptions {
     let settings = &config.settings;
     let topic = |suffix: &str, partitions| InternalTopic {
@@ -315,7 +353,7 @@ fn replication(factor: i16) -> Option<i16> {
 /// Binds every listener and serves on it; the address of the first.
 async fn serve(
     config: &WorkerConfig,
-    herder: HerderHandle,
+    (herder, flow): (HerderHandle, FlowHandle),
     metrics: Arc<dyn Fn() -> String + Send + Sync>,
     loggers: Loggers,
     (stop, tasks): (&CancellationToken, &TaskTracker),
@@ -327,7 +365,7 @@ async fn serve(
     }
     let options = Arc::new(options);
     let tls = if is_https { Some(Tls::from_keys(&config.rest_tls).map_err(anyhow::Error::msg)?) } else { None };
-    let rest = Rest { herder, options: Arc::clone(&options), loggers, metrics };
+    let rest = Rest { herder, flow, options: Arc::clone(&options), loggers, metrics };
     let (following, stopped) = (rest.loggers.clone().follow(rest.herder.clone()), stop.clone());
     tasks.spawn(async move { stopped.run_until_cancelled(following).await });
     let limits = ConnectionLimits::from_worker(&config.settings);

@@ -1,5 +1,6 @@
 //! One function per resource and method.
 mod connectors;
+mod flow;
 mod internal;
 mod lifecycle;
 mod logging;
@@ -97,5 +98,8 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Loggers => Ok(Answer::ok(&rest.loggers.all())),
         Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call).await,
         Resource::Logger(name) => logging::one(rest, &name),
+        Resource::FlowConnector(name) => flow::connector(rest, &name).await,
+        Resource::FlowThrottle => flow::throttle(rest, &call).await,
+        Resource::FlowLag => flow::lag(rest, &call).await,
     }
 }

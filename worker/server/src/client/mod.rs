@@ -92,7 +92,10 @@ async fn status(args: &StatusArgs) -> Result<()> {
         let one = connection.ask("GET", &format!("/connectors/{}/status", segment(name)), None).await?;
         statuses.insert(name.clone(), one);
     }
-    show::result(args.connection.output, &Value::Object(statuses), show::statuses);
+    // A worker of Kafka Connect has no such resource; one that has it says why what is not free is not.
+    let throttle = connection.ask("GET", "/flow/v1/throttle", None).await.unwrap_or_default();
+    let shown = |all: &Value| show::statuses(all) + &show::limits(&throttle, all);
+    show::result(args.connection.output, &Value::Object(statuses), shown);
     Ok(())
 }
 

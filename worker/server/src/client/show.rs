@@ -50,6 +50,22 @@ pub(super) fn statuses(all: &Value) -> String {
     table(&rows) + &traces
 }
 
+/// Why connectors among `shown` do not run freely.
+pub(super) fn limits(throttle: &Value, shown: &Value) -> String {
+    let mut lines = String::new();
+    for connector in throttle["limited"].as_array().into_iter().flatten() {
+        let name = text(&connector["name"]);
+        for reason in connector["flow"]["reasons"].as_array().into_iter().flatten() {
+            if shown.get(&name).is_some() {
+                let (state, code) = (text(&connector["flow"]["state"]), text(&reason["code"]));
+                let (why, action) = (text(&reason["text"]), text(&reason["action"]));
+                lines.push_str(&format!("\n{name} is {state} ({code}): {why}\n  to change it: {action}\n"));
+            }
+        }
+    }
+    lines
+}
+
 fn tasks(status: &Value) -> &[Value] {
     status["tasks"].as_array().map_or(&[], Vec::as_slice)
 }
@@ -109,6 +125,15 @@ mod tests {
         let info = json!({"type": "source", "config": {"connector.class": "C"}});
         let shown = list(&json!({"orders": {"status": status, "info": info}}));
         assert_eq!(shown, "NAME    TYPE    STATE    TASKS  CLASS\norders  source  RUNNING  1/2    C\n");
+    }
+
+    #[test]
+    fn a_status_says_why_a_connector_is_limited() {
+        let reason = json!({"code": "LAG", "text": "sink es needs 12 s", "action": "accept it"});
+        let limited = json!({"limited": [{"name": "a", "flow": {"state": "limited", "reasons": [reason]}}]});
+        let shown = limits(&limited, &json!({"a": {}}));
+        assert_eq!(shown, "\na is limited (LAG): sink es needs 12 s\n  to change it: accept it\n");
+        assert_eq!(limits(&limited, &json!({"b": {}})) + &limits(&Value::Null, &json!({"a": {}})), "");
     }
 
     #[test]

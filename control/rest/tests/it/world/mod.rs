@@ -10,6 +10,7 @@ use axum::http::Request;
 use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_config::Properties;
 use elasticflow_config::worker::{ExactlyOnceSourceSupport, WorkerConfig};
+use elasticflow_herder::flow::FlowHandle;
 use elasticflow_herder::{
     ExactlyOnce, HerderHandle, HerderOptions, HerderPorts, HerderService, InternalTopic, TaskNews,
 };
@@ -72,6 +73,7 @@ impl World {
             Some(_) => Surface::WithoutAdmin,
         };
         let rest = Rest {
+            flow: FlowHandle::off(handle.clone()),
             herder: handle,
             options: Arc::new(RestOptions::from_worker(&config.settings).unwrap()),
             loggers: Loggers::new(Level::Info, Arc::new(|_| ())),

@@ -1,5 +1,4 @@
-//! The two tasks of the status topic: one reads and follows it, one writes what is newest.
-use super::record::{StatusRecord, decode, encode};
+//! A compacted topic of news: one task reads and follows it, one writes what is newest. Writing never makes anybody wait.
 use crate::config::send_with_room;
 use crate::problem::Problem;
 use crate::topic::InternalTopic;
@@ -7,6 +6,7 @@ use elasticflow_api::clock::Clock;
 use elasticflow_kafka::ports::{ClientProperties, Kafka, KafkaError, OutRecord, Producer};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -14,11 +14,24 @@ use tokio::sync::{Notify, mpsc};
 const EVENTS_MAX: usize = 256;
 const BACKOFF: Duration = Duration::from_millis(500);
 
-/// What is read from the status topic.
+/// Rows of a topic of news, from and to bytes.
+pub trait NewsRow: Sized + Send + 'static {
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// A key of a known kind whose rest or value is not what it must be.
+    fn decode(key: &[u8], value: Option<&[u8]>) -> Result<Self, Problem>;
+    /// Key and value; `None` for rows that are never written.
+    fn encode(&self) -> Option<(String, Option<String>)>;
+    /// Whether rows of this key must be read in the order in which different workers wrote them.
+    fn is_ordered(key: &str) -> bool;
+}
+
+/// What is read from such a topic.
 #[derive(Debug)]
-pub enum StatusEvent {
+pub enum NewsEvent<R> {
     /// A row.
-    Record(StatusRecord),
+    Record(R),
     /// A row that cannot be decoded.
     Problem(Problem),
     /// Everything that was there at start has been handed over.
@@ -36,69 +49,76 @@ struct Pending {
     changed: Notify,
 }
 
-/// Writes to the status topic; dropped, it ends the writing task.
-pub struct StatusTopic {
+/// Writes to such a topic; dropped, it ends the writing task.
+pub struct NewsTopic<R> {
     pending: Arc<Pending>,
     stop: Arc<Notify>,
     writer: Option<tokio::task::JoinHandle<()>>,
+    rows: PhantomData<fn(R)>,
 }
 
-impl Drop for StatusTopic {
+impl<R> Drop for NewsTopic<R> {
     fn drop(&mut self) {
         self.stop.notify_one();
     }
 }
 
-impl StatusTopic {
+impl<R: NewsRow> NewsTopic<R> {
     /// Starts reading and writing and answers at once.
     pub fn open(
         kafka: Arc<dyn Kafka>,
         topic: InternalTopic,
         clock: Arc<dyn Clock>,
-    ) -> (Self, mpsc::Receiver<StatusEvent>) {
+    ) -> (Self, mpsc::Receiver<NewsEvent<R>>) {
         let (events, news) = mpsc::channel(EVENTS_MAX);
         let pending = Arc::new(Pending::default());
         let stop = Arc::new(Notify::new());
         let reader = Reader { kafka: Arc::clone(&kafka), topic: topic.clone(), events, clock: Arc::clone(&clock) };
         tokio::spawn(reader.run());
-        let writer = Writer { kafka, topic: topic.name, pending: Arc::clone(&pending), clock, stop: Arc::clone(&stop) };
+        let ordered = R::is_ordered;
+        let (waiting, ends) = (Arc::clone(&pending), Arc::clone(&stop));
+        let writer = Writer { kafka, topic: topic.name, pending: waiting, clock, stop: ends, ordered };
         let writer = Some(tokio::spawn(writer.run()));
-        (Self { pending, stop, writer }, news)
+        (Self { pending, stop, writer, rows: PhantomData }, news)
     }
 
     /// Ends writing; returns when what was put is written, or after a time.
     pub async fn close(mut self, within: Duration) {
         self.stop.notify_one();
-        let Some(writer) = self.writer.take() else { return };
+        let Some(writer) = self.writer.take() else {
+            return;
+        };
         if tokio::time::timeout(within, writer).await.is_err() {
-            tracing::warn!("the last statuses were not confirmed by Kafka in time");
+            tracing::warn!("the last rows were not confirmed by Kafka in time");
         }
     }
 
     /// Has a row written; never waits. A row of the same key that still waits is replaced.
-    pub fn put(&self, record: &StatusRecord) {
-        let Some((key, value)) = encode(record) else { return };
+    pub fn put(&self, record: &R) {
+        let Some((key, value)) = record.encode() else {
+            return;
+        };
         self.pending.rows.lock().insert(key, value);
         self.pending.changed.notify_one();
     }
 }
 
-struct Reader {
+struct Reader<R> {
     kafka: Arc<dyn Kafka>,
     topic: InternalTopic,
-    events: mpsc::Sender<StatusEvent>,
+    events: mpsc::Sender<NewsEvent<R>>,
     clock: Arc<dyn Clock>,
 }
 
-impl Reader {
+impl<R: NewsRow> Reader<R> {
     async fn run(self) {
         loop {
             let event = match self.session().await {
                 Ok(()) => return,
-                Err(KafkaError::Config(why)) => StatusEvent::Refused(why),
-                Err(error) => StatusEvent::Waiting(error.to_string()),
+                Err(KafkaError::Config(why)) => NewsEvent::Refused(why),
+                Err(error) => NewsEvent::Waiting(error.to_string()),
             };
-            let refused = matches!(event, StatusEvent::Refused(_));
+            let refused = matches!(event, NewsEvent::Refused(_));
             if self.events.send(event).await.is_err() || refused {
                 return;
             }
@@ -106,7 +126,7 @@ impl Reader {
         }
     }
 
-    /// Reads and follows until the herder is gone. The last row of a key wins, so reading again from the start is fine.
+    /// Reads and follows until nobody listens. The last row of a key wins, so reading again from the start is fine.
     async fn session(&self) -> Result<(), KafkaError> {
         self.kafka.admin().ensure_topic(&self.topic.spec()).await?;
         let log = self.kafka.log(&self.topic.name).await?;
@@ -120,13 +140,13 @@ impl Reader {
                 reached = &mut end, if !loaded => {
                     reached?;
                     loaded = true;
-                    StatusEvent::Loaded
+                    NewsEvent::Loaded
                 }
                 record = log.next() => {
                     let record = record?;
-                    match decode(&record.key, record.value.as_deref()) {
-                        Ok(row) => StatusEvent::Record(row),
-                        Err(problem) => StatusEvent::Problem(problem),
+                    match R::decode(&record.key, record.value.as_deref()) {
+                        Ok(row) => NewsEvent::Record(row),
+                        Err(problem) => NewsEvent::Problem(problem),
                     }
                 }
             };
@@ -143,6 +163,7 @@ struct Writer {
     pending: Arc<Pending>,
     clock: Arc<dyn Clock>,
     stop: Arc<Notify>,
+    ordered: fn(&str) -> bool,
 }
 
 impl Writer {
@@ -168,8 +189,10 @@ impl Writer {
         if rows.is_empty() {
             return true;
         }
-        let Err(error) = self.write(producer, &rows).await else { return true };
-        tracing::warn!(topic = self.topic, %error, "statuses could not be written; trying again");
+        let Err(error) = self.write(producer, &rows).await else {
+            return true;
+        };
+        tracing::warn!(topic = self.topic, %error, "news could not be written; trying again");
         *producer = None;
         let mut waiting = self.pending.rows.lock();
         for (key, value) in rows {
@@ -187,11 +210,13 @@ impl Writer {
             let at_once = ClientProperties::from([("linger.ms".to_owned(), "0".to_owned())]);
             *producer = Some(self.kafka.producer(&at_once)?);
         }
-        let Some(producer) = producer else { return Ok(()) };
+        let Some(producer) = producer else {
+            return Ok(());
+        };
         for (key, value) in rows {
             let record = OutRecord {
                 topic: &self.topic,
-                partition: is_ordered(key).then_some(0),
+                partition: (self.ordered)(key).then_some(0),
                 key: Some(key.as_bytes()),
                 value: value.as_deref().map(str::as_bytes),
                 headers: &[],
@@ -201,9 +226,4 @@ impl Writer {
         }
         producer.drain().await
     }
-}
-
-/// Rows of different workers about the same leases: the last one counts, so that they share a partition.
-fn is_ordered(key: &str) -> bool {
-    key.starts_with("worker-")
 }

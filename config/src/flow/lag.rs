@@ -1,0 +1,80 @@
+//! Keys of rates that follow lag, and of hard caps.
+use crate::key::KeyType;
+use crate::value::{ConfigValue, Millis};
+use crate::{choice, settings};
+
+/// Keys that change while tasks run: the leader reads them anew each period.
+pub(super) const LIVE: &[&str] = &[
+    "flow.priority",
+    "flow.weight",
+    "flow.floor.bytes",
+    "flow.lag.control",
+    "flow.lag.target.ms",
+    "flow.lag.groups",
+    "flow.cap.bytes",
+];
+
+/// Keys that mean nothing to a sink.
+pub(super) const SOURCES_ALONE: &[&str] =
+    &["flow.priority", "flow.weight", "flow.floor.bytes", "flow.lag.groups", "flow.cap.bytes"];
+
+choice! {
+    /// `flow.lag.control`.
+    pub enum LagControl {
+        /// Limits are enforced.
+        Auto = "auto",
+        /// Limits are computed and shown, and not enforced.
+        Observe = "observe",
+        /// The connector takes no part.
+        Off = "off",
+    }
+}
+
+settings! {
+    /// How a connector takes part in rates that follow lag.
+    pub struct LagSettings {
+        /// Which sources go first when their consumers cannot take all of them: 9 is the most important. Changes without a restart.
+        "flow.priority" => priority: i32 { default: "5", group: "Flow", valid: Validity::Range(0.0, 9.0) },
+        /// Share of a source among those of its priority. Changes without a restart.
+        "flow.weight" => weight: f64 { default: "1", group: "Flow", valid: Validity::Range(0.1, 100.0) },
+        /// Bytes per second below which a source is never limited, but by a cap. 2 % of the consumer's capacity divided by its sources, at least a record in 10 s, if not set. Changes without a restart.
+        "flow.floor.bytes" => floor: Option<u64> { group: "Flow" },
+        /// Whether lag slows the source down: auto, observe (computed and shown alone) or off. off on a sink: its lag slows nobody down. Changes without a restart.
+        "flow.lag.control" => control: LagControl { default: "auto", group: "Flow" },
+        /// On a sink: how far behind it may be, as the time it needs to catch up; at least five sample intervals of the worker. On a source: the same for groups of flow.lag.groups. Changes without a restart.
+        "flow.lag.target.ms" => target: Millis { default: "10000", group: "Flow", valid: Validity::Range(1_000.0, 86_400_000.0) },
+        /// Consumer groups outside this cluster whose lag on the topics of this source counts. Changes without a restart.
+        "flow.lag.groups" => groups: Vec<String> { default: "", group: "Flow" },
+        /// Most unconsumed bytes of each topic that this source writes, keys and values as serialised; it is held before they could be passed. -1: no cap. Changes without a restart.
+        "flow.cap.bytes" => cap: Cap { default: "-1", group: "Flow" },
+    }
+}
+
+/// A cap as its key has it: -1 for none, else at least 1 MiB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cap(Option<u64>);
+
+impl Cap {
+    /// Smallest cap: batches on their way must fit.
+    const LEAST: u64 = 1_048_576;
+
+    /// The cap; `None` is none.
+    pub fn bytes(self) -> Option<u64> {
+        self.0
+    }
+}
+
+impl ConfigValue for Cap {
+    const KIND: KeyType = KeyType::Long;
+
+    fn read(text: &str) -> Result<Self, String> {
+        match text.trim().parse::<i64>() {
+            Ok(-1) => Ok(Self(None)),
+            Ok(bytes) => match u64::try_from(bytes) {
+                Ok(bytes) if bytes >= Self::LEAST => Ok(Self(Some(bytes))),
+                Ok(_) | Err(_) => Err(format!("Value must be -1 for no cap, or at least {} (1 MiB)", Self::LEAST)),
+            },
+            Err(_) => Err("Not a number of type LONG".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,337 @@
+//! From what the law says of groups to a limit for each source, with the reason in words.
+use super::meters::{Measured, Meter};
+use super::picture::{Control, Picture, SourceView};
+use super::tracking::Judged;
+use elasticflow_flow::special::{demand, split};
+use elasticflow_flow::{Mode, Source, Why, allocate};
+use elasticflow_store::flow::{CapRow, LimitRow, ReasonRow, VERSION};
+use std::collections::BTreeMap;
+
+/// A floor that is not set is this part of a consumer's capacity, divided among its sources.
+const FLOOR_SHARE: f64 = 0.02;
+/// And at least one record in so many seconds.
+const FLOOR_RECORD_EVERY: f64 = 10.0;
+/// A limit shows as limiting when so much of it is used, or when the source waited for so much of the time.
+const USED: f64 = 0.9;
+const WAITED: f64 = 0.05;
+
+/// What has been decided about one source.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Decided {
+    pub(crate) limit: f64,
+    pub(crate) floor: f64,
+    /// The group that binds it, if any.
+    pub(crate) group: Option<String>,
+}
+
+/// Floors of all sources, bytes per second. `capacity` and `size` are those of groups and topics.
+pub(crate) fn floors(
+    picture: &Picture,
+    capacity: impl Fn(&str) -> f64,
+    size: impl Fn(&str) -> f64,
+) -> BTreeMap<String, f64> {
+    let of = |(name, source): (&String, &SourceView)| {
+        let auto = || {
+            let feeds = picture.groups.iter().filter(|(_, g)| g.steers && !g.topics.is_disjoint(&source.topics));
+            let shares = feeds.map(|(group, view)| {
+                let count = picture.sources.values().filter(|s| !s.topics.is_disjoint(&view.topics)).count();
+                FLOOR_SHARE * capacity(group) / count.max(1) as f64
+            });
+            let least = source.topics.iter().map(|t| size(t)).fold(0.0, f64::max) / FLOOR_RECORD_EVERY;
+            let smallest = shares.fold(f64::INFINITY, f64::min);
+            if smallest.is_finite() { smallest.max(least) } else { least }
+        };
+        (name.clone(), source.floor.unwrap_or_else(auto))
+    };
+    picture.sources.iter().map(of).collect()
+}
+
+/// Divides what the groups admit.
+pub(crate) fn divide(
+    picture: &Picture,
+    judged: &BTreeMap<String, Judged>,
+    measured: &BTreeMap<String, Measured>,
+    floors: &BTreeMap<String, f64>,
+) -> BTreeMap<String, Decided> {
+    let numbers: Vec<&String> = judged.keys().collect();
+    let limits: Vec<f64> = judged.values().map(|group| group.state.limit).collect();
+    let taking: Vec<(&String, &SourceView)> =
+        picture.sources.iter().filter(|(_, s)| s.control != Control::Off).collect();
+    let source = |(name, view): &(&String, &SourceView)| {
+        let now = measured.get(*name).cloned().unwrap_or_default();
+        let share = |(at, group): (usize, &Judged)| group.shares.get(*name).map(|share| (at, *share));
+        Source {
+            priority: view.priority,
+            weight: view.weight,
+            floor: floors.get(*name).copied().unwrap_or(0.0),
+            rate_max: view.rate_max,
+            demand: demand(now.bytes_per_second, now.held_back),
+            shares: judged.values().enumerate().filter_map(share).collect(),
+        }
+    };
+    let sources: Vec<Source> = taking.iter().map(source).collect();
+    let rates = allocate(&sources, &limits);
+    let decide = |((name, _), (source, rate)): (&(&String, &SourceView), (&Source, f64))| {
+        let binds = |(at, _): &&(usize, f64)| limits.get(*at).is_some_and(|limit| limit.is_finite());
+        let tightest = source.shares.iter().filter(binds).min_by(|a, b| {
+            let admits = |(at, share): &(usize, f64)| limits.get(*at).copied().unwrap_or(f64::INFINITY) / share;
+            admits(a).total_cmp(&admits(b))
+        });
+        let group = tightest.and_then(|(at, _)| numbers.get(*at)).map(|name| (*name).clone());
+        // Its own static limit is enforced by itself: what is decided here is what consumers admit.
+        let limit = if group.is_some() { rate } else { f64::INFINITY };
+        ((*name).clone(), Decided { limit, floor: source.floor, group })
+    };
+    let off = picture.sources.iter().filter(|(_, s)| s.control == Control::Off).map(|(name, _)| {
+        let floor = floors.get(name).copied().unwrap_or(0.0);
+        (name.clone(), Decided { limit: f64::INFINITY, floor, group: None })
+    });
+    taking.iter().zip(sources.iter().zip(rates)).map(decide).chain(off).collect()
+}
+
+/// The row of a source, in words for people.
+pub(crate) fn row(
+    name: &str,
+    decided: &Decided,
+    picture: &Picture,
+    judged: &BTreeMap<String, Judged>,
+    measured: &Measured,
+) -> LimitRow {
+    let observed = picture.sources.get(name).is_some_and(|s| s.control == Control::Observe);
+    let finite = decided.limit.is_finite();
+    let used = measured.bytes_per_second >= USED * decided.limit || measured.held_back > WAITED;
+    let is_limited = finite && used;
+    let reasons =
+        if is_limited { reason(name, decided, picture, judged, observed).into_iter().collect() } else { Vec::new() };
+    let count = picture.sources.get(name).map_or(0, |s| s.tasks);
+    let sent = |index: usize| {
+        let task = u32::try_from(index).ok().and_then(|i| measured.tasks.get(&i));
+        task.map_or(0.0, |m| m.bytes_per_second)
+    };
+    let sent: Vec<f64> = (0..count).map(sent).collect();
+    LimitRow {
+        v: VERSION,
+        state: if is_limited { "limited" } else { "free" }.to_owned(),
+        bytes_per_second: finite.then_some(decided.limit),
+        observed,
+        floor: decided.floor,
+        tasks: if finite { split(decided.limit, &sent) } else { Vec::new() },
+        reasons,
+        caps: Vec::new(),
+    }
+}
+
+/// Adds what caps do to a source: it is held while a task of it waits for a grant.
+pub(crate) fn add_caps(row: &mut LimitRow, caps: Vec<CapRow>, measured: &Measured) {
+    let waits = |m: &Meter| m.report.state == "held" && m.report.reason.as_deref() == Some("CAP");
+    row.caps = caps;
+    let fullest = row.caps.iter().max_by(|a, b| (a.used / a.bytes).total_cmp(&(b.used / b.bytes)));
+    let Some(cap) = fullest.filter(|_| measured.tasks.values().any(waits)) else { return };
+    let mb = |bytes: f64| bytes / 1e6;
+    let by = if cap.by.is_empty() { "its consumers" } else { cap.by.as_str() };
+    let text = format!(
+        "topic {} holds {:.1} MB that {by} has not consumed; it may hold {:.1} MB, what is on its way included",
+        cap.topic,
+        mb(cap.used),
+        mb(cap.bytes)
+    );
+    let numbers = [("used_bytes".to_owned(), cap.used.round()), ("cap_bytes".to_owned(), cap.bytes)].into();
+    let action = "start or stop the sink named, or raise flow.cap.bytes".to_owned();
+    let reason = ReasonRow { code: "CAP".to_owned(), text, since_ms: 0, numbers, action };
+    row.reasons.insert(0, reason);
+    "held".clone_into(&mut row.state);
+}
+
+fn reason(
+    name: &str,
+    decided: &Decided,
+    picture: &Picture,
+    judged: &BTreeMap<String, Judged>,
+    observed: bool,
+) -> Option<ReasonRow> {
+    let group = decided.group.as_ref()?;
+    let (state, view) = (judged.get(group)?, picture.groups.get(group)?);
+    let who = match &view.sink {
+        Some(sink) => format!("sink {sink}"),
+        None => format!("consumer group {group}"),
+    };
+    let drain = state.state.drain_time(&state.law);
+    let goes = if observed { format!("would be limited to {} B/s: ", decided.limit.round()) } else { String::new() };
+    let (code, text, action) = match state.state.why {
+        Why::Lag | Why::Nothing => {
+            let first = first_of(name, group, picture, judged);
+            let others = first.map(|(n, p)| format!("; {n} (priority {p}) goes first")).unwrap_or_default();
+            let target = state.law.target;
+            (
+                "LAG",
+                format!("{goes}{who} needs {drain:.1} s to catch up (target {target} s){others}"),
+                format!("raise flow.priority, give {} more tasks, or accept it", view.sink.as_deref().unwrap_or(group)),
+            )
+        }
+        Why::NoData | Why::NoDataHeld | Why::NoDataSafe => (
+            "NO_LAG_DATA",
+            format!("{goes}how far {who} is behind has not been known for {:.0} s", state.state.age),
+            "look at the broker and at the consumer group".to_owned(),
+        ),
+    };
+    let numbers = [
+        ("drain_ms", drain * 1000.0),
+        ("target_ms", state.law.target * 1000.0),
+        ("lag_bytes", state.state.lag),
+        ("lag_records", state.lag_records),
+        ("capacity_bytes_per_s", state.state.capacity),
+        ("group_limit_bytes_per_s", state.state.limit),
+        ("limit_bytes_per_s", decided.limit),
+    ];
+    let numbers = numbers.into_iter().filter(|(_, n)| n.is_finite()).map(|(k, n)| (k.to_owned(), n.round())).collect();
+    Some(ReasonRow { code: code.to_owned(), text, since_ms: 0, numbers, action })
+}
+
+/// The most important source of the group that is more important than this one.
+fn first_of<'a>(
+    name: &str,
+    group: &str,
+    picture: &'a Picture,
+    judged: &'a BTreeMap<String, Judged>,
+) -> Option<(&'a String, u8)> {
+    let own = picture.sources.get(name)?.priority;
+    let feeding = judged.get(group)?.shares.keys().filter_map(|n| Some((n, picture.sources.get(n)?.priority)));
+    feeding.filter(|(_, priority)| *priority > own).max_by_key(|(_, priority)| *priority)
+}
+
+/// Whether a row says something else than the one before it; numbers may tremble.
+pub(crate) fn differs(new: &LimitRow, old: &LimitRow) -> bool {
+    let near = |a: Option<f64>, b: Option<f64>| match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= 0.002 * b.abs(),
+        (a, b) => a.is_none() && b.is_none(),
+    };
+    let codes = |row: &LimitRow| row.reasons.iter().map(|r| r.code.clone()).collect::<Vec<_>>();
+    let tasks = new.tasks.len() != old.tasks.len()
+        || new.tasks.iter().zip(&old.tasks).any(|(a, b)| (a - b).abs() > 0.02 * b.abs().max(1.0));
+    new.state != old.state
+        || new.observed != old.observed
+        || !near(new.bytes_per_second, old.bytes_per_second)
+        || !near(Some(new.floor), Some(old.floor))
+        || tasks
+        || codes(new) != codes(old)
+}
+
+/// A reason goes on since it began.
+pub(crate) fn keep_since(new: &mut LimitRow, old: Option<&LimitRow>, now_ms: i64) {
+    for reason in &mut new.reasons {
+        let before = old.and_then(|old| old.reasons.iter().find(|r| r.code == reason.code));
+        reason.since_ms = before.map_or(now_ms, |r| r.since_ms);
+    }
+}
+
+/// Whether a group limits.
+pub(crate) fn is_limited(judged: &Judged) -> bool {
+    judged.state.mode == Mode::Limited
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::picture::GroupView;
+    use super::*;
+    use elasticflow_flow::{Group, Law};
+
+    fn source(priority: u8, control: Control) -> SourceView {
+        SourceView {
+            priority,
+            weight: 1.0,
+            floor: None,
+            control,
+            rate_max: f64::INFINITY,
+            tasks: 2,
+            topics: ["t".to_owned()].into(),
+            foreign: Vec::new(),
+            target: 10.0,
+            cap: None,
+        }
+    }
+
+    fn scene(limit: f64) -> (Picture, BTreeMap<String, Judged>) {
+        let group = GroupView {
+            sink: Some("es".to_owned()),
+            topics: ["t".to_owned()].into(),
+            target: 10.0,
+            steers: true,
+            state: "running",
+        };
+        let picture = Picture {
+            sources: [
+                ("archive".to_owned(), source(1, Control::Auto)),
+                ("live".to_owned(), source(9, Control::Auto)),
+                ("looked-at".to_owned(), source(1, Control::Observe)),
+            ]
+            .into(),
+            groups: [("connect-es".to_owned(), group)].into(),
+        };
+        let state = Group { capacity: 10_000.0, lag: 124_000.0, why: Why::Lag, ..Group::adopt(limit) };
+        let shares = picture.sources.keys().map(|name| (name.clone(), 1.0)).collect();
+        let judged = Judged { state, law: Law::default(), lag_records: 124.0, shares };
+        (picture, [("connect-es".to_owned(), judged)].into())
+    }
+
+    fn measured(bytes_per_second: f64, held_back: f64) -> Measured {
+        Measured { bytes_per_second, held_back, ..Measured::default() }
+    }
+
+    #[test]
+    fn the_important_source_goes_first_and_the_other_is_told_why() {
+        let (picture, judged) = scene(1_000.0);
+        let measured = [
+            ("archive".to_owned(), measured(5_000.0, 0.5)),
+            ("live".to_owned(), measured(100.0, 0.0)),
+            ("looked-at".to_owned(), measured(0.0, 0.0)),
+        ]
+        .into();
+        let floors = floors(&picture, |_| 1_000.0, |_| 100.0);
+        assert_eq!(
+            floors["archive"], 10.0,
+            "a record of 100 bytes in 10 s is more than 2 % of 1000 over three sources"
+        );
+        let decided = divide(&picture, &judged, &measured, &floors);
+        assert!(decided["live"].limit > 100.0, "what it sends and room to grow");
+        assert!(decided["archive"].limit < 800.0, "{decided:?}");
+        let row = row("archive", &decided["archive"], &picture, &judged, &measured["archive"]);
+        assert_eq!((row.state.as_str(), row.tasks.len()), ("limited", 2));
+        let reason = &row.reasons[0];
+        assert_eq!(reason.code, "LAG");
+        assert_eq!(reason.text, "sink es needs 12.4 s to catch up (target 10 s); live (priority 9) goes first");
+        assert_eq!(reason.numbers["lag_bytes"], 124_000.0);
+    }
+
+    #[test]
+    fn without_a_limited_group_nothing_is_limited() {
+        let (picture, judged) = scene(f64::INFINITY);
+        let decided = divide(&picture, &judged, &BTreeMap::new(), &BTreeMap::new());
+        assert!(decided.values().all(|d| d.limit.is_infinite() && d.group.is_none()));
+        let row = row("live", &decided["live"], &picture, &judged, &measured(1e9, 1.0));
+        assert_eq!((row.state.as_str(), row.bytes_per_second), ("free", None));
+    }
+
+    #[test]
+    fn an_observed_source_is_told_what_would_be() {
+        let (picture, judged) = scene(300.0);
+        let measured = [("looked-at".to_owned(), measured(500.0, 0.0))].into();
+        let decided = divide(&picture, &judged, &measured, &BTreeMap::new());
+        let row = row("looked-at", &decided["looked-at"], &picture, &judged, &measured["looked-at"]);
+        assert!(row.observed && row.reasons[0].text.starts_with("would be limited to "), "{row:?}");
+    }
+
+    #[test]
+    fn a_reason_keeps_its_beginning_and_trembling_numbers_are_no_news() {
+        let (picture, judged) = scene(1_000.0);
+        let decided = Decided { limit: 900.0, floor: 10.0, group: Some("connect-es".to_owned()) };
+        let mut first = row("archive", &decided, &picture, &judged, &measured(900.0, 0.0));
+        keep_since(&mut first, None, 7);
+        let decided = Decided { limit: 900.5, ..decided };
+        let mut second = row("archive", &decided, &picture, &judged, &measured(900.0, 0.0));
+        keep_since(&mut second, Some(&first), 9);
+        assert_eq!((first.reasons[0].since_ms, second.reasons[0].since_ms), (7, 7));
+        assert!(!differs(&second, &first));
+        let decided = Decided { limit: 990.0, ..decided };
+        assert!(differs(&row("archive", &decided, &picture, &judged, &measured(900.0, 0.0)), &first));
+    }
+}

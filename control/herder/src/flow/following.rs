@@ -1,0 +1,153 @@
+//! Every worker's part: follow the flow topic, have limits enforced, report how tasks fare.
+use super::board::Board;
+use super::picture::cap_of;
+use super::port::{FlowPort, Order, TaskFlow};
+use crate::handle::HerderHandle;
+use elasticflow_api::clock::Clock;
+use elasticflow_api::position::TaskId;
+use elasticflow_store::flow::{FlowRecord, FlowTopic, GrantRow, ReportRow, TaskReport, VERSION};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A report that says nothing new is sent once in so many periods.
+const BEAT: u32 = 5;
+
+/// What a worker keeps between periods.
+pub(crate) struct Follower {
+    pub(crate) worker: String,
+    pub(crate) handle: HerderHandle,
+    pub(crate) port: Arc<dyn FlowPort>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) board: Arc<Mutex<Board>>,
+    pub(crate) topic: Arc<FlowTopic>,
+    /// What was ordered last, by task and instance.
+    pub(crate) ordered: BTreeMap<TaskId, (u64, Order)>,
+    /// The last report, and for how many periods it has said all there is.
+    pub(crate) reported: (Vec<TaskReport>, u32),
+}
+
+impl Follower {
+    /// One period: orders for tasks that run here, and a report of them.
+    pub(crate) fn period(&mut self) {
+        let tasks = self.port.tasks();
+        self.enforce(&tasks);
+        self.report(&tasks);
+    }
+
+    /// Orders what has changed; a new instance is told in any case.
+    pub(crate) fn enforce(&mut self, tasks: &[TaskFlow]) {
+        let board = self.board.lock();
+        let mut ordered = BTreeMap::new();
+        for flow in tasks {
+            let order = order_for(&board, flow, self.caps(flow));
+            let before = self.ordered.remove(&flow.task);
+            if before.as_ref().is_none_or(|(instance, old)| *instance != flow.instance || *old != order) {
+                self.port.order(&flow.task, &order);
+            }
+            ordered.insert(flow.task.clone(), (flow.instance, order));
+        }
+        self.ordered = ordered;
+    }
+
+    /// Whether a task's connector has a cap.
+    fn caps(&self, flow: &TaskFlow) -> bool {
+        let connectors = self.handle.view.connectors.read();
+        connectors.get(flow.task.connector.as_ref()).is_some_and(|c| cap_of(c, &self.handle.context.options.worker))
+    }
+
+    fn report(&mut self, tasks: &[TaskFlow]) {
+        let tasks: Vec<TaskReport> = tasks.iter().map(report_of).collect();
+        let (last, same) = &mut self.reported;
+        // The first report without news is sent: rates are differences, and now they are nothing.
+        *same = if tasks == *last { *same + 1 } else { 0 };
+        let is_due = *same <= 1 || same.is_multiple_of(BEAT);
+        if !is_due || (tasks.is_empty() && last.is_empty()) {
+            return;
+        }
+        last.clone_from(&tasks);
+        let at_ms = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
+        let row = Some(ReportRow { v: VERSION, at_ms, tasks });
+        self.topic.put(&FlowRecord::Report { worker: self.worker.clone(), row });
+    }
+}
+
+/// What a task's row says; without one it is free.
+/// A capped source without a grant of its own may send nothing.
+fn order_for(board: &Board, flow: &TaskFlow, capped: bool) -> Order {
+    let connector = flow.task.connector.as_ref();
+    let index = flow.task.task.0;
+    let limit = board.limits.get(connector).filter(|row| !row.observed);
+    let rate = limit.and_then(|row| usize::try_from(index).ok().and_then(|at| row.tasks.get(at)).copied());
+    let own = |row: &GrantRow| Some(row.tasks.iter().find(|g| g.task == index && g.instance == flow.instance)?.bytes);
+    let granted = capped.then(|| board.grants.get(connector).and_then(own).unwrap_or(0));
+    Order {
+        bytes_per_second: rate,
+        granted_bytes: granted,
+        reason: limit.and_then(|row| row.reasons.first()).map(|reason| reason.code.clone()),
+    }
+}
+
+fn report_of(flow: &TaskFlow) -> TaskReport {
+    TaskReport {
+        connector: flow.task.connector.to_string(),
+        task: flow.task.task.0,
+        instance: flow.instance,
+        records: flow.records,
+        bytes: flow.bytes,
+        blocked_ms: u64::try_from(flow.blocked.as_millis()).unwrap_or(u64::MAX),
+        state: flow.state.to_owned(),
+        reason: flow.reason.map(str::to_owned),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elasticflow_api::position::TaskIndex;
+    use elasticflow_store::flow::{LimitRow, TaskGrant};
+    use std::time::Duration;
+
+    fn flow(instance: u64) -> TaskFlow {
+        let task = TaskId { group: "g".into(), connector: "s".into(), task: TaskIndex(1) };
+        let blocked = Duration::ZERO;
+        TaskFlow { task, instance, records: 1, bytes: 100, blocked, state: "free", reason: None }
+    }
+
+    fn limit(observed: bool) -> LimitRow {
+        LimitRow {
+            v: VERSION,
+            state: "limited".to_owned(),
+            bytes_per_second: Some(100.0),
+            observed,
+            floor: 1.0,
+            tasks: vec![60.0, 40.0],
+            reasons: Vec::new(),
+            caps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_task_gets_its_part_of_the_limit_and_nothing_when_it_is_only_observed() {
+        let mut board = Board::default();
+        assert_eq!(order_for(&board, &flow(1), false), Order::default());
+        board.limits.insert("s".to_owned(), limit(false));
+        assert_eq!(order_for(&board, &flow(1), false).bytes_per_second, Some(40.0));
+        board.limits.insert("s".to_owned(), limit(true));
+        assert_eq!(order_for(&board, &flow(1), false).bytes_per_second, None);
+    }
+
+    #[test]
+    fn a_grant_is_for_one_instance_alone() {
+        let mut board = Board::default();
+        let tasks = vec![TaskGrant { task: 1, instance: 7, bytes: 500 }];
+        board.grants.insert("s".to_owned(), GrantRow { v: VERSION, tasks });
+        assert_eq!(order_for(&board, &flow(7), true).granted_bytes, Some(500));
+        assert_eq!(
+            order_for(&board, &flow(8), true).granted_bytes,
+            Some(0),
+            "a new instance waits for a grant of its own"
+        );
+        assert_eq!(order_for(&board, &flow(7), false).granted_bytes, None, "the cap was taken away");
+    }
+}

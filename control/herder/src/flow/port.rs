@@ -1,0 +1,52 @@
+//! What flow control asks of the runtime.
+use elasticflow_api::position::TaskId;
+use std::time::Duration;
+
+/// How a task fares. Counters begin with the instance.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TaskFlow {
+    /// Which task.
+    pub task: TaskId,
+    /// Number of the instance, never used again for this task.
+    pub instance: u64,
+    /// Records sent by a source, taken by a sink.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Time in which it wanted to read and was not let.
+    pub blocked: Duration,
+    /// `free`, `limited` or `held`, by any limit.
+    pub state: &'static str,
+    /// Code of the reason, unless free.
+    pub reason: Option<&'static str>,
+}
+
+/// What is ordered for one task; replaces what was ordered before.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Order {
+    /// Bytes per second.
+    pub bytes_per_second: Option<f64>,
+    /// Bytes that the instance may have sent in all.
+    pub granted_bytes: Option<u64>,
+    /// Code of the reason of the rate.
+    pub reason: Option<String>,
+}
+
+/// The runtime as flow control sees it.
+pub trait FlowPort: Send + Sync {
+    /// Every task that runs here.
+    fn tasks(&self) -> Vec<TaskFlow>;
+    /// Sets the limits of a task; one that does not run is fine.
+    fn order(&self, task: &TaskId, order: &Order);
+}
+
+/// A runtime that cannot be limited.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFlow;
+
+impl FlowPort for NoFlow {
+    fn tasks(&self) -> Vec<TaskFlow> {
+        Vec::new()
+    }
+    fn order(&self, _: &TaskId, _: &Order) {}
+}

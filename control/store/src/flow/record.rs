@@ -1,0 +1,205 @@
+//! Rows of the flow topic: JSON, with the version of their format in `v`.
+use crate::problem::Problem;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Version of the formats of this build.
+pub const VERSION: u32 = 1;
+
+/// State of the rate law of one consumer group.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupRow {
+    /// Format.
+    pub v: u32,
+    /// Whether its sources share a limit.
+    pub limited: bool,
+    /// Estimate of the speed at which it drains, bytes per second.
+    pub capacity: f64,
+    /// Integral of the law.
+    pub integral: f64,
+    /// Bytes per second for all its sources; absent while it is free.
+    pub limit: Option<f64>,
+    /// Unconsumed bytes.
+    pub lag_bytes: f64,
+    /// Unconsumed records, as offsets count them.
+    pub lag_records: f64,
+    /// Periods that speak for a change.
+    pub calm: i32,
+    /// Seconds without a valid sample.
+    pub age: f64,
+    /// Target drain time in force, ms.
+    pub target_ms: u64,
+    /// The sink connector, or nothing for a foreign group.
+    pub sink: Option<String>,
+    /// When it was written, ms since 1970 UTC.
+    pub at_ms: i64,
+}
+
+/// Why a connector does not run freely.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReasonRow {
+    /// As in the list of reasons.
+    pub code: String,
+    /// For people.
+    pub text: String,
+    /// Since when, ms since 1970 UTC.
+    pub since_ms: i64,
+    /// What the text rests on.
+    pub numbers: BTreeMap<String, f64>,
+    /// What to do about it.
+    pub action: String,
+}
+
+/// A capped topic.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CapRow {
+    /// Topic.
+    pub topic: String,
+    /// Most unconsumed bytes.
+    pub bytes: f64,
+    /// Unconsumed bytes.
+    pub used: f64,
+    /// Who has consumed least, with its state.
+    pub by: String,
+}
+
+/// What the leader has decided about one source.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LimitRow {
+    /// Format.
+    pub v: u32,
+    /// `free`, `limited` or `held`.
+    pub state: String,
+    /// Bytes per second of the whole connector; absent without limit.
+    pub bytes_per_second: Option<f64>,
+    /// It is computed and shown, and not enforced.
+    pub observed: bool,
+    /// Bytes per second below which it is not limited.
+    pub floor: f64,
+    /// Bytes per second of each task by index.
+    pub tasks: Vec<f64>,
+    /// All causes, the binding one first.
+    pub reasons: Vec<ReasonRow>,
+    /// Capped topics that it writes.
+    #[serde(default)]
+    pub caps: Vec<CapRow>,
+}
+
+/// Bytes that one instance of a task may have sent in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskGrant {
+    /// Index of the task.
+    pub task: u32,
+    /// The instance that it is for, from [`TaskReport::instance`].
+    pub instance: u64,
+    /// Bytes since that instance started.
+    pub bytes: u64,
+}
+
+/// What the tasks of a source may send to capped topics.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GrantRow {
+    /// Format.
+    pub v: u32,
+    /// By task.
+    pub tasks: Vec<TaskGrant>,
+}
+
+/// How one task fares; counters begin with its instance.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// Connector.
+    pub connector: String,
+    /// Index of the task.
+    pub task: u32,
+    /// Number of the instance, never used again for this task.
+    pub instance: u64,
+    /// Records sent by a source, taken by a sink.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+    /// Time in which it wanted to read and was not let, ms.
+    pub blocked_ms: u64,
+    /// `free`, `limited` or `held`, by any limit.
+    pub state: String,
+    /// Code of the reason, unless free.
+    pub reason: Option<String>,
+}
+
+/// How the tasks of one worker fare.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// Format.
+    pub v: u32,
+    /// The worker's own monotonic clock, ms.
+    pub at_ms: u64,
+    /// Its tasks.
+    pub tasks: Vec<TaskReport>,
+}
+
+/// A row of the flow topic; `None` forgets.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the key's rest, and the row")]
+pub enum FlowRecord {
+    /// `group-<consumer group>`.
+    Group { name: String, row: Option<GroupRow> },
+    /// `limit-<connector>`.
+    Limit { connector: String, row: Option<LimitRow> },
+    /// `grant-<connector>`.
+    Grant { connector: String, row: Option<GrantRow> },
+    /// `report-<worker>`.
+    Report { worker: String, row: Option<ReportRow> },
+    /// A key of no known kind; left alone.
+    Unknown { key: String },
+}
+
+#[derive(Deserialize)]
+struct Versioned {
+    v: u32,
+}
+
+/// Decodes a row. Fields that are not known are ignored, versions that are not known are not.
+pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<FlowRecord, Problem> {
+    let text = std::str::from_utf8(key).map_err(|_| Problem::new(key, "the key is not UTF-8"))?;
+    if let Some(name) = text.strip_prefix("group-") {
+        return Ok(FlowRecord::Group { name: name.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(name) = text.strip_prefix("limit-") {
+        return Ok(FlowRecord::Limit { connector: name.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(name) = text.strip_prefix("grant-") {
+        return Ok(FlowRecord::Grant { connector: name.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(name) = text.strip_prefix("report-") {
+        return Ok(FlowRecord::Report { worker: name.to_owned(), row: parse(key, value)? });
+    }
+    Ok(FlowRecord::Unknown { key: text.to_owned() })
+}
+
+fn parse<T: for<'de> Deserialize<'de>>(key: &[u8], value: Option<&[u8]>) -> Result<Option<T>, Problem> {
+    let Some(value) = value else { return Ok(None) };
+    let unreadable = |_| Problem::new(key, "not a row of the flow topic; delete the record");
+    let version = serde_json::from_slice::<Versioned>(value).map_err(unreadable)?.v;
+    if version > VERSION {
+        let why =
+            format!("format {version} is newer than {VERSION}, the newest that this build knows: update this worker");
+        return Err(Problem::new(key, why));
+    }
+    serde_json::from_slice(value).map(Some).map_err(unreadable)
+}
+
+/// Key and value of a row.
+pub(super) fn encode(record: &FlowRecord) -> Option<(String, Option<String>)> {
+    match record {
+        FlowRecord::Group { name, row } => Some((format!("group-{name}"), text(row.as_ref()))),
+        FlowRecord::Limit { connector, row } => Some((format!("limit-{connector}"), text(row.as_ref()))),
+        FlowRecord::Grant { connector, row } => Some((format!("grant-{connector}"), text(row.as_ref()))),
+        FlowRecord::Report { worker, row } => Some((format!("report-{worker}"), text(row.as_ref()))),
+        FlowRecord::Unknown { .. } => None,
+    }
+}
+
+/// Numbers are finite and keys are texts: such rows always serialise.
+fn text<T: Serialize>(row: Option<&T>) -> Option<String> {
+    row.and_then(|row| serde_json::to_string(row).ok())
+}

@@ -1,0 +1,208 @@
+//! Lag of a sink slows sources down, the unimportant one first; hard caps hold; both also when the leader dies.
+use crate::kafka;
+use elasticflow_api::position::TopicPartition;
+use elasticflow_integration_tests::follow::{cluster, create_topic};
+use elasticflow_integration_tests::rest::Rest;
+use elasticflow_integration_tests::scenes::cluster::Group;
+use elasticflow_integration_tests::worker::Worker;
+use elasticflow_kafka::RdKafka;
+use elasticflow_kafka::ports::Kafka;
+use serde_json::{Value, json};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A machine that does other things too gets this long for each step.
+const SOON: Duration = Duration::from_secs(90);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// Records a second of the important source, of the other one, and what the slow sink takes.
+const IMPORTANT: u64 = 200;
+const OTHER: u64 = 4_000;
+const SLOW: u64 = 1_000;
+/// Most unconsumed bytes.
+const CAP: u64 = 16 << 20;
+
+fn source(topic: &str, rate: u64, more: &[(&str, &str)]) -> Value {
+    let mut config = json!({
+        "connector.class": "datagen", "tasks.max": "1", "kafka.topic": topic,
+        "fields": "id:seq, account:int(1,50), note:text(60,60)", "schema.keyfield": "account",
+        "random.seed": "42", "max.interval": "0", "flow.rate.records": rate.to_string(), "batch.records": "100",
+    });
+    for (key, value) in more {
+        config[key] = json!(value);
+    }
+    config
+}
+
+fn sink(topics: &[&str], folder: &Path, rate: u64) -> Value {
+    json!({
+        "connector.class": "elasticflow.connectors.FileSinkConnector", "tasks.max": "1", "topics": topics.join(","),
+        "output.path": folder.display().to_string(), "format": "json", "commit.interval.ms": "500",
+        "flow.rate.records": rate.to_string(), "flow.lag.target.ms": "5000",
+    })
+}
+
+/// Waits until what flow control says of a connector satisfies a condition.
+async fn until(rest: &mut impl FnMut() -> Rest, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let began = Instant::now();
+    let mut last = Value::Null;
+    while began.elapsed() < SOON {
+        if let Ok((200, answer)) = rest().call("GET", &format!("/flow/v1/connectors/{name}"), None).await {
+            if holds(&answer) {
+                println!("{name}: {what} after {:.1} s", began.elapsed().as_secs_f64());
+                return answer;
+            }
+            last = answer;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    panic!("{name}: not {what} within {} s: {last:#}", SOON.as_secs());
+}
+
+fn state(answer: &Value) -> &str {
+    answer["flow"]["state"].as_str().unwrap_or_default()
+}
+
+fn rate(answer: &Value) -> f64 {
+    answer["measured"]["records_per_second"].as_f64().unwrap_or(0.0)
+}
+
+fn leads(worker: &Worker) -> bool {
+    let log = std::fs::read_to_string(worker.options.dir.join("worker.log")).unwrap_or_default();
+    log.contains("this worker leads flow control")
+}
+
+/// Kills the worker that leads flow control, and waits until another one does.
+async fn kill_leader(group: &mut Group) {
+    let at = group.workers.iter().rposition(leads).expect("one worker leads flow control");
+    group.workers.swap_remove(at).kill().unwrap();
+    let began = Instant::now();
+    while !group.workers.iter().any(leads) {
+        assert!(began.elapsed() < SOON, "nobody leads");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    println!("another worker leads after {:.1} s", began.elapsed().as_secs_f64());
+}
+
+async fn ends(kafka: &Arc<RdKafka>, topic: &str) -> i64 {
+    let at = TopicPartition { topic: topic.into(), partition: 0 };
+    kafka.admin().end_offsets(&[at]).await.unwrap().values().map(|end| end.0).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_sink_slows_the_unimportant_source_and_a_new_leader_goes_on_with_it() {
+    let Some(address) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let clients = cluster(&address).unwrap();
+    let mut group = Group::new(dir.path(), &address, (1, 1), 11).unwrap();
+    for _ in 0..3 {
+        group.join().await.unwrap();
+    }
+    let run = format!("throttle-{}", std::process::id());
+    let (important, other) = (format!("{run}-important"), format!("{run}-other"));
+    for topic in [&important, &other] {
+        create_topic(&clients, topic, 1).await.unwrap();
+    }
+    let out = dir.path().join("out");
+    std::fs::create_dir_all(&out).unwrap();
+    let rest = group.any();
+    rest.create("slow", &sink(&[&important, &other], &out, SLOW)).await.unwrap();
+    rest.create("important", &source(&important, IMPORTANT, &[("flow.priority", "9")])).await.unwrap();
+    rest.create("other", &source(&other, OTHER, &[("flow.priority", "1")])).await.unwrap();
+
+    let mut any = || group.any();
+    let limited = until(&mut any, "other", "limited by lag", |a| {
+        state(a) == "limited" && a["flow"]["reasons"][0]["code"] == "LAG" && rate(a) < 1.3 * SLOW as f64
+    });
+    let reason = limited.await["flow"]["reasons"][0].clone();
+    let text = reason["text"].as_str().unwrap();
+    assert!(text.contains("sink slow") && text.contains("important (priority 9) goes first"), "{text}");
+    assert!(reason["since"].is_string() && reason["numbers"]["target_ms"] == 5000.0, "{reason}");
+    let keeps = |a: &Value| rate(a) > 0.7 * IMPORTANT as f64 && a["flow"]["reasons"][0]["code"] != "LAG";
+    until(&mut any, "important", "going at its own rate", keeps).await;
+
+    kill_leader(&mut group).await;
+    let mut any = || group.any();
+    until(&mut any, "important", "going at its own rate after the leader's death", keeps).await;
+    let still = |a: &Value| state(a) == "limited" && rate(a) > 0.0 && rate(a) < 1.3 * SLOW as f64;
+    until(&mut any, "other", "limited after the leader's death", still).await;
+
+    group
+        .any()
+        .expect("PUT", "/connectors/slow/config", Some(&sink(&[&important, &other], &out, 20_000)))
+        .await
+        .unwrap();
+    let mut any = || group.any();
+    let back = |a: &Value| a["flow"]["reasons"].as_array().is_some_and(|r| r.iter().all(|r| r["code"] != "LAG"));
+    until(&mut any, "other", "at its own rate again", |a| back(a) && rate(a) > 0.7 * OTHER as f64).await;
+    for name in ["important", "other", "slow"] {
+        group.any().expect("DELETE", &format!("/connectors/{name}"), None).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_capped_topic_never_holds_more_than_its_cap_also_when_the_leader_dies() {
+    let Some(address) = kafka() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let clients = cluster(&address).unwrap();
+    let mut group = Group::new(dir.path(), &address, (1, 1), 12).unwrap();
+    for _ in 0..3 {
+        group.join().await.unwrap();
+    }
+    let topic = format!("capped-{}", std::process::id());
+    create_topic(&clients, &topic, 1).await.unwrap();
+    let out = dir.path().join("out");
+    std::fs::create_dir_all(&out).unwrap();
+    let rest = group.any();
+    rest.create("paused", &sink(&[&topic], &out, 50_000)).await.unwrap();
+    rest.expect("PUT", "/connectors/paused/pause", None).await.unwrap();
+    rest.create("filler", &source(&topic, 3_000, &[("flow.cap.bytes", &CAP.to_string())])).await.unwrap();
+
+    let began = Instant::now();
+    while ends(&clients, &topic).await < 5_000 {
+        assert!(began.elapsed() < SOON, "the source does not write");
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    kill_leader(&mut group).await;
+    let mut any = || group.any();
+    let held = until(&mut any, "filler", "held by the cap", |a| {
+        state(a) == "held" && a["flow"]["reasons"][0]["code"] == "CAP" && rate(a) == 0.0
+    });
+    let held = held.await;
+    assert!(held["flow"]["reasons"][0]["text"].as_str().unwrap().contains("sink paused (paused)"), "{held:#}");
+
+    // Nothing was consumed: what the topic holds is what is unconsumed, and it has never been more.
+    let (records, bytes) = held_by(&clients, &topic).await;
+    println!("{records} records of {bytes} bytes under a cap of {CAP}");
+    assert!(bytes <= CAP, "{bytes} bytes are unconsumed under a cap of {CAP}");
+    assert!(bytes > CAP / 2, "the cap is hardly used: {bytes} of {CAP}");
+
+    group.any().expect("PUT", "/connectors/paused/resume", None).await.unwrap();
+    let mut any = || group.any();
+    until(&mut any, "filler", "going again", |a| rate(a) > 500.0).await;
+    for name in ["filler", "paused"] {
+        group.any().expect("DELETE", &format!("/connectors/{name}"), None).await.unwrap();
+    }
+}
+
+/// Records of a topic and bytes of their keys and values.
+async fn held_by(kafka: &Arc<RdKafka>, topic: &str) -> (u64, u64) {
+    let log = kafka.log(topic).await.unwrap();
+    let end = log.read_to_end();
+    let mut end = std::pin::pin!(end);
+    let (mut records, mut bytes) = (0, 0);
+    loop {
+        tokio::select! {
+            biased;
+            record = log.next() => {
+                let record = record.unwrap();
+                records += 1;
+                bytes += (record.key.len() + record.value.map_or(0, |v| v.len())) as u64;
+            }
+            done = &mut end => {
+                done.unwrap();
+                return (records, bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Joins flow control and the limits of the runtime, which do not know each other.
+use elasticflow_api::clock::Clock;
+use elasticflow_api::position::TaskId;
+use elasticflow_config::flow::{FlowState, Rates, ReasonCode};
+use elasticflow_herder::flow::{FlowPort, Order, TaskFlow};
+use elasticflow_runtime::{Control, Runtime, TaskLimit};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Least rate that is ordered, bytes per second: a rate of nothing would be no rate at all.
+const RATE_LEAST: f64 = 1.0;
+
+/// The runtime as flow control sees it.
+pub(crate) struct RuntimeFlow {
+    runtime: Runtime,
+    clock: Arc<dyn Clock>,
+    /// Limits that were there at the last look, with the number of the instance that each belongs to.
+    known: Mutex<BTreeMap<TaskId, (Arc<TaskLimit>, u64)>>,
+}
+
+impl RuntimeFlow {
+    pub(crate) fn new(runtime: Runtime, clock: Arc<dyn Clock>) -> Self {
+        Self { runtime, clock, known: Mutex::default() }
+    }
+}
+
+impl FlowPort for RuntimeFlow {
+    fn tasks(&self) -> Vec<TaskFlow> {
+        let mut known = self.known.lock();
+        let before = std::mem::take(&mut *known);
+        let now = u64::try_from(self.clock.wall_ms()).unwrap_or_default();
+        let mut flows = Vec::new();
+        for (task, limit) in self.runtime.limits() {
+            let older = before.get(&task);
+            // Wall time, so that numbers grow also from one worker to the next.
+            let instance = match older {
+                Some((same, instance)) if Arc::ptr_eq(same, &limit) => *instance,
+                older => now.max(older.map_or(0, |(_, instance)| instance + 1)),
+            };
+            let report = limit.report();
+            flows.push(TaskFlow {
+                task: task.clone(),
+                instance,
+                records: report.records,
+                bytes: report.bytes,
+                blocked: report.blocked,
+                state: report.state.word(),
+                reason: report.reason.filter(|_| report.state != FlowState::Free).map(ReasonCode::code),
+            });
+            known.insert(task, (limit, instance));
+        }
+        flows
+    }
+
+    fn order(&self, task: &TaskId, order: &Order) {
+        let Some(limit) = self.runtime.limit(task) else { return };
+        let reason = order.reason.as_deref().and_then(|code| ReasonCode::ALL.iter().find(|r| r.code() == code));
+        limit.set_control(Control {
+            rates: Rates { records: None, bytes: order.bytes_per_second.map(|rate| rate.max(RATE_LEAST)) },
+            granted_bytes: order.granted_bytes,
+            held: None,
+            reason: reason.copied(),
+        });
+    }
+}

@@ -1,6 +1,6 @@
 //! Fakes of what the runtime gives to tasks.
 use elasticflow_api::clock::{Boxed, Clock};
-use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets};
+use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets, Unguarded};
 use elasticflow_api::position::{
     Offset, SourceOffset, SourcePartition, SourcePosition, TaskId, TaskIndex, TopicPartition,
 };
@@ -123,7 +123,7 @@ pub fn sink_context(task: TaskId) -> (SinkContext, Arc<Rejected>, Arc<Wishes>) {
         buffer_max: Limits { records: 10_000, bytes: 16 << 20 },
         flow,
         lease: Arc::new(Held),
-        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
+        endpoint: Arc::new(Unguarded),
     };
     (context, rejected, wishes)
 }

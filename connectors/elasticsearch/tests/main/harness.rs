@@ -2,7 +2,7 @@
 use crate::fake::{Shared, start};
 use bytes::Bytes;
 use elasticflow_api::clock::{Boxed, Clock};
-use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow};
+use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, Unguarded};
 use elasticflow_api::data::{Datum, Field, Kind, Origin, Record, Schema, SchemaRef, Struct, Value};
 use elasticflow_api::position::{ConsumedOffsets, Offset, TaskId, TaskIndex, TopicPartition};
 use elasticflow_api::registry::{DynSinkConnector, TaskConfig};
@@ -126,7 +126,7 @@ impl Harness {
             buffer_max: Limits { records: 100_000, bytes: 1 << 30 },
             flow: Arc::new(NoFlow),
             lease: Arc::clone(&lease) as Arc<dyn Lease>,
-            endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
+            endpoint: Arc::new(Unguarded),
         };
         let task = new_task(&properties);
         let mut harness = Self { server, clock, rejected, lease, cx, properties, task };

@@ -2,7 +2,7 @@
 use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_api::config::Properties;
 use elasticflow_api::context::{
-    ConnectorContext, Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets,
+    ConnectorContext, Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets, Unguarded,
 };
 use elasticflow_api::data::{Record, Value};
 use elasticflow_api::error::{ConnectorError, ErrorClass, RecordError, Result};
@@ -108,7 +108,7 @@ pub(crate) fn sink_context(connector: &str, errant: Arc<Rejected>, flow: Arc<Flo
         buffer_max: Limits { records: 1000, bytes: 1 << 20 },
         flow,
         lease: Arc::new(Held),
-        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
+        endpoint: Arc::new(Unguarded),
     }
 }
 

@@ -159,7 +159,7 @@ impl Parser {
         let mut parameters = BTreeMap::new();
         let mut open = 1_u32;
         let (mut expects, mut key) = (None, None);
-        while let Some(token) = self.tokens.next() {
+        for token in self.tokens.by_ref() {
             match token {
                 Token::Mark('[' | '{' | '(') => open = open.saturating_add(1),
                 Token::Mark(']' | '}' | ')') => {

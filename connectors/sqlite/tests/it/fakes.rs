@@ -1,6 +1,6 @@
 //! What the runtime gives to tasks, scripted.
 use elasticflow_api::clock::{Boxed, Clock};
-use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets};
+use elasticflow_api::context::{Errant, Lease, Limits, SinkContext, SinkFlow, SourceContext, StoredOffsets, Unguarded};
 use elasticflow_api::error::{ConnectorError, ErrorClass, RecordError, Result};
 use elasticflow_api::position::{SourceOffset, SourcePartition, TaskId, TaskIndex, TopicPartition};
 use elasticflow_api::sink::SinkRecord;
@@ -72,7 +72,7 @@ pub(crate) fn sink_context(errant: Arc<Rejected>) -> SinkContext {
         buffer_max: LIMITS,
         flow: Arc::new(Free),
         lease: Arc::new(Free),
-        endpoint: std::sync::Arc::new(elasticflow_api::context::Unguarded),
+        endpoint: Arc::new(Unguarded),
     }
 }
 

@@ -274,8 +274,8 @@ impl World {
 
     /// Seconds from a moment on until the lag stays near a goal.
     pub(super) fn settle(&self, from: f64, goal: f64, tolerance: f64) -> f64 {
-        let away = self.log.iter().filter(|p| p.t >= from && (p.lags[0] - goal).abs() > tolerance * goal);
-        away.last().map_or(from, |p| p.t) - from + self.law.period
+        let mut away = self.log.iter().filter(|p| p.t >= from && (p.lags[0] - goal).abs() > tolerance * goal);
+        away.next_back().map_or(from, |p| p.t) - from + self.law.period
     }
 
     /// First moment after another at which something holds.

@@ -109,10 +109,10 @@ fn a_live_change_holds_within_two_seconds() {
 #[test]
 fn rates_of_a_snapshot_and_of_the_stream_do_not_touch_each_other() {
     let both = [("flow.rate.records", "1000"), ("flow.rate.snapshot.records", "100")];
-    let (clock, limit) = limit(&both, 1);
-    assert_near(run(&clock, &limit, Read::Snapshot, 100, s(5)), 500.0, "snapshot");
-    assert_near(run(&clock, &limit, Read::Stream, 100, s(10)), 5_000.0, "stream");
-    let (clock, limit) = super::tests::limit(&both[..1], 1);
+    let (clock, held) = limit(&both, 1);
+    assert_near(run(&clock, &held, Read::Snapshot, 100, s(5)), 500.0, "snapshot");
+    assert_near(run(&clock, &held, Read::Stream, 100, s(10)), 5_000.0, "stream");
+    let (clock, limit) = limit(&both[..1], 1);
     assert_near(run(&clock, &limit, Read::Snapshot, 100, s(5)), 5_000.0, "a snapshot without a rate of its own");
 }
 

@@ -12,12 +12,11 @@ pub(crate) struct Kept {
     pub(super) assigned: BTreeSet<TopicPartition>,
 }
 
-/// Takes part in the group's rebalances for as long as it is polled; a member that cannot go on leaves. Never returns.
+/// Stays in the group for as long as nothing moves in it; then the member leaves and joins again later. Never returns.
 pub(crate) async fn hold(kept: &mut Option<Kept>) {
-    if let Some(member) = kept
-        && let Err(error) = member.stay().await
-    {
-        tracing::warn!(%error, "a waiting sink has lost its place in its consumer group, and joins again");
+    if let Some(member) = kept {
+        let ended = member.stay().await;
+        tracing::info!(?ended, "a waiting sink leaves its consumer group, which changes, and joins again later");
         *kept = None;
     }
     std::future::pending().await
@@ -31,17 +30,8 @@ impl Kept {
             match self.consumer.next().await? {
                 // Those of a moment before the pause: the next instance begins at what is committed.
                 Consumed::Records(..) => {}
-                Consumed::Assigned(new) => {
-                    // Before anything that may be cut off: what is not started yet is started by the next instance.
-                    self.assigned.extend(new.iter().cloned());
-                    self.consumer.start_at(&new.iter().map(|at| (at.clone(), None)).collect()).await?;
-                    self.consumer.pause(&new)?;
-                }
-                Consumed::Revoked(gone) => {
-                    self.assigned.retain(|at| !gone.contains(at));
-                    self.consumer.confirm_revoked().await?;
-                }
-                Consumed::Lost(gone) => self.assigned.retain(|at| !gone.contains(at)),
+                // Who has what is settled with an instance that takes part, not without one.
+                Consumed::Assigned(_) | Consumed::Revoked(_) | Consumed::Lost(_) => return Ok(()),
             }
         }
     }

@@ -9,12 +9,14 @@
 mod breaker;
 mod lag;
 mod pending;
+mod placement;
 mod rate;
 mod reason;
 mod restart;
 
 pub use breaker::BreakerSettings;
 pub use lag::{Cap, LagControl, LagSettings};
+pub use placement::PlacementSettings;
 pub use rate::{Rate, RateSettings, Rates};
 pub use reason::{FlowState, ReasonCode};
 pub use restart::RestartSettings;
@@ -42,7 +44,8 @@ pub enum Direction {
 
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
-    RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys()).chain(LagSettings::keys())
+    let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
+    enforced.chain(LagSettings::keys()).chain(PlacementSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
@@ -143,6 +146,7 @@ impl TaskSettings {
 pub fn check_values(settings: &Properties) -> ValidationReport {
     let mut report = TaskSettings::read(settings).err().unwrap_or_default();
     report.merge(parse::<LagSettings>(settings).err().unwrap_or_default());
+    report.merge(parse::<PlacementSettings>(settings).err().unwrap_or_default());
     report
 }
 

@@ -11,7 +11,6 @@ pub(super) const KEYS: &[&str] = &[
     "flow.quota.window",
     "flow.quota.action",
     "flow.pool",
-    "flow.task.weight",
     "flow.task.memory.bytes",
     "flow.preemptible",
     "flow.errors.budget.records",

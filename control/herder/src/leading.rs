@@ -6,6 +6,8 @@ use crate::answer::RunState;
 use crate::command::Answer;
 use crate::herder::{Done, Herder, Then, reply, write_failed};
 use crate::workers::SWEEP_EVERY;
+use elasticflow_config::flow::{PlacementSettings, settings_of};
+use elasticflow_config::{Properties, parse};
 use elasticflow_plan::place::{Group, Load, Place, Slot, assign};
 use elasticflow_plan::reconcile::TaskName;
 use elasticflow_store::config::{ConfigRecord, Connector, WriteToken};
@@ -16,13 +18,11 @@ use std::time::Duration;
 const QUIET: Duration = Duration::from_secs(1);
 /// Wait before the mapping is written again after a failure.
 const MAP_AGAIN: Duration = Duration::from_secs(1);
-/// What a task costs a worker; of the connector's configuration.
-const WEIGHT: &str = "flow.task.weight";
-const WEIGHT_MAX: u32 = 100;
 
+/// What a task of the connector costs a worker. A reference cannot be read here: it counts as the default.
 fn weight(connector: &Connector) -> u32 {
-    let given = connector.config.value(WEIGHT).and_then(|text| text.trim().parse::<u32>().ok());
-    given.map_or(1, |weight| weight.clamp(1, WEIGHT_MAX))
+    let settings = settings_of(&connector.config, &Properties::default());
+    parse::<PlacementSettings>(&settings).map_or(1, |placement| placement.weight)
 }
 
 impl Herder {

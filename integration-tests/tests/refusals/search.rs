@@ -92,6 +92,8 @@ async fn an_outage_of_a_minute_is_probed_one_by_one_and_loses_nothing() {
     rest.create("numbers", &generator(index, 1000)).await.unwrap();
     let mut config = sink(&format!("http://127.0.0.1:{port}"), index);
     config["flow.breaker.open.ms"] = "20000".into();
+    // No trial is further away than the test waits.
+    config["flow.breaker.open.max.ms"] = "20000".into();
     rest.create("index", &config).await.unwrap();
     await_documents(&search, index, 1000).await;
 

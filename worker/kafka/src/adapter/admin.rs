@@ -14,7 +14,7 @@ const BROKERS_OWN: [&str; 4] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
 /// Ids that are fenced at the same time; each takes a client of four threads for a moment.
 const FENCED_AT_ONCE: usize = 8;
-/// How often a new topic is looked for: brokers answer its creation before they show it.
+/// How often a new topic is looked for.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Makes the producers that `fence` needs.
@@ -128,20 +128,35 @@ fn create(handle: &Arc<Handle>, topic: &TopicSpec, limit: Duration) -> Result<()
         Err(refusal) if refusal.code == Code::TopicAlreadyExists => Ok(()),
         created => created,
     }?;
-    wait_until_shown(handle, &topic.name, limit)
+    wait_until_led(handle, &topic.name, limit)
 }
 
-fn wait_until_shown(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<(), Refusal> {
+/// Brokers answer a creation before they show the topic, and show it before every leader serves it.
+fn wait_until_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<(), Refusal> {
     let deadline = Instant::now() + limit;
-    loop {
-        let metadata = handle.metadata(Some(topic), limit)?;
-        if matches!(metadata.topics.get(topic), Some(Ok(partitions)) if *partitions > 0) {
-            return Ok(());
-        }
+    while !is_led(handle, topic, limit)? {
         if Instant::now() >= deadline {
             return Err(Refusal::of(Code::OperationTimedOut));
         }
         std::thread::sleep(LOOK_AGAIN);
+    }
+    Ok(())
+}
+
+/// Whether the leader of each partition answers. Another refusal than that it does not lead yet is an answer: what the
+/// topic is used for may be permitted where the question is not.
+fn is_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<bool, Refusal> {
+    let metadata = handle.metadata(Some(topic), limit)?;
+    let Some(Ok(partitions @ 1..)) = metadata.topics.get(topic) else { return Ok(false) };
+    let name = Arc::<str>::from(topic);
+    let at: Vec<_> = (0..*partitions).map(|partition| TopicPartition { topic: Arc::clone(&name), partition }).collect();
+    let list = Partitions::of(at.iter().map(|at| (at, Partitions::END)))?;
+    let waits =
+        |code| matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition);
+    match handle.end_offsets(&list, limit) {
+        Ok(rows) => Ok(!rows.iter().any(|row| waits(row.code))),
+        Err(refusal) if waits(refusal.code) => Ok(false),
+        Err(refusal) => Err(refusal),
     }
 }
 

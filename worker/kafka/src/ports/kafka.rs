@@ -169,6 +169,7 @@ pub trait Admin: Send + Sync {
         None
     }
     /// Creates a topic, or checks that an existing one has what is required; a difference that matters is `Config`.
+    /// Ok means that every partition of a new one has a leader that answers.
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
     /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;

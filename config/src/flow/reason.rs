@@ -22,6 +22,23 @@ pub enum FlowState {
 }
 
 impl FlowState {
+    /// Every state, from the freest to the least free.
+    pub const ALL: &'static [Self] = &[
+        Self::Free,
+        Self::Limited,
+        Self::Held,
+        Self::BreakerHalfOpen,
+        Self::BreakerOpen,
+        Self::Queued,
+        Self::CommitPending,
+        Self::Idle,
+    ];
+
+    /// The state of a word; `None` for one that this version does not know.
+    pub fn of(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|state| state.word() == word)
+    }
+
     /// As in answers.
     pub fn word(self) -> &'static str {
         match self {
@@ -55,6 +72,11 @@ macro_rules! reasons {
             /// As in errors, and the name of its page.
             pub fn number(self) -> &'static str {
                 match self { $( Self::$variant => concat!("FLOW-", $number), )+ }
+            }
+
+            /// The reason of a code; `None` for one that this version does not know.
+            pub fn of(code: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.code() == code)
             }
 
             /// What to do about it.
@@ -95,7 +117,7 @@ reasons! {
     /// The quota of the window is used up.
     Quota = "QUOTA", "0020", "wait for the next window, or raise the quota";
     /// The system at the other end fails.
-    Breaker = "BREAKER", "0030", "look at the error of the system at the other end; the breaker closes by itself, or by hand";
+    Breaker = "BREAKER", "0030", "look at the error of the system at the other end; the breaker closes by itself when that answers again";
     /// The task has failed too often.
     RestartsExhausted = "RESTARTS_EXHAUSTED", "0031", "read the attempts, mend the cause, restart the task";
     /// No worker has room.

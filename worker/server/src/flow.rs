@@ -55,12 +55,11 @@ impl FlowPort for RuntimeFlow {
 
     fn order(&self, task: &TaskId, order: &Order) {
         let Some(limit) = self.runtime.limit(task) else { return };
-        let reason = order.reason.as_deref().and_then(|code| ReasonCode::ALL.iter().find(|r| r.code() == code));
         limit.set_control(Control {
             rates: Rates { records: None, bytes: order.bytes_per_second.map(|rate| rate.max(RATE_LEAST)) },
             granted_bytes: order.granted_bytes,
             held: None,
-            reason: reason.copied(),
+            reason: order.reason.as_deref().and_then(ReasonCode::of),
         });
     }
 }

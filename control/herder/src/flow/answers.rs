@@ -3,24 +3,24 @@ use super::picture::Picture;
 use super::service::FlowHandle;
 use crate::answer::ConnectorKind;
 use crate::error::HerderError;
+use elasticflow_config::flow::{FlowState, ReasonCode};
 use elasticflow_store::flow::{CapRow, GroupRow, LimitRow, ReasonRow};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
-/// Reasons that a runtime gives by itself, in words.
-const OF_TASKS: &[(&str, &str, &str)] = &[
-    ("RATE", "a rate of its configuration is reached", "raise flow.rate.records or flow.rate.bytes"),
-    ("OVERRIDE", "a rate that an operator has set is reached", "change or delete the limit"),
-    (
-        "CAP",
-        "a topic holds as many unconsumed bytes as it may",
-        "start or stop the sink named, or raise flow.cap.bytes",
-    ),
-];
+/// A reason that a runtime gives by itself, in words.
+fn words(code: &str) -> &'static str {
+    match code {
+        "RATE" => "a rate of its configuration is reached",
+        "CAP" => "a topic holds as many unconsumed bytes as it may",
+        "BREAKER" => "the system at the other end fails: it is left alone but for single trials",
+        _ => "a limit of the task",
+    }
+}
 
 /// State and reasons of a connector.
 struct Standing {
-    state: String,
+    state: &'static str,
     reasons: Vec<ReasonRow>,
 }
 
@@ -95,8 +95,12 @@ impl FlowHandle {
     fn flow_of(&self, name: &str) -> Json {
         let board = self.board.lock();
         let (row, measured) = (board.limits.get(name), board.meters.connector(name));
-        let of_tasks = measured.tasks.values().map(|m| (m.report.state.as_str(), m.report.reason.as_deref()));
-        let standing = standing(row, of_tasks, self.clock.wall_ms());
+        let (now, now_ms) = (self.clock.monotonic(), self.clock.wall_ms());
+        let of_tasks = measured.tasks.values().filter_map(|meter| {
+            let passed = i64::try_from(now.saturating_sub(meter.since).as_millis()).unwrap_or(i64::MAX);
+            Some((meter.report.state.as_str(), meter.report.reason.as_deref()?, now_ms.saturating_sub(passed)))
+        });
+        let standing = standing(row, of_tasks);
         let mut answer = json!({
             "flow": {
                 "state": standing.state,
@@ -148,26 +152,29 @@ impl FlowHandle {
     }
 }
 
-/// The leader's word first, then what the runtime says of limits of its own.
-fn standing<'a>(
-    row: Option<&LimitRow>,
-    of_tasks: impl Iterator<Item = (&'a str, Option<&'a str>)>,
-    now_ms: i64,
-) -> Standing {
-    let mut state = row.filter(|row| !row.observed).map_or("free", |row| row.state.as_str()).to_owned();
+/// The leader's word first, then what the runtime says of limits of its own: state, code and since when, task by task.
+/// The least free state is the connector's.
+fn standing<'a>(row: Option<&LimitRow>, of_tasks: impl Iterator<Item = (&'a str, &'a str, i64)>) -> Standing {
+    let mut state =
+        row.filter(|row| !row.observed).and_then(|row| FlowState::of(&row.state)).unwrap_or(FlowState::Free);
     let mut reasons = row.map(|row| row.reasons.clone()).unwrap_or_default();
-    for (of_task, code) in of_tasks {
-        let Some(code) = code.filter(|_| of_task != "free") else { continue };
-        let known = reasons.iter().any(|reason| reason.code == code);
-        if let Some((_, text, action)) = OF_TASKS.iter().find(|(c, _, _)| *c == code).filter(|_| !known) {
-            let (text, action) = ((*text).to_owned(), (*action).to_owned());
-            reasons.push(ReasonRow { code: code.to_owned(), text, since_ms: now_ms, numbers: BTreeMap::new(), action });
+    for (of_task, code, since_ms) in of_tasks {
+        let of_task = FlowState::of(of_task).unwrap_or(FlowState::Free);
+        // The leader alone says LAG, and says it longer than the task waits.
+        if of_task == FlowState::Free || (code == "LAG" && !reasons.iter().any(|r| r.code == code)) {
+            continue;
         }
-        if known || OF_TASKS.iter().any(|(c, _, _)| *c == code) {
-            state = if of_task == "held" || state == "held" { "held" } else { "limited" }.to_owned();
+        state = state.max(of_task);
+        match reasons.iter_mut().find(|reason| reason.code == code) {
+            Some(known) => known.since_ms = known.since_ms.min(since_ms),
+            None => {
+                let action = ReasonCode::of(code).map(ReasonCode::action).unwrap_or_default().to_owned();
+                let (code, text) = (code.to_owned(), words(code).to_owned());
+                reasons.push(ReasonRow { code, text, since_ms, numbers: BTreeMap::new(), action });
+            }
         }
     }
-    Standing { state, reasons }
+    Standing { state: state.word(), reasons }
 }
 
 fn reason(reason: &ReasonRow) -> Json {
@@ -223,17 +230,27 @@ mod tests {
     #[test]
     fn the_leaders_reason_comes_first_and_a_static_rate_beside_it() {
         let row = row("limited", false, "LAG");
-        let tasks = [("limited", Some("LAG")), ("limited", Some("RATE"))];
-        let standing = standing(Some(&row), tasks.into_iter(), 5);
-        let codes: Vec<&str> = standing.reasons.iter().map(|r| r.code.as_str()).collect();
-        assert_eq!((standing.state.as_str(), codes), ("limited", vec!["LAG", "RATE"]));
+        let tasks = [("limited", "LAG", 5), ("limited", "RATE", 7)];
+        let standing = standing(Some(&row), tasks.into_iter());
+        let told: Vec<_> = standing.reasons.iter().map(|r| (r.code.as_str(), r.since_ms)).collect();
+        assert_eq!((standing.state, told), ("limited", vec![("LAG", 5), ("RATE", 7)]));
     }
 
     #[test]
     fn a_limit_that_is_only_observed_leaves_the_connector_free() {
-        let standing = standing(Some(&row("limited", true, "LAG")), [].into_iter(), 5);
+        let standing = standing(Some(&row("limited", true, "LAG")), [].into_iter());
         assert_eq!(standing.state, "free");
         assert_eq!(standing.reasons.len(), 1, "what would be is shown");
+    }
+
+    #[test]
+    fn an_open_breaker_is_the_state_of_its_connector_and_says_why() {
+        let tasks = [("limited", "RATE", 1), ("breaker_open", "BREAKER", 2), ("breaker_half_open", "BREAKER", 3)];
+        let standing = standing(None, tasks.into_iter());
+        assert_eq!(standing.state, "breaker_open");
+        let breaker = standing.reasons.iter().find(|r| r.code == "BREAKER").unwrap();
+        assert_eq!(breaker.since_ms, 2);
+        assert!(breaker.text.contains("fails") && breaker.action.contains("closes by itself"), "{breaker:?}");
     }
 
     #[test]

@@ -276,6 +276,7 @@ mod tests {
             reason: None,
         };
         let meter = Meter {
+            since: Duration::ZERO,
             report,
             sent_before,
             bytes_per_second: (sent - sent_before) as f64,

@@ -13,6 +13,8 @@ const OWN_LIMITS: &[&str] = &["RATE", "OVERRIDE", "QUOTA", "BREAKER"];
 #[derive(Debug, Clone)]
 pub(crate) struct Meter {
     pub(crate) report: TaskReport,
+    /// When its reason was heard of first, by this process's clock.
+    pub(crate) since: Duration,
     /// Bytes as of the report before: they have arrived by now.
     pub(crate) sent_before: u64,
     pub(crate) bytes_per_second: f64,
@@ -75,7 +77,8 @@ impl Meters {
             let name = (report.connector.clone(), report.task);
             let older = before.as_ref().and_then(|b| b.tasks.get(&name));
             let same = older.filter(|o| o.report.instance == report.instance && o.report.bytes <= report.bytes);
-            let meter = meter(report, same.map(|m| &m.report), passed);
+            let mut meter = meter(report, same.map(|m| &m.report), passed);
+            meter.since = older.filter(|o| o.report.reason == meter.report.reason).map_or(now, |o| o.since);
             let total = self.totals.entry(name.0.clone()).or_default();
             let base = |of: fn(&TaskReport) -> u64| of(&meter.report).saturating_sub(same.map_or(0, |m| of(&m.report)));
             // What a task had moved before this process heard of it for the first time is no movement.
@@ -128,10 +131,19 @@ impl Meters {
 
 fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>) -> Meter {
     let (Some(before), Some(ms)) = (before, passed_ms) else {
-        return Meter { report, sent_before: 0, bytes_per_second: 0.0, records_per_second: 0.0, blocked_share: 0.0 };
+        let since = Duration::ZERO;
+        return Meter {
+            report,
+            since,
+            sent_before: 0,
+            bytes_per_second: 0.0,
+            records_per_second: 0.0,
+            blocked_share: 0.0,
+        };
     };
     let per_ms = |new: u64, old: u64| new.saturating_sub(old) as f64 / ms as f64;
     Meter {
+        since: Duration::ZERO,
         sent_before: before.bytes,
         bytes_per_second: per_ms(report.bytes, before.bytes) * 1000.0,
         records_per_second: per_ms(report.records, before.records) * 1000.0,
@@ -176,6 +188,18 @@ mod tests {
         let measured = meters.connector("c");
         assert_eq!((measured.blocked_share, measured.held_back), (0.5, 0.0), "its own rate holds nobody back");
         assert_eq!((meters.total("c").records, meters.total("c").bytes), (30, 5_000));
+    }
+
+    #[test]
+    fn a_reason_lasts_from_the_first_report_of_it() {
+        let mut meters = Meters::default();
+        let because = |reason: Option<&str>, at: u64| {
+            row(at * 1_000, TaskReport { reason: reason.map(str::to_owned), ..report(1, 0, 0, 0) })
+        };
+        for (reason, at, since) in [(None, 1, 1), (Some("RATE"), 2, 2), (Some("RATE"), 3, 2), (Some("CAP"), 4, 4)] {
+            meters.take("w", because(reason, at), Duration::from_secs(at));
+            assert_eq!(meters.connector("c").tasks[&0].since, Duration::from_secs(since), "{reason:?} at {at}");
+        }
     }
 
     #[test]

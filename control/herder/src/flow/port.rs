@@ -15,7 +15,7 @@ pub struct TaskFlow {
     pub bytes: u64,
     /// Time in which it wanted to read and was not let.
     pub blocked: Duration,
-    /// `free`, `limited` or `held`, by any limit.
+    /// A word of the states of flow control: what binds it, by any limit.
     pub state: &'static str,
     /// Code of the reason, unless free.
     pub reason: Option<&'static str>,

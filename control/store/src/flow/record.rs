@@ -120,7 +120,7 @@ pub struct TaskReport {
     pub bytes: u64,
     /// Time in which it wanted to read and was not let, ms.
     pub blocked_ms: u64,
-    /// `free`, `limited` or `held`, by any limit.
+    /// A word of the states of flow control: what binds it, by any limit.
     pub state: String,
     /// Code of the reason, unless free.
     pub reason: Option<String>,

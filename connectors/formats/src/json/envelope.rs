@@ -73,8 +73,9 @@ impl Envelopes {
     }
 
     fn reader(&self, json: &Bytes) -> Result<Arc<Reader>, FormatError> {
-        if let Some(reader) = self.known.read().by_json.get(json) {
-            let reader = Arc::clone(reader);
+        // A statement of its own: within `if let` the guard would live on, and the lock be waited for by its own holder.
+        let known = self.known.read().by_json.get(json).map(Arc::clone);
+        if let Some(reader) = known {
             // The lock is taken again for writing: another schema may have become the last one meanwhile, which is fine.
             return Ok(self.remember_last(json, reader));
         }
@@ -133,5 +134,32 @@ fn parts(bytes: &Bytes) -> Result<(Bytes, Bytes), FormatError> {
     match (schema, payload) {
         (Some(schema), Some(payload)) if !other => Ok((schema, payload)),
         _ => Err(not_an_envelope()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn message(field: &str, value: u32) -> Bytes {
+        let schema = format!(r#"{{"type":"struct","fields":[{{"type":"int32","field":"{field}"}}]}}"#);
+        Bytes::from(format!(r#"{{"schema":{schema},"payload":{{"{field}":{value}}}}}"#))
+    }
+
+    #[test]
+    fn messages_of_two_schemas_in_turns_are_read() {
+        let (done, ended) = mpsc::channel();
+        // On a thread of its own, so that waiting for ever is a failure and not a hanging test.
+        std::thread::spawn(move || {
+            let envelopes = Envelopes::new(8, true);
+            let fields = ["a", "b", "a", "a", "b", "a"];
+            let read = |(n, field): (usize, &&str)| envelopes.read(&message(field, n as u32)).unwrap();
+            let names: Vec<_> = fields.iter().enumerate().map(read).map(|datum| datum.schema.is_some()).collect();
+            done.send(names).unwrap();
+        });
+        let names = ended.recv_timeout(Duration::from_secs(30)).expect("the converter does not wait for itself");
+        assert_eq!(names, [true; 6]);
     }
 }

@@ -14,7 +14,7 @@ STORMS ?= 60
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
 
-demo: ## first run: embedded Kafka, csv and generated records into SQLite and files (EXIT=1 ends after the verification)
+demo: ## first run: embedded Kafka, csv and generated records into SQLite and files, then a slowed sink and a source that backs off (EXIT=1 ends after the verification)
 	@scripts/demo EXIT=$(EXIT)
 
 demo-cdc: ## the main job on real servers: MySQL to Kafka to Elasticsearch, killed three times (EXIT=1 ends after the verification)

@@ -28,6 +28,12 @@ impl Client {
         self.send(request.body(body)).await.map(drop)
     }
 
+    /// `GET /flow/v1/connectors/{name}`.
+    pub(crate) async fn flow(&self, name: &str) -> Result<Value> {
+        let answer = self.send(self.http.get(format!("{}/flow/v1/connectors/{name}", self.url))).await?;
+        Ok(serde_json::from_slice(&answer)?)
+    }
+
     /// The trace of the first connector or task that has failed.
     pub(crate) async fn first_failure(&self) -> Result<Option<String>> {
         let answer = self.send(self.http.get(format!("{}/connectors?expand=status", self.url))).await?;

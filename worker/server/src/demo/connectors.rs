@@ -11,7 +11,7 @@ pub(crate) struct Connector {
 }
 
 impl Connector {
-    fn new(name: &'static str, config: Value) -> Self {
+    pub(super) fn new(name: &'static str, config: Value) -> Self {
         let config = match config {
             Value::Object(map) => map,
             _ => Map::new(),

@@ -2,11 +2,13 @@
 //!
 //! An embedded broker and a worker run in this process; four connectors are POSTed to the worker's REST endpoint exactly
 //! as a user would: a csv file into a SQLite table, generated records into JSON files. Then every record that went in is
-//! looked for where it must have come out. Without `--exit` more rows are written to the csv folder and the generator is
-//! given more to do, round after round, each verified, until Ctrl-C.
+//! looked for where it must have come out. In a second act a sink is slowed down and flow control is seen at work. Without
+//! `--exit` more rows are written to the csv folder and the generator is given more to do, round after round, each
+//! verified, until Ctrl-C.
 mod client;
 mod connectors;
 mod input;
+mod throttle;
 mod verify;
 
 use crate::cli::DemoArgs;
@@ -39,6 +41,8 @@ pub(crate) struct Folders {
     pub(crate) input: PathBuf,
     pub(crate) table: PathBuf,
     pub(crate) output: PathBuf,
+    /// What the second act writes.
+    pub(crate) second: PathBuf,
 }
 
 /// Runs the demo; an error is a failed verification or a failed start.
@@ -69,6 +73,7 @@ async fn show(folders: &Folders, dev: &Dev, exits: bool) -> Result<()> {
     }
     say("\n");
     await_and_verify(folders, &client, goal).await?;
+    throttle::act(folders, &client).await?;
     if exits {
         return Ok(());
     }
@@ -118,13 +123,17 @@ fn fresh_folders(dir: &Path) -> Result<Folders> {
         }
         std::fs::remove_dir_all(dir).with_context(|| format!("cannot empty {}", dir.display()))?;
     }
-    let folders = Folders { input: dir.join("input"), table: dir.join("orders.db"), output: dir.join("output") };
-    for folder in [&folders.input, &folders.output] {
+    let folders = folders_of(dir);
+    for folder in [&folders.input, &folders.output, &folders.second] {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     }
     std::fs::write(dir.join(MARK), "")?;
-    let dir = dir.canonicalize()?;
-    Ok(Folders { input: dir.join("input"), table: dir.join("orders.db"), output: dir.join("output") })
+    Ok(folders_of(&dir.canonicalize()?))
+}
+
+fn folders_of(dir: &Path) -> Folders {
+    let [input, output, second] = ["input", "output", "throttled"].map(|name| dir.join(name));
+    Folders { input, table: dir.join("orders.db"), output, second }
 }
 
 /// Prints to standard output; a closed output is no reason to fail.

@@ -110,7 +110,7 @@ fn table(file: &Path) -> Result<Option<Connection>> {
 }
 
 /// Final files alone: what begins with a dot is staging.
-fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn json_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;

@@ -1,11 +1,12 @@
 //! Speed and memory of the main source on real servers; prints a table and writes JSON to `bench-results/`.
 //!
 //! The work: a snapshot of 1,000,000 rows, a backlog of 500,000 rows in transactions of 1,000, a backlog of 100,000
-//! single-row transactions, starts of an idle worker, and upserts of 1,000,000 change events into MySQL; exactly-once on, JSON without schemas, one partition. CPU is user
+//! single-row transactions, the delay of single rows at 1,000 a second, starts of an idle worker, and upserts of 1,000,000 change events into MySQL; exactly-once on, JSON without schemas, one partition. CPU is user
 //! and system time of the worker's process; a figure without its check (records, distinct keys) is void. Usage:
-//! `bench [snapshot] [bulk] [single] [ready] [sink-sql] [--rows N] [--set KEY=VALUE]...`; without names, all; `--set` gives the
+//! `bench [snapshot] [bulk] [single] [latency] [ready] [sink-sql] [--rows N] [--set KEY=VALUE]...`; without names, all; `--set` gives the
 //! connector another setting.
 mod data;
+mod latency;
 mod meter;
 mod outcome;
 mod scenarios;
@@ -65,6 +66,9 @@ async fn run() -> Result<()> {
     if wanted("single") {
         outcomes.push(scenarios::backlog(&bench, "single", rows / 10, 1).await?);
     }
+    if wanted("latency") {
+        outcomes.push(latency::latency(&bench).await?);
+    }
     if wanted("sink-sql") {
         outcomes.push(sink::upsert(&bench).await?);
     }
@@ -93,8 +97,8 @@ fn arguments() -> Result<Arguments> {
                 let (key, value) = pair.split_once('=').context("--set takes KEY=VALUE")?;
                 parsed.settings.insert(key.to_owned(), value.to_owned());
             }
-            "snapshot" | "bulk" | "single" | "ready" | "sink-sql" => parsed.names.push(argument),
-            other => bail!("unknown scenario {other}; known: snapshot, bulk, single, ready, sink-sql"),
+            "snapshot" | "bulk" | "single" | "latency" | "ready" | "sink-sql" => parsed.names.push(argument),
+            other => bail!("unknown scenario {other}; known: snapshot, bulk, single, latency, ready, sink-sql"),
         }
     }
     Ok(parsed)

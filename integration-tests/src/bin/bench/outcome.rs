@@ -23,6 +23,12 @@ pub(crate) struct Outcome {
     pub(crate) idle_mib: Option<f64>,
     /// Start of the process to an answer of REST, median, where it was measured.
     pub(crate) ready_ms: Option<f64>,
+    /// Commit in the database to a read_committed reader, where it was measured: the middle one,
+    pub(crate) p50_ms: Option<f64>,
+    /// what nine of ten stay below,
+    pub(crate) p90_ms: Option<f64>,
+    /// and 99 of 100.
+    pub(crate) p99_ms: Option<f64>,
     /// Records that did not arrive.
     pub(crate) lost: u64,
     /// Records that arrived more than once.
@@ -39,7 +45,7 @@ impl Outcome {
 /// The table.
 pub(crate) fn table(outcomes: &[Outcome]) -> String {
     let mut text = format!(
-        "\n{:<10} {:>10} {:>8} {:>10} {:>11} {:>9} {:>9} {:>9} {:>5} {:>7}\n",
+        "\n{:<10} {:>10} {:>8} {:>10} {:>11} {:>9} {:>9} {:>9} {:>7} {:>7} {:>5} {:>7}\n",
         "scenario",
         "records",
         "seconds",
@@ -48,13 +54,16 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         "peak MiB",
         "idle MiB",
         "ready ms",
+        "p50 ms",
+        "p99 ms",
         "lost",
         "doubled"
     );
     for o in outcomes {
         let optional = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.0}"));
+        let tenths = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.1}"));
         text.push_str(&format!(
-            "{:<10} {:>10} {:>8.1} {:>10.0} {:>11.2} {:>9.0} {:>9} {:>9} {:>5} {:>7}\n",
+            "{:<10} {:>10} {:>8.1} {:>10.0} {:>11.2} {:>9.0} {:>9} {:>9} {:>7} {:>7} {:>5} {:>7}\n",
             o.scenario,
             o.records,
             o.seconds,
@@ -63,6 +72,8 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
             o.peak_mib,
             optional(o.idle_mib),
             optional(o.ready_ms),
+            tenths(o.p50_ms),
+            tenths(o.p99_ms),
             o.lost,
             o.doubled
         ));

@@ -1,6 +1,7 @@
 //! The ports on librdkafka.
 mod admin;
 mod batch;
+mod breath;
 mod client;
 mod consumer;
 mod delivery;

@@ -2,7 +2,7 @@
 use super::client::{Alive, Client, blocking};
 use super::delivery::Deliveries;
 use super::errors::{self, Class};
-use super::settings::Settings;
+use super::settings::{BATCH_RECORDS, Settings};
 use crate::native::{Code, EventKind, Handle, Kind, Outgoing, Refusal, Topic};
 use crate::ports::{KafkaError, OutRecord, Producer, SendError, Sequence};
 use async_trait::async_trait;
@@ -85,6 +85,12 @@ impl RdProducer {
             Code::QueueFull => SendError::Full,
             _ => SendError::Kafka(refused(self.client.handle(), &refusal)),
         })
+    }
+
+    /// Whether so many records and bytes leave in one batch a partition. Nothing of them is sent before the end, and then
+    /// no batch waits behind another: flushing costs nothing and can last as long as it takes.
+    pub(crate) fn is_one_batch(&self, (records, bytes): (u64, u64)) -> bool {
+        records < BATCH_RECORDS && bytes < self.batch_bytes
     }
 
     pub(crate) async fn wait_for_room(&self) -> Result<(), KafkaError> {

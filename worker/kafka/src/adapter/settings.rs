@@ -15,6 +15,9 @@ const BUFFER_BYTES: u64 = 16_777_216;
 /// librdkafka's `batch.size`.
 const BATCH_BYTES: u64 = 1_000_000;
 
+/// Most records of one batch.
+pub(super) const BATCH_RECORDS: u64 = 20_000;
+
 /// The worker's properties, split by section.
 pub(crate) struct Worker {
     connection: ClientProperties,
@@ -172,7 +175,6 @@ fn defaults(kind: ClientKind) -> Entries {
     let pairs: &[(&'static str, &str)] = match kind {
         ClientKind::Producer => &[
             ("linger.ms", "5"),
-            ("batch.num.messages", "20000"),
             ("message.max.bytes", "1048576"),
             // Kafka's own: murmur2 of the key, spread where there is none.
             ("partitioner", "murmur2_random"),
@@ -196,6 +198,8 @@ fn defaults(kind: ClientKind) -> Entries {
     };
     let mut entries = Entries::default();
     entries.set("", "socket.keepalive.enable", "true".to_owned());
+    // A small request must not wait for the answer to the one before it.
+    entries.set("", "socket.nagle.disable", "true".to_owned());
     entries.set("", "topic.metadata.refresh.interval.ms", "60000".to_owned());
     entries.set("", "reconnect.backoff.max.ms", "1000".to_owned());
     for (key, value) in pairs {
@@ -221,6 +225,7 @@ fn finish(
     if kind == ClientKind::Producer {
         entries.set("", "enable.idempotence", "true".to_owned());
         entries.set("", "acks", "all".to_owned());
+        entries.set("", "batch.num.messages", BATCH_RECORDS.to_string());
         entries.set("queue.buffering.max.messages", "queue.buffering.max.messages", records.to_string());
         entries.set("buffer.memory", "queue.buffering.max.kbytes", (bytes / 1024).to_string());
         let delivery_ms = number(merged, "delivery.timeout.ms", 120_000)?;

@@ -1,4 +1,5 @@
 //! Transactional producers.
+use super::breath::Breath;
 use super::client::Alive;
 use super::delivery::Deliveries;
 use super::errors::{self, Class};
@@ -10,6 +11,7 @@ use crate::ports::{
 };
 use async_trait::async_trait;
 use elasticflow_api::position::ConsumedOffsets;
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +33,9 @@ pub(crate) struct RdTransactional {
     base: RdProducer,
     id: String,
     open: bool,
+    /// Records and bytes of the open transaction.
+    size: (u64, u64),
+    breath: Arc<Mutex<Breath>>,
     /// An abortable refusal of a call, kept until the abort.
     refused: Option<String>,
     dead: Option<Dead>,
@@ -44,6 +49,8 @@ impl RdTransactional {
             base: RdProducer::start(settings, true, alive)?,
             id: id.to_owned(),
             open: false,
+            size: (0, 0),
+            breath: Arc::default(),
             refused: None,
             dead: None,
             limit: settings.call_limit,
@@ -114,9 +121,10 @@ enum Finish {
     Asked(Refusal),
 }
 
-/// Flushes, then asks for the end.
-fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration) -> Finish {
-    let deadline = Instant::now() + limit;
+/// Flushes, then asks for the end. `breath`: where every record has waited for this flush.
+fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration, breath: Option<&Mutex<Breath>>) -> Finish {
+    let began = Instant::now();
+    let deadline = began + limit;
     while let Err(refusal) = handle.flush(FLUSH_SLICE) {
         if Instant::now() >= deadline {
             return Finish::Before(errors::sentence("records were not delivered in time", &refusal));
@@ -128,8 +136,13 @@ fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration) -> Fin
     if let Err(stop) = look(handle, deliveries) {
         return stop;
     }
+    let breath = breath.map(|breath| breath.lock().after(began.elapsed()));
     match handle.commit_transaction(limit) {
-        Ok(()) => Finish::Committed,
+        Ok(()) => {
+            // On a thread that may block, and finer than the executor's timers.
+            std::thread::sleep(breath.unwrap_or_default());
+            Finish::Committed
+        }
         Err(refusal) if errors::class(&refusal) == Class::Fenced => Finish::Fenced,
         Err(refusal) => Finish::Asked(refusal),
     }
@@ -159,6 +172,7 @@ fn look(handle: &Handle, deliveries: &Deliveries) -> Result<(), Finish> {
 impl Producer for RdTransactional {
     fn send(&mut self, record: OutRecord<'_>) -> Result<Sequence, SendError> {
         self.check()?;
+        let bytes = (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
         let sent = self.base.queue(record, |handle, refusal| {
             let doing = format!("cannot write to topic `{}`", record.topic);
             match (refusal.code, handle.fatal()) {
@@ -168,11 +182,15 @@ impl Producer for RdTransactional {
             }
         });
         match sent {
+            Ok(number) => {
+                self.size = (self.size.0 + 1, self.size.1 + bytes);
+                Ok(number)
+            }
             Err(SendError::Kafka(error)) => {
                 let error = self.base.deliveries().failure().unwrap_or(error);
                 Err(SendError::Kafka(self.remember(error)))
             }
-            sent => sent,
+            Err(SendError::Full) => Err(SendError::Full),
         }
     }
 
@@ -217,6 +235,7 @@ impl TransactionalProducer for RdTransactional {
             self.remember(error)
         })?;
         self.open = true;
+        self.size = (0, 0);
         Ok(())
     }
 
@@ -249,11 +268,14 @@ impl TransactionalProducer for RdTransactional {
             None => {}
         }
         let (deliveries, limit) = (Arc::clone(self.base.deliveries()), self.transaction);
-        self.dead = Some(self.given_up());
-        // What fails or takes too long here is found and named below.
-        drop(tokio::time::timeout(limit, self.base.settle()).await);
-        self.dead = None;
-        let finished = self.whole(move |handle| finish(handle, &deliveries, limit)).await;
+        let breath = self.base.is_one_batch(self.size).then(|| Arc::clone(&self.breath));
+        if breath.is_none() {
+            self.dead = Some(self.given_up());
+            // What fails or takes too long here is found and named below.
+            drop(tokio::time::timeout(limit, self.base.settle()).await);
+            self.dead = None;
+        }
+        let finished = self.whole(move |handle| finish(handle, &deliveries, limit, breath.as_deref())).await;
         match finished.map_err(|error| CommitError::Unknown(error.to_string()))? {
             Finish::Committed => {
                 self.open = false;

@@ -103,16 +103,51 @@ impl Tables {
         }
     }
 
-    async fn simple(&self, schema: &str, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
+    /// Runs a statement of PostgreSQL.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn run(&self, sql: &str) -> Result<()> {
+        self.simple(&self.schema, sql).await.map(drop)
+    }
+
+    /// Runs a statement of PostgreSQL in a transaction that lasts as long as what is answered.
+    ///
+    /// # Errors
+    /// The server refuses.
+    pub async fn hold(&self, sql: &str) -> Result<Held> {
+        let (client, connection) = self.config().connect(NoTls).await.context("cannot connect to the test database")?;
+        let driver = tokio::spawn(connection);
+        client.batch_execute(&format!("SET search_path = {}; BEGIN; {sql}", self.schema)).await?;
+        Ok(Held { _client: client, driver })
+    }
+
+    fn config(&self) -> Config {
         let Database { host, port, user, password } = &self.account;
         let mut config = Config::new();
         config.host(host).port(*port).user(user).password(password).dbname("postgres");
-        let (client, connection) = config.connect(NoTls).await.context("cannot connect to the test database")?;
+        config
+    }
+
+    async fn simple(&self, schema: &str, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
+        let (client, connection) = self.config().connect(NoTls).await.context("cannot connect to the test database")?;
         let driver = tokio::spawn(connection);
         client.batch_execute(&format!("SET search_path = {schema}")).await?;
         let answer = client.simple_query(sql).await;
         driver.abort();
         Ok(answer?)
+    }
+}
+
+/// An open transaction; ended with the value.
+pub struct Held {
+    _client: tokio_postgres::Client,
+    driver: tokio::task::JoinHandle<Result<(), tokio_postgres::Error>>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.driver.abort();
     }
 }
 

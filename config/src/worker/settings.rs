@@ -161,6 +161,8 @@ settings! {
         "rest.insecure" => rest_insecure: bool { default: "false", importance: Low, group: "REST" },
         /// Whether secret values are shown as [hidden]; references are shown in any case. A key of this product.
         "rest.redact.secrets" => redact_secrets: bool { default: "true", importance: Low, group: "REST" },
+        /// Whether contents of records are told where reading them is the purpose, such as with dead letters; unset is true when every listener is on loopback, else false. A key of this product.
+        "flow.data.read.enable" => data_read: Option<bool> { importance: Medium, group: "REST" },
         /// Whether answers carry a member elasticflow with what Connect has no place for. A key of this product.
         "rest.extensions" => extensions: bool { default: "true", importance: Low, group: "REST" },
         /// Longest time a request may take. Connect has 90000 and no key. A key of this product.

@@ -74,6 +74,10 @@ pub trait Errant: Send + Sync {
     /// sinks, before the commit for the others (so it may repeat there; its headers name topic, partition and offset).
     fn reject(&self, record: &SinkRecord, error: RecordError) -> Result<()>;
 
+    /// A dead letter that was put again has changed nothing, because the destination holds something newer: its state says
+    /// so from then on. Called before the record counts as durable; for records that are no replay it does nothing.
+    fn superseded(&self, _: &SinkRecord) {}
+
     /// Waits until the dead letters of what was rejected so far are durable.
     ///
     /// A transactional sink calls it right before it commits a transaction in which it rejected something: a crash after
@@ -92,6 +96,9 @@ pub trait SinkFlow: Send + Sync {
     fn resume(&self, partitions: &[TopicPartition]);
     /// Asks for an epoch to end soon.
     fn request_commit(&self);
+    /// Says why the call that runs now lasts: a lock, a full disk, a right that is missing. Shown as the task's status
+    /// until the call has ended. No record contents, no secrets.
+    fn waiting(&self, _reason: &str) {}
 }
 
 /// The circuit breaker before the system at the other end, for connectors that try again by themselves instead of failing

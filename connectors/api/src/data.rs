@@ -128,4 +128,29 @@ pub struct Origin {
     pub headers: Vec<(Arc<str>, Option<Bytes>)>,
     /// Timestamp as read, milliseconds since 1970 UTC.
     pub timestamp_ms: Option<i64>,
+    /// Set for a dead letter that is put again.
+    pub replay: Option<Arc<Replay>>,
+}
+
+/// A dead letter that is put again: `at` and `offset` of its [`Origin`] lie in the replay topic and say what is consumed;
+/// this says which record it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replay {
+    /// Id of the dead letter.
+    pub letter: Arc<str>,
+    /// Where the record was read first.
+    pub at: TopicPartition,
+    /// Its offset there.
+    pub offset: Offset,
+}
+
+impl Origin {
+    /// Which record this is: the place where it was read first. What an id, a version or a column is made of; what was
+    /// consumed is told by `at` and `offset`.
+    pub fn place(&self) -> (&TopicPartition, Offset) {
+        match &self.replay {
+            Some(replay) => (&replay.at, replay.offset),
+            None => (&self.at, self.offset),
+        }
+    }
 }

@@ -3,6 +3,7 @@
 //! Reading order: [`data`] -> [`position`] -> [`error`] -> [`source`] -> [`sink`] -> [`convert`] -> [`context`] ->
 //! [`registry`]. A connector implements [`source::SourceConnector`] or [`sink::SinkConnector`] and is listed once in the
 //! server's registry. Absent on purpose: any Kafka client type, any HTTP type, any metric exporter, any global state.
+pub mod blame;
 pub mod clock;
 pub mod context;
 pub mod convert;

@@ -5,7 +5,8 @@ use crate::client::{Call, Client, Reply};
 use crate::error::Error;
 use crate::index::Indices;
 use elasticflow_api::RecordError;
-use elasticflow_api::context::Lease;
+use elasticflow_api::blame::FaultKind;
+use elasticflow_api::context::{Lease, SinkFlow};
 use elasticflow_api::error::Stage;
 use elasticflow_api::sink::SinkRecord;
 use reqwest::Method;
@@ -25,6 +26,8 @@ pub(crate) struct Sender {
     pub(crate) client: Client,
     pub(crate) indices: Indices,
     pub(crate) lease: Arc<dyn Lease>,
+    /// Told why a request lasts.
+    pub(crate) flow: Arc<dyn SinkFlow>,
     /// Most bytes of a request; halved when the server refuses one as too large.
     pub(crate) bulk_bytes: AtomicUsize,
     /// Path and query of `_bulk`.
@@ -40,6 +43,8 @@ pub(crate) struct Outcome {
     pub(crate) written: u64,
     /// Written before.
     pub(crate) conflicts: u64,
+    /// Dead letters that were put again and stand below what is there.
+    pub(crate) superseded: Vec<SinkRecord>,
     /// Those of them that stand in a version which no replay of this topic explains.
     pub(crate) far_ahead: u64,
 }
@@ -53,6 +58,7 @@ struct Progress {
     rejected: Vec<(usize, String)>,
     written: u64,
     conflicts: u64,
+    superseded: BTreeSet<usize>,
     far_ahead: u64,
 }
 
@@ -129,6 +135,7 @@ impl Sender {
         if progress.overloads > self.client.patience().overloads_max {
             return Err(Error::Overloaded { url: url.to_owned(), status, attempts: progress.overloads });
         }
+        self.flow.waiting(&format!("{url} answers {status}"));
         debug!(url, status, attempt = progress.overloads, "elasticsearch is overloaded; waiting");
         Ok(())
     }
@@ -171,6 +178,9 @@ impl Sender {
                 Fate::AlreadyApplied { .. } if item.action == Action::Upsert => again.push(*i),
                 Fate::AlreadyApplied { current } => {
                     progress.conflicts += 1;
+                    if item.record.origin.replay.is_some() && is_newer(current, item.action) {
+                        progress.superseded.insert(*i);
+                    }
                     progress.far_ahead += u64::from(is_far_ahead(current, item.action));
                 }
                 Fate::Again { status } => {
@@ -202,6 +212,7 @@ impl Sender {
             if progress.overloads >= self.client.patience().overloads_max {
                 return Err(Error::Blocked { index, reason });
             }
+            self.flow.waiting(&format!("ES-0020: index {index} is blocked for writes: {reason}"));
             if progress.overloads == 0 {
                 warn!(index, reason, code = "ES-0020", "the index is blocked for writes; waiting");
             }
@@ -214,6 +225,12 @@ impl Sender {
         }
         Ok(Next::Later(in_order(request, &part, again)))
     }
+}
+
+/// Whether what is there is not this record itself, applied before.
+fn is_newer(current: Option<u64>, action: Action) -> bool {
+    let (Action::Index { version } | Action::Delete { version }) = action else { return false };
+    current.is_none_or(|current| current > version)
 }
 
 /// Whether the version that is there is further ahead than a replay after a failure leaves it.
@@ -240,11 +257,55 @@ fn in_order(request: &Request, part: &[usize], again: Vec<usize>) -> Vec<usize> 
 impl Progress {
     fn outcome(self, request: Request) -> Outcome {
         let mut reasons: std::collections::HashMap<usize, String> = self.rejected.into_iter().collect();
-        let rejected = request.items.into_iter().enumerate().filter_map(|(i, item)| {
-            let reason = reasons.remove(&i)?;
-            Some((item.record, RecordError { stage: Stage::TaskPut, reason, source: None }))
-        });
         let (written, conflicts, far_ahead) = (self.written, self.conflicts, self.far_ahead);
-        Outcome { rejected: rejected.collect(), written, conflicts, far_ahead }
+        let mut outcome = Outcome { written, conflicts, far_ahead, ..Outcome::default() };
+        for (i, item) in request.items.into_iter().enumerate() {
+            if let Some(reason) = reasons.remove(&i) {
+                outcome.rejected.push((item.record, blamed(reason)));
+            } else if self.superseded.contains(&i) {
+                outcome.superseded.push(item.record);
+            }
+        }
+        outcome
+    }
+}
+
+/// The server's words tell what is wrong and with which field.
+fn blamed(reason: String) -> RecordError {
+    let kind = match reason.as_str() {
+        r if r.contains("ES-0023") || r.contains("Limit of total fields") => FaultKind::Size,
+        r if r.contains("strict_dynamic_mapping") || r.contains("illegal_argument") => FaultKind::Schema,
+        r if r.contains("mapper_parsing") || r.contains("document_parsing") => FaultKind::Conversion,
+        _ => FaultKind::Other,
+    };
+    let after = ["failed to parse field [", "dynamic introduction of [", "mapper ["];
+    let field = after.iter().find_map(|words| reason.split_once(words)?.1.split_once(']'));
+    let field = field.map(|(name, _)| name.to_owned());
+    RecordError { stage: Stage::TaskPut, reason, source: None }.blaming(kind, field, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_kind_and_field() {
+        for (reason, kind, field) in [
+            (
+                "index i: 400 mapper_parsing_exception: failed to parse field [n] of type [long]",
+                "conversion",
+                Some("n"),
+            ),
+            (
+                "index i: 400 strict_dynamic_mapping_exception: mapping set to strict, dynamic introduction of [z] within",
+                "schema",
+                Some("z"),
+            ),
+            ("ES-0023: document of 9 bytes exceeds the server's limit", "size", None),
+            ("index i: 400 x: y", "other", None),
+        ] {
+            let error = blamed(reason.to_owned());
+            assert_eq!((error.kind().name(), error.blame().unwrap().field.as_deref()), (kind, field), "{reason}");
+        }
     }
 }

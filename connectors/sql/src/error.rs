@@ -1,4 +1,5 @@
 //! What can go wrong between a record and a row, by code and class.
+use elasticflow_api::blame::FaultKind;
 use elasticflow_api::error::Stage;
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
 use std::time::Duration;
@@ -37,6 +38,45 @@ pub struct SqlError {
     pub code: String,
     /// What may be said of it: without values of rows.
     pub text: String,
+}
+
+impl SqlError {
+    /// What is wrong with a row that was refused: by SQLSTATE, by the numbers of MySQL, by SQLite's names.
+    pub fn fault(&self) -> FaultKind {
+        match self.code.as_str() {
+            "1048" | "1364" | "23502" | "1299" => FaultKind::Null,
+            "1062" | "23505" | "1555" | "2067" => FaultKind::Duplicate,
+            "1264" | "1406" | "1690" | "22001" | "22003" | "22008" => FaultKind::Size,
+            "1265" | "1292" | "1366" | "1367" | "1411" | "1525" | "3140" | "22P02" | "22P03" | "22P05" | "22007"
+            | "22021" => FaultKind::Conversion,
+            "1216" | "1217" | "1451" | "1452" | "3819" | "4025" | "23503" | "23514" | "23P01" | "275" | "787" => {
+                FaultKind::Constraint
+            }
+            _ => self.fault_by_words(),
+        }
+    }
+
+    /// SQLite has one code for all of them and tells them apart in words.
+    fn fault_by_words(&self) -> FaultKind {
+        let words = [
+            ("NOT NULL constraint failed", FaultKind::Null),
+            ("UNIQUE constraint failed", FaultKind::Duplicate),
+            ("constraint failed", FaultKind::Constraint),
+            ("cannot store", FaultKind::Conversion),
+            ("too big", FaultKind::Size),
+        ];
+        words.iter().find(|(words, _)| self.text.contains(words)).map_or(FaultKind::Other, |(_, kind)| *kind)
+    }
+
+    /// The column that the answer names.
+    pub fn column(&self) -> Option<String> {
+        let after = [" for column ", " constraint failed: ", " column "];
+        let (_, rest) = after.iter().find_map(|words| self.text.split_once(words))?;
+        // SQLite writes `table.column`, and several with commas between them.
+        let name = rest.split([' ', ',']).next()?;
+        let name = name.rsplit('.').next().unwrap_or(name);
+        Some(name.to_owned()).filter(|name| !name.is_empty())
+    }
 }
 
 /// Errors of the engine; texts name tables and columns, never values.
@@ -166,6 +206,22 @@ pub fn without_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_row_names_kind_and_column() {
+        for (code, text, kind, column) in [
+            ("1406", "rejected by the database (1406) for column name", "size", Some("name")),
+            ("23502", "rejected by the database (23502) for column age", "null", Some("age")),
+            ("1062", "rejected by the database (1062) for key people.PRIMARY", "duplicate", None),
+            ("SQLITE-0098", "NOT NULL constraint failed: t.c (SQLITE-0098)", "null", Some("c")),
+            ("SQLITE-0098", "cannot store TEXT value in INTEGER column t.n (SQLITE-0098)", "conversion", Some("n")),
+            ("SQLITE-0098", "CHECK constraint failed: positive (SQLITE-0098)", "constraint", Some("positive")),
+            ("9999", "rejected by the database (9999)", "other", None),
+        ] {
+            let answer = SqlError { trouble: Trouble::Row, code: code.to_owned(), text: text.to_owned() };
+            assert_eq!((answer.fault().name(), answer.column().as_deref()), (kind, column), "{text}");
+        }
+    }
 
     #[test]
     fn quoted_parts_of_a_servers_text_are_taken_out() {

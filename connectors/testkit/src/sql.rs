@@ -104,6 +104,7 @@ pub fn record(topic: &str, offset: i64, key: Datum, value: Datum) -> SinkRecord 
             value: Some(Bytes::new()),
             headers: Vec::new(),
             timestamp_ms: None,
+            replay: None,
         },
     }
 }

@@ -147,6 +147,7 @@ impl SinkCase for Memory {
             value: None,
             headers: Vec::new(),
             timestamp_ms: None,
+            replay: None,
         };
         (0..6).map(|n| SinkRecord { record: record(n), origin: origin(n as i64) }).collect()
     }

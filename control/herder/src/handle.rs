@@ -6,6 +6,7 @@ use crate::answer::{
 use crate::command::{Answer, Command, PutKind, Restart, patched};
 use crate::error::HerderError;
 use crate::figures::Figures;
+use crate::letters::Letters;
 use crate::options::HerderOptions;
 use crate::ports::{Membership, References};
 use crate::view::{ConnectorView, View};
@@ -54,6 +55,7 @@ pub struct HerderHandle {
     pub(crate) commands: mpsc::Sender<Command>,
     pub(crate) view: Arc<View>,
     pub(crate) context: Arc<WorkerContext>,
+    pub(crate) letters: Arc<Letters>,
     pub(crate) ready: watch::Receiver<bool>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) membership: Arc<dyn Membership>,
@@ -343,7 +345,7 @@ impl HerderHandle {
         self.ask(|answer| Command::Target { name: name.to_owned(), state, answer }).await
     }
 
-    async fn stored_config(&self, name: &str) -> Result<Option<Properties>, HerderError> {
+    pub(crate) async fn stored_config(&self, name: &str) -> Result<Option<Properties>, HerderError> {
         self.ask(|answer| Command::StoredConfig { name: name.to_owned(), answer }).await
     }
 
@@ -374,7 +376,7 @@ impl HerderHandle {
     }
 
     /// Waits until it is known who leads; an error unless it is this worker.
-    async fn lead(&self) -> Result<(), HerderError> {
+    pub(crate) async fn lead(&self) -> Result<(), HerderError> {
         self.readable().await?;
         let mut leader = self.leader.clone();
         let known = leader.wait_for(|leader| *leader != Leader::Unknown);

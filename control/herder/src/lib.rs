@@ -19,6 +19,7 @@ mod herder;
 mod instant;
 mod lanes;
 mod leading;
+pub mod letters;
 mod limits;
 mod mapping;
 pub mod membership;

@@ -83,6 +83,11 @@ pub struct TaskEvent {
 pub enum TaskChange {
     /// Started, or resumed.
     Running,
+    /// Started, and something that was read waits for the destination.
+    Pending {
+        /// What waits, and for what.
+        trace: String,
+    },
     /// Paused.
     Paused,
     /// Starts again by itself after a transient error; the trace says which.

@@ -11,6 +11,7 @@ use elasticflow_api::position::{TaskId, TaskIndex};
 use elasticflow_api::registry::{DynSinkConnector, Plugin};
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::{Kafka, KafkaError};
+use elasticflow_protocol::replay_topic;
 use elasticflow_store::offsets::{OffsetRow, OffsetsTopic, StoredPosition, canonical, encode_key, write_offsets};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -136,11 +137,22 @@ impl Positions {
     ) -> Result<(), HerderError> {
         let group = group(&subject.name, resolved);
         let admin = self.kafka.admin();
-        let (verb, alteration) = match changes {
-            Some(changes) => ("alter", sink_offsets::parse(changes)?),
+        let (verb, alteration, stored) = match changes {
+            Some(changes) => {
+                let alteration = sink_offsets::parse(changes)?;
+                ("alter", alteration.clone(), alteration)
+            }
             None => {
                 let known = admin.group_offsets(&group).await.map_err(|e| failed("read", &e))?;
-                ("reset", known.into_keys().map(|at| (at, None)).collect::<Alteration>())
+                // What was put again by hand is not put again with everything else: it is old by now.
+                let replays = replay_topic(&self.cx.options.group_id, &subject.name);
+                let own = known.into_keys().filter(|at| *at.topic != *replays);
+                let of_group: Alteration = own.map(|at| (at, None)).collect();
+                // The group may have lost offsets that the destination still holds: those count, so they go, too.
+                let topics = admin.topics().await.map_err(|e| failed("list topics", &e))?;
+                let mut all = of_group.clone();
+                all.extend(sink_offsets::consumed(resolved, &topics).into_iter().map(|at| (at, None)));
+                ("reset", of_group, all)
             }
         };
         let id = TaskId {
@@ -150,7 +162,7 @@ impl Positions {
         };
         // The destination's rows decide; the group is repaired from them when a task starts.
         let destination =
-            tokio::time::timeout(self.cx.options.connector_timeout, sink.alter_offsets(resolved, &id, &alteration));
+            tokio::time::timeout(self.cx.options.connector_timeout, sink.alter_offsets(resolved, &id, &stored));
         match destination.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => return Err(HerderError::Failed(error.message)),
@@ -223,7 +235,7 @@ fn rows(connector: &str, stored: &[StoredPosition], changes: Option<&[OffsetChan
 }
 
 /// Group that a sink consumes with.
-fn group(name: &str, resolved: &Properties) -> String {
+pub(crate) fn group(name: &str, resolved: &Properties) -> String {
     resolved.value("consumer.override.group.id").map_or_else(|| format!("connect-{name}"), |g| g.trim().to_owned())
 }
 

@@ -4,6 +4,7 @@ use crate::command::Command;
 use crate::handle::{HerderHandle, Leader, WorkerContext};
 use crate::herder::{Done, Herder, Start, reply};
 use crate::lanes::{Lanes, Progress};
+use crate::letters::Letters;
 use crate::mapping::Mapping;
 use crate::news::TaskNews;
 use crate::options::{HerderOptions, HerderPorts};
@@ -76,6 +77,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
     let (config_topic, config) = open_config(&kafka, &cx);
     let (status_topic, status) =
         StatusTopic::open(Arc::clone(&kafka), cx.options.status_topic.clone(), Arc::clone(&cx.clock));
+    let letters = Arc::new(Letters::new(Arc::clone(&kafka), Arc::clone(&cx)));
     let inbox = Inbox { config, status, news, commands: asked, stop: stop.clone() };
     let herder = Herder {
         kafka: Arc::clone(&kafka),
@@ -98,7 +100,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         generations: Default::default(),
         generation_last: 0,
         statuses: Statuses::new(status_topic, &cx.options.worker_id),
-        positions: Arc::new(Positions::new(kafka, Arc::clone(&cx))),
+        positions: Arc::new(Positions::new(Arc::clone(&kafka), Arc::clone(&cx))),
         lanes: Lanes::default(),
         writes: Default::default(),
         token_last: 0,
@@ -112,7 +114,8 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         cx: Arc::clone(&cx),
     };
     let run = tokio::spawn(herder.run(inbox));
-    let handle = HerderHandle { commands, view, context: cx, ready: is_ready, leader: known_leader, membership };
+    let handle =
+        HerderHandle { commands, view, context: cx, letters, ready: is_ready, leader: known_leader, membership };
     (handle, HerderService { stop, run })
 }
 

@@ -2,6 +2,7 @@
 use crate::answer::{OffsetChange, OffsetEntry};
 use crate::error::HerderError;
 use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_config::Properties;
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -69,6 +70,20 @@ fn bad(text: String) -> HerderError {
     HerderError::BadRequest(text)
 }
 
+/// Partitions that a sink reads, as far as its topics are there.
+pub(crate) fn consumed(config: &Properties, topics: &BTreeMap<String, i32>) -> Vec<TopicPartition> {
+    let named: Vec<&str> = config.value("topics").unwrap_or("").split(',').map(str::trim).collect();
+    let pattern = config.value("topics.regex").filter(|pattern| !pattern.is_empty());
+    let pattern = pattern.and_then(|pattern| regex::Regex::new(&format!("^(?:{pattern})$")).ok());
+    let is_read = |topic: &str| named.contains(&topic) || pattern.as_ref().is_some_and(|p| p.is_match(topic));
+    let read = topics.iter().filter(|(topic, _)| is_read(topic));
+    let partitions = |(topic, count): (&String, &i32)| {
+        let topic: std::sync::Arc<str> = topic.as_str().into();
+        (0..*count).map(move |partition| TopicPartition { topic: std::sync::Arc::clone(&topic), partition })
+    };
+    read.flat_map(partitions).collect()
+}
+
 /// A position of a consumer group, as shown.
 pub(crate) fn entry(at: &TopicPartition, offset: Offset) -> OffsetEntry {
     OffsetEntry {
@@ -89,6 +104,18 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         parse(&[change(text)]).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_sink_reads_the_partitions_of_the_topics_that_it_names() {
+        let topics = BTreeMap::from([("a".to_owned(), 2), ("b1".to_owned(), 1), ("c".to_owned(), 1)]);
+        let read = |key: &str, value: &str| -> Vec<String> {
+            let config = Properties::from_iter([(key, value)]);
+            consumed(&config, &topics).iter().map(|at| format!("{}-{}", at.topic, at.partition)).collect()
+        };
+        assert_eq!(read("topics", "a, gone"), ["a-0", "a-1"]);
+        assert_eq!(read("topics.regex", "b.*"), ["b1-0"]);
+        assert!(read("topics.regex", "").is_empty());
     }
 
     #[test]

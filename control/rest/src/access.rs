@@ -49,6 +49,8 @@ impl Role {
             | Resource::Stop(_)
             | Resource::Restart(_)
             | Resource::TaskRestart(..)
+            | Resource::ErrorsReplay(_)
+            | Resource::ErrorsDiscard(_)
             | Resource::TopicsReset(_) => Self::Operator,
             _ => Self::Editor,
         }

@@ -2,6 +2,7 @@
 use crate::problem::Problem;
 use elasticflow_config::{Members, Posted, shortened, text_of};
 use elasticflow_herder::answer::{InitialState, OffsetChange};
+use elasticflow_herder::letters::LetterRequest;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -106,6 +107,37 @@ pub(crate) fn level(body: &[u8]) -> Result<Option<String>, Problem> {
     Ok(None)
 }
 
+/// Reads which dead letters are put again or aside.
+pub(crate) fn letters(body: &[u8]) -> Result<LetterRequest, Problem> {
+    let mut request = LetterRequest::default();
+    let mut is_chosen = false;
+    for (member, value) in members(text(body)?)? {
+        let wrong = |expected: &str| Problem::bad_request(format!("{member}: expected {expected}"));
+        match member.as_str() {
+            "ids" => {
+                request.ids = serde_json::from_str(value.get()).map_err(|_| wrong("a list of ids"))?;
+                is_chosen |= !request.ids.is_empty();
+            }
+            "filter" => {
+                let filter: Map<String, Value> = serde_json::from_str(value.get()).map_err(|_| wrong("an object"))?;
+                for (key, value) in &filter {
+                    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                    crate::handlers::letters::set(&mut request.filter, key, &text)?;
+                }
+                is_chosen = true;
+            }
+            "cursor" => request.cursor = text_of(value).ok_or_else(|| wrong("text"))?,
+            "patch" => request.patch = Some(serde_json::from_str(value.get()).map_err(|_| wrong("JSON"))?),
+            "dryRun" => request.dry_run = serde_json::from_str(value.get()).map_err(|_| wrong("true or false"))?,
+            other => return Err(unknown(other, "ids, filter, cursor, patch and dryRun")),
+        }
+    }
+    if is_chosen {
+        return Ok(request);
+    }
+    Err(Problem::bad_request("name the letters: ids, or a filter, such as {\"state\": \"open\"}"))
+}
+
 fn unknown(member: &str, known: &str) -> Problem {
     Problem::bad_request(format!("{}: unknown member; known: {known}", shortened(member)))
 }
@@ -159,6 +191,27 @@ mod tests {
             assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
         }
         assert!(create(&[b'{', 0xff, b'}']).is_err());
+    }
+
+    #[test]
+    fn letters_are_named_by_id_or_by_a_filter_and_never_by_nothing() {
+        let request = letters(br#"{"ids":["d-0-1"],"patch":{"a":null},"dryRun":true}"#).unwrap();
+        assert_eq!(
+            (request.ids.len(), request.dry_run, request.patch),
+            (1, true, Some(serde_json::json!({"a": null})))
+        );
+        let request = letters(br#"{"filter":{"state":"open","since":7}}"#).unwrap();
+        assert_eq!(request.filter.since_ms, Some(7));
+        for body in [
+            "{}",
+            r#"{"ids":[]}"#,
+            r#"{"ids":1}"#,
+            r#"{"filter":{"x":1}}"#,
+            r#"{"x":1}"#,
+            r#"{"ids":["a"],"dryRun":1}"#,
+        ] {
+            assert!(letters(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

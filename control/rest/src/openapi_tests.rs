@@ -39,11 +39,15 @@ fn template(resource: &Resource) -> &'static str {
         Resource::FlowConnector(_) => "/flow/v1/connectors/{name}",
         Resource::FlowThrottle => "/flow/v1/throttle",
         Resource::FlowLag => "/flow/v1/lag/groups",
+        Resource::Errors(_) => "/flow/v1/connectors/{name}/errors",
+        Resource::Error(..) => "/flow/v1/connectors/{name}/errors/{id}",
+        Resource::ErrorsReplay(_) => "/flow/v1/connectors/{name}/errors/replay",
+        Resource::ErrorsDiscard(_) => "/flow/v1/connectors/{name}/errors/discard",
     }
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 30;
+const RESOURCES: usize = 34;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -4,7 +4,7 @@ use crate::forward::Forwarder;
 use crate::guard::{AccessRules, Guard};
 use crate::headers::{HeaderRule, HeaderRuleError};
 use crate::rate::RateLimit;
-use elasticflow_config::worker::WorkerSettings;
+use elasticflow_config::worker::{Listener, WorkerSettings};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct RestOptions {
     pub verification_algorithms: Vec<String>,
     /// Passes requests on to other workers.
     pub forwarder: Forwarder,
+    /// Whether contents of records are told where reading them is the purpose.
+    pub data_read: bool,
 }
 
 /// Why the endpoint cannot start.
@@ -64,6 +66,7 @@ impl Default for RestOptions {
             extensions: true,
             verification_algorithms: vec!["HmacSHA256".to_owned()],
             forwarder: Forwarder::default(),
+            data_read: true,
         }
     }
 }
@@ -93,6 +96,13 @@ impl RestOptions {
             extensions: settings.extensions,
             verification_algorithms: settings.verification_algorithms.clone(),
             forwarder: Forwarder::default(),
+            data_read: settings.data_read.unwrap_or_else(|| settings.listeners.iter().all(|url| is_loopback(url))),
         })
     }
+}
+
+/// Whether a listener can be reached from this machine alone.
+fn is_loopback(url: &str) -> bool {
+    let address = Listener::read(url).ok().and_then(|listener| listener.address().ok());
+    address.is_some_and(|address| address.ip().is_loopback())
 }

@@ -32,6 +32,10 @@ pub(crate) enum Resource {
     FlowConnector(String),
     FlowThrottle,
     FlowLag,
+    Errors(String),
+    Error(String, String),
+    ErrorsReplay(String),
+    ErrorsDiscard(String),
 }
 
 impl Resource {
@@ -70,6 +74,10 @@ impl Resource {
             ["flow", "v1", "connectors", n] => Self::FlowConnector(name(n)),
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
+            ["flow", "v1", "connectors", n, "errors"] => Self::Errors(name(n)),
+            ["flow", "v1", "connectors", n, "errors", "replay"] => Self::ErrorsReplay(name(n)),
+            ["flow", "v1", "connectors", n, "errors", "discard"] => Self::ErrorsDiscard(name(n)),
+            ["flow", "v1", "connectors", n, "errors", id] => Self::Error(name(n), name(id)),
             _ => return None,
         })
     }
@@ -91,10 +99,16 @@ impl Resource {
             | Self::FlowConnector(_)
             | Self::FlowThrottle
             | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
+            Self::Errors(_) | Self::Error(..) => &["HEAD", "GET", "OPTIONS"],
             Self::Connectors | Self::Tasks(_) => &["HEAD", "POST", "GET", "OPTIONS"],
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
-            Self::Restart(_) | Self::TaskRestart(..) | Self::Drain(_) | Self::Undrain(_) => &["POST", "OPTIONS"],
+            Self::Restart(_)
+            | Self::TaskRestart(..)
+            | Self::Drain(_)
+            | Self::Undrain(_)
+            | Self::ErrorsReplay(_)
+            | Self::ErrorsDiscard(_) => &["POST", "OPTIONS"],
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Stop(_)
@@ -124,6 +138,7 @@ impl Resource {
             | Self::Offsets(n)
             | Self::Fence(n)
             | Self::FlowConnector(n) => Some(n),
+            Self::Errors(n) | Self::Error(n, _) | Self::ErrorsReplay(n) | Self::ErrorsDiscard(n) => Some(n),
             Self::Root
             | Self::Health
             | Self::Metrics

@@ -2,6 +2,7 @@
 pub mod cluster;
 pub mod datagen;
 pub mod mysql;
+pub mod one_sink;
 pub mod sinks;
 pub mod sql_sink;
 

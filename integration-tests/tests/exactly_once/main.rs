@@ -10,7 +10,10 @@
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
 mod datagen;
+mod letters;
 mod mysql;
+mod refused;
+mod rewound;
 mod sinks;
 mod sql_sink;
 

@@ -4,10 +4,17 @@
 //! over: pure functions without Kafka, time or destination. The runtime asks them before it acts. The tests of this crate
 //! put the same functions into a model with overlapping owners, crashes at every step and lost answers, and visit every state.
 //! What a destination or a broker does wrong is not in the model, nor is liveness.
+//!
+//! Beside it stands what tasks and the control plane agree on: the stored forms of dead letters that are put
+//! again and of batches.
+mod batch;
 mod decide;
+mod replay;
 mod take_over;
 mod unit;
 
+pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow};
 pub use decide::{Answer, Consequence, after_decide};
+pub use replay::{LetterId, LetterState, ReplayEntry, Replayed, replay_topic};
 pub use take_over::{OutOfOrder, Step, TakeOver};
 pub use unit::{may_abort, must_adopt, next_owner};

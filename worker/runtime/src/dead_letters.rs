@@ -10,6 +10,7 @@ use elasticflow_api::error::Stage;
 use elasticflow_api::position::{SourcePosition, TaskId};
 use elasticflow_config::settings;
 use elasticflow_kafka::ports::{KafkaError, OutRecord, Producer, SendError, TopicSpec};
+use elasticflow_protocol::{ReplayEntry, replay_topic};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -37,6 +38,8 @@ pub(crate) struct Letter {
     pub(crate) timestamp_ms: Option<i64>,
     pub(crate) place: LetterPlace,
     pub(crate) failed: Failed,
+    /// Id of the dead letter that this is once more.
+    pub(crate) replay: Option<Arc<str>>,
 }
 
 /// Where it was read, or would have been written.
@@ -94,8 +97,25 @@ impl DeadLetters {
                 TaskError::Kafka { doing: "writing a dead letter", source }
             })?;
             self.task.metrics.dead_letters.add(1);
+            if let Some(replay) = &letter.replay {
+                self.tell(replay, &ReplayEntry::FailedAgain, producer).await?;
+            }
         }
         Ok(())
+    }
+
+    /// Queues what became of a dead letter that was put again.
+    pub(crate) async fn tell(
+        &self,
+        letter: &str,
+        entry: &ReplayEntry,
+        producer: &mut dyn Producer,
+    ) -> Result<(), TaskError> {
+        let (topic, value) = (replay_topic(&self.task.spec.id.group, &self.task.spec.id.connector), entry.encode());
+        let (key, value) = (Some(letter.as_bytes()), Some(value.as_slice()));
+        let record = OutRecord { topic: &topic, partition: Some(0), key, value, headers: &[], timestamp_ms: None };
+        let sent = queue(record, producer).await;
+        sent.doing("writing what became of a dead letter")
     }
 
     async fn send_one(
@@ -107,22 +127,44 @@ impl DeadLetters {
     ) -> Result<(), KafkaError> {
         let (key, timestamp_ms) = (letter.key.as_deref(), letter.timestamp_ms);
         let record = OutRecord { topic: &self.topic, partition: None, key, value, headers, timestamp_ms };
-        loop {
-            match producer.send(record) {
-                Ok(_) => return Ok(()),
-                Err(SendError::Full) => producer.room().await?,
-                Err(SendError::Kafka(source)) => return Err(source),
-            }
-        }
+        queue(record, producer).await
     }
 
     fn headers(&self, letter: &Letter) -> Vec<(Arc<str>, Option<Bytes>)> {
         let mut headers = letter.headers.clone();
         if self.context {
             headers.extend(context(letter, &self.task.spec.id));
+            headers.extend(fault(letter, self.task.services.options.clock.wall_ms()));
         }
         headers
     }
+}
+
+/// Queues a record as soon as there is room.
+async fn queue(record: OutRecord<'_>, producer: &mut dyn Producer) -> Result<(), KafkaError> {
+    loop {
+        match producer.send(record) {
+            Ok(_) => return Ok(()),
+            Err(SendError::Full) => producer.room().await?,
+            Err(SendError::Kafka(source)) => return Err(source),
+        }
+    }
+}
+
+/// What Connect's headers have no word for.
+fn fault(letter: &Letter, now_ms: i64) -> Vec<(Arc<str>, Option<Bytes>)> {
+    let error = &letter.failed.error;
+    let blame = error.blame();
+    let texts = [
+        ("kind", Some(error.kind().name().to_owned())),
+        ("field", blame.and_then(|b| b.field.clone())),
+        ("code", blame.and_then(|b| b.code.clone())),
+        ("time", Some(now_ms.to_string())),
+        ("replay.of", letter.replay.as_ref().map(ToString::to_string)),
+    ];
+    let header =
+        |(name, text): (&str, Option<String>)| Some((format!("__flow.errors.{name}").into(), Some(text?.into())));
+    texts.into_iter().filter_map(header).collect()
 }
 
 /// Connect's headers, in its order; those that do not apply are left out.
@@ -194,6 +236,7 @@ mod tests {
                 error: RecordError { stage: Stage::ValueConverter, reason, source: None },
                 class: "org.apache.kafka.connect.json.JsonConverter",
             },
+            replay: None,
         }
     }
 

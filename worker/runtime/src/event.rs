@@ -29,6 +29,11 @@ pub enum Happening {
 pub enum TaskState {
     /// Started, takes part.
     Running,
+    /// Started, and something that was read waits for the destination.
+    Pending {
+        /// What waits, and for what.
+        trace: String,
+    },
     /// Started, does not read.
     Paused,
     /// Waits for its next attempt after a transient failure.

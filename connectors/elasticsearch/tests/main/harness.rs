@@ -230,6 +230,7 @@ pub(crate) fn record(offset: i64, key: Datum, value: Datum) -> SinkRecord {
         value: Some(Bytes::from_static(b"value")),
         headers: Vec::new(),
         timestamp_ms: Some(0),
+        replay: None,
     };
     let record =
         Record { topic: "Orders".into(), partition: Some(0), key, value, headers: Vec::new(), timestamp_ms: Some(0) };

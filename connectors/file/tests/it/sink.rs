@@ -33,6 +33,7 @@ pub(crate) fn record(topic: &str, offset: i64, value: Value) -> SinkRecord {
             value: None,
             headers: Vec::new(),
             timestamp_ms: None,
+            replay: None,
         },
     }
 }

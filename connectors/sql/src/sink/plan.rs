@@ -59,9 +59,9 @@ impl Column {
     /// The column's value in a record whose row is given.
     pub(crate) fn value<'a>(&self, record: &'a SinkRecord, row: Option<&'a Value>) -> Cow<'a, Value> {
         match self.from {
-            From::Topic => Cow::Owned(Value::String(Text::from(&*record.origin.at.topic))),
-            From::Partition => Cow::Owned(Value::Int32(record.origin.at.partition)),
-            From::Offset => Cow::Owned(Value::Int64(record.origin.offset.0)),
+            From::Topic => Cow::Owned(Value::String(Text::from(&*record.origin.place().0.topic))),
+            From::Partition => Cow::Owned(Value::Int32(record.origin.place().0.partition)),
+            From::Offset => Cow::Owned(Value::Int64(record.origin.place().1.0)),
             From::Key => Cow::Borrowed(&record.record.key.value),
             From::KeyField(at) => Cow::Borrowed(nth(Some(&record.record.key.value), at)),
             From::ValueField(at) => Cow::Borrowed(nth(row, at)),

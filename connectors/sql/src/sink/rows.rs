@@ -10,6 +10,7 @@ use crate::dialect::Dialect;
 use crate::error::bad;
 use crate::table::TableName;
 use elasticflow_api::RecordError;
+use elasticflow_api::blame::FaultKind;
 use elasticflow_api::sink::SinkRecord;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -97,7 +98,8 @@ impl Rows {
             let value = column.value(record, row);
             let cell = cell_of(&value, column.logical).map_err(|e| in_column(&column.name, e))?;
             if column.in_key && cell == Cell::Null {
-                return Err(bad(format!("column {} of the key is null", column.name)));
+                let error = bad(format!("column {} of the key is null", column.name));
+                return Err(error.blaming(FaultKind::Null, Some(column.name.to_string()), None));
             }
             dialect.write_cell(&cell, &mut self.text).map_err(|e| in_column(&column.name, e))?;
             self.ends.push(self.text.len());
@@ -143,7 +145,9 @@ impl Rows {
 }
 
 fn in_column(name: &str, error: RecordError) -> RecordError {
-    RecordError { reason: format!("column {name}: {}", error.reason), ..error }
+    let kind = if error.kind() == FaultKind::Other { FaultKind::Conversion } else { error.kind() };
+    let reason = format!("column {name}: {}", error.reason);
+    RecordError { reason, ..error }.blaming(kind, Some(name.to_owned()), None)
 }
 
 impl Segment {

@@ -172,6 +172,7 @@ impl SinkTask for SqlSink {
             let Err(error) = self.attempt(&batch, cx, &mut handed).await else { break };
             let Some(wait) = self.retry_after(&error, tries) else { return Err(error.into()) };
             tracing::warn!(%error, tries, "a batch was not written; trying it again");
+            cx.flow.waiting(&error.to_string());
             tries += 1;
             cx.clock.sleep(wait).await;
         }

@@ -162,7 +162,9 @@ impl Writer {
 
     fn reject(&self, tx: &mut Transaction<'_>, run: &Run, at: usize, answer: &SqlError) -> Result<(), Error> {
         if let Some(row) = run.rows.get(at) {
-            tx.rejected.push((row.at, bad(format!("table {}: {answer}", run.shape.table))));
+            let error = bad(format!("table {}: {answer}", run.shape.table));
+            let code = Some(answer.code.clone()).filter(|code| !code.is_empty());
+            tx.rejected.push((row.at, error.blaming(answer.fault(), answer.column(), code)));
         }
         let (bad, max) = (tx.rejected.len(), self.keys.isolate_max);
         if bad > max { Err(Error::TooManyBadRows { bad, max }) } else { Ok(()) }

@@ -63,6 +63,7 @@ fn batch(records: Vec<(i64, i64, Datum)>) -> SinkBatch {
             value: Some(Bytes::new()),
             headers: Vec::new(),
             timestamp_ms: None,
+            replay: None,
         },
     };
     SinkBatch {

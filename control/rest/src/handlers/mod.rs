@@ -2,6 +2,7 @@
 mod connectors;
 mod flow;
 mod internal;
+pub(crate) mod letters;
 mod lifecycle;
 mod logging;
 mod offsets;
@@ -88,6 +89,10 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
             Ok(Answer::empty(StatusCode::ACCEPTED))
         }
         Resource::Offsets(name) => offsets::handle(rest, &name, &call).await,
+        Resource::Errors(name) => letters::list(rest, &name, &call).await,
+        Resource::Error(name, id) => letters::one(rest, &name, &id, &call).await,
+        Resource::ErrorsReplay(name) => letters::replay(rest, &name, &call).await,
+        Resource::ErrorsDiscard(name) => letters::discard(rest, &name, &call).await,
         Resource::Plugins => Ok(plugins::list(rest, &call)),
         Resource::PluginConfig(plugin) => plugins::config(rest, &plugin),
         Resource::PluginValidate(plugin) => plugins::validate(rest, &plugin, &call).await,

@@ -7,6 +7,7 @@ mod consumer;
 mod delivery;
 mod errors;
 mod log;
+mod page;
 mod producer;
 mod properties;
 mod security;
@@ -15,16 +16,19 @@ mod transactional;
 
 use crate::native::{EventKind, Kind};
 use crate::ports::{
-    Admin, ClientProperties, Consumer, Kafka, KafkaError, Producer, Subscription, TopicLog, TransactionalProducer,
+    Admin, ClientProperties, Consumer, Kafka, KafkaError, Producer, RecordPage, Subscription, TopicLog,
+    TransactionalProducer,
 };
 use admin::RdAdmin;
 use async_trait::async_trait;
 use client::{Alive, Client, Complaints};
 use consumer::RdConsumer;
+use elasticflow_api::context::Limits;
+use elasticflow_api::position::{Offset, TopicPartition};
 use log::RdTopicLog;
 use producer::RdProducer;
 use properties::ClientKind;
-use settings::Worker;
+use settings::{Settings, Worker};
 use std::sync::Arc;
 use std::time::Duration;
 use transactional::RdTransactional;
@@ -73,6 +77,14 @@ impl RdKafka {
         Ok(Arc::new(Self { worker, alive, admin }))
     }
 
+    /// Settings of a client that reads without a group.
+    fn reader(&self) -> Result<Settings, KafkaError> {
+        let settings = self.worker.client(ClientKind::Consumer, &ClientProperties::new(), None)?;
+        // The end of a log whose last record is a transaction's marker shows in the fetch after it, which the broker
+        // holds back for this long: the half second that is usual would stand in every start and every task's start.
+        Ok(settings.with("enable.partition.eof", "true").with("fetch.wait.max.ms", "50"))
+    }
+
     /// Waits until every client that was dropped has left its group and closed its connections, at most `limit`; called
     /// once, before the process ends, after the last client but this one was dropped. Whether all of them did.
     pub async fn close(self: Arc<Self>, limit: Duration) -> bool {
@@ -113,14 +125,11 @@ impl Kafka for RdKafka {
     }
 
     async fn log(&self, topic: &str) -> Result<Box<dyn TopicLog>, KafkaError> {
-        let settings = self
-            .worker
-            .client(ClientKind::Consumer, &ClientProperties::new(), None)?
-            .with("enable.partition.eof", "true")
-            // The end of a log whose last record is a transaction's marker shows in the fetch after it, which the broker
-            // holds back for this long: the half second that is usual would stand in every start and every task's start.
-            .with("fetch.wait.max.ms", "50");
-        Ok(Box::new(RdTopicLog::open(topic, &settings, &self.alive).await?))
+        Ok(Box::new(RdTopicLog::open(topic, &self.reader()?, &self.alive).await?))
+    }
+
+    async fn read(&self, at: &TopicPartition, from: Option<Offset>, max: Limits) -> Result<RecordPage, KafkaError> {
+        page::read(page::Wanted { at, from, max }, &self.reader()?, &self.alive).await
     }
 
     async fn cluster_id(&self) -> Result<String, KafkaError> {

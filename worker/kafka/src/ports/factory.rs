@@ -1,6 +1,8 @@
 //! Where clients come from.
-use super::{Admin, Consumer, KafkaError, Producer, TopicLog, TransactionalProducer};
+use super::{Admin, Consumer, InRecord, KafkaError, Producer, TopicLog, TransactionalProducer};
 use async_trait::async_trait;
+use elasticflow_api::context::Limits;
+use elasticflow_api::position::{Offset, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -15,6 +17,17 @@ pub enum Subscription {
     Topics(Vec<String>),
     /// Every topic whose whole name matches; topics that appear later are found.
     Pattern(String),
+}
+
+/// A part of a partition, as read.
+#[derive(Debug, Clone)]
+pub struct RecordPage {
+    /// In order; what open or aborted transactions hold is not among them.
+    pub records: Vec<InRecord>,
+    /// Where the next part begins.
+    pub next: Offset,
+    /// Whether nothing more was there when this was read.
+    pub is_end: bool,
 }
 
 /// A Kafka cluster: makes clients, all with the security settings of the worker.
@@ -58,6 +71,13 @@ pub trait Kafka: Send + Sync {
     /// # Errors
     /// As for [`Kafka::producer`]; `Retriable` when the topic's partitions cannot be learnt yet.
     async fn log(&self, topic: &str) -> Result<Box<dyn TopicLog>, KafkaError>;
+
+    /// Reads a part of one partition, read_committed and without a group, from an offset or the beginning; at least one
+    /// record if there is one. For people who look at it, not for tasks: every call opens a client.
+    ///
+    /// # Errors
+    /// `Config` when the partition does not exist or may not be read.
+    async fn read(&self, at: &TopicPartition, from: Option<Offset>, max: Limits) -> Result<RecordPage, KafkaError>;
 
     /// The cluster's id, for `GET /`.
     ///

@@ -59,7 +59,7 @@ fn labels(m: &TaskMetrics) -> String {
 
 fn word(state: &TaskState) -> &'static str {
     match state {
-        TaskState::Running => "running",
+        TaskState::Running | TaskState::Pending { .. } => "running",
         TaskState::Paused => "paused",
         TaskState::Restarting { .. } => "restarting",
         TaskState::Failed { .. } => "failed",

@@ -24,7 +24,8 @@ impl Decoder {
 
     /// Decodes a record as read.
     pub(crate) fn decode(&self, origin: &Origin) -> Result<Record, Stopped> {
-        let topic = &origin.at.topic;
+        let at = origin.place().0;
+        let topic = &at.topic;
         // Converters look at the headers, so these are decoded first; Connect reports errors of key and value before
         // those of headers.
         let (headers, bad_header) = match self.headers(origin) {
@@ -41,7 +42,7 @@ impl Decoder {
         }
         Ok(Record {
             topic: Arc::clone(topic),
-            partition: Some(origin.at.partition),
+            partition: Some(at.partition),
             key,
             value,
             headers,
@@ -51,7 +52,7 @@ impl Decoder {
 
     fn headers(&self, origin: &Origin) -> Result<Headers, RecordError> {
         let decode = |(name, bytes): &(Arc<str>, Option<bytes::Bytes>)| {
-            let datum = self.converters.header.decode(&origin.at.topic, name, bytes.as_ref())?;
+            let datum = self.converters.header.decode(&origin.place().0.topic, name, bytes.as_ref())?;
             Ok((Arc::clone(name), datum))
         };
         origin.headers.iter().map(decode).collect()

@@ -1,5 +1,6 @@
 //! How what was put becomes final, by kind of sink.
 use super::cycle::{Cycle, Kind};
+use super::pending::shown;
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
@@ -38,7 +39,7 @@ impl Cycle {
     /// Idempotent: waits for the destination's acknowledgement. What it says is durable is what may be committed.
     pub(super) async fn flush(&mut self) -> Result<(), TaskError> {
         let Kind::Idempotent(sink) = &mut self.sink else { return Ok(()) };
-        let durable = sink.flush(&self.cx).await?;
+        let durable = shown(&self.task, &self.flow, "flush", sink.flush(&self.cx)).await?;
         self.task.breaker.called(None);
         failpoint!("sink.flush.after");
         self.intake.rejects.write().await?;
@@ -108,7 +109,8 @@ impl Cycle {
         let letters = self.intake.rejects.drain();
         let Kind::TwoPhase(two_phase) = &mut self.sink else { return Ok(()) };
         let dead = self.intake.rejects.topic().map(|topic| (topic, letters.as_slice()));
-        two_phase.run_unit(&self.cx, &offsets, &metadata, dead).await?;
+        let unit = two_phase.run_unit(&self.cx, &offsets, &metadata, dead);
+        shown(&self.task, &self.flow, "prepare or commit", unit).await?;
         self.task.breaker.called(None);
         self.counted_durable();
         Ok(())

@@ -2,6 +2,7 @@
 use super::flow::{Flow, Wish};
 use super::intake::{Gathered, Intake, Judging};
 use super::leave::Backlog;
+use super::pending::shown;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
 use crate::error::{Doing, TaskError};
@@ -187,7 +188,7 @@ impl Cycle {
         let again = gathered.clone();
         let batch = self.intake.batch(gathered, Judging::First).await?;
         for at in batch.consumed.0.keys() {
-            if !self.topics.contains(&at.topic) {
+            if !self.topics.contains(&at.topic) && *at.topic != *self.intake.replays {
                 self.topics.insert(Arc::clone(&at.topic));
                 self.task.happened(Happening::Topic(Arc::clone(&at.topic)));
             }
@@ -199,7 +200,8 @@ impl Cycle {
         }
         let letters = self.intake.rejects.waiting();
         failpoint!("sink.put.before");
-        match self.sink.task().put(batch, &self.cx).await {
+        let put_all = self.sink.task().put(batch, &self.cx);
+        match shown(&self.task, &self.flow, "put", put_all).await {
             Err(error) if error.class == ErrorClass::Record && !self.intake.rejects.has_refused() => {
                 self.intake.rejects.forget_after(letters);
                 put = self.isolate(again, error).await?;

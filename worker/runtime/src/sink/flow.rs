@@ -16,6 +16,7 @@ pub(super) enum Wish {
 #[derive(Default)]
 pub(super) struct Flow {
     wishes: Mutex<Vec<Wish>>,
+    reason: Mutex<Option<String>>,
     news: Notify,
 }
 
@@ -28,6 +29,16 @@ impl Flow {
         }
         drop(wishes);
         self.news.notify_one();
+    }
+
+    /// Why the call that runs now lasts.
+    pub(super) fn reason(&self) -> Option<String> {
+        self.reason.lock().clone()
+    }
+
+    /// The call has ended.
+    pub(super) fn forget_reason(&self) {
+        *self.reason.lock() = None;
     }
 
     /// Waits for wishes; cancel-safe.
@@ -54,6 +65,9 @@ impl SinkFlow for Flow {
     }
     fn request_commit(&self) {
         self.wish(Wish::Commit);
+    }
+    fn waiting(&self, reason: &str) {
+        *self.reason.lock() = Some(reason.to_owned());
     }
 }
 

@@ -1,5 +1,6 @@
 //! From what was consumed to what is put: decoding, transforms, rejected records.
 use super::rejects::Rejects;
+use super::replay;
 use crate::error::TaskError;
 use crate::pipeline::{Decoder, Retry, Stopped, Tolerance, Transforms};
 use crate::supervise::Supervision;
@@ -56,9 +57,10 @@ impl Gathered {
     }
 
     /// The only record of a batch that cannot be halved.
-    pub(super) fn only(&self) -> Option<Origin> {
+    pub(super) fn only(&self, replays: &str) -> Option<Origin> {
         let (at, records) = self.parts.first().filter(|_| self.records == 1)?;
-        Some(origin(at, records.first()?.clone()))
+        let record = records.first()?.clone();
+        if *at.topic == *replays { replay::origin(at, record).ok().flatten() } else { Some(origin(at, record)) }
     }
 
     /// Takes the first records, as many as one put may have; at least one if there is any.
@@ -100,6 +102,8 @@ pub(super) struct Intake {
     pub(super) transforms: Transforms,
     pub(super) tolerance: Tolerance,
     pub(super) rejects: Arc<Rejects>,
+    /// Topic of dead letters that are put again.
+    pub(super) replays: Arc<str>,
 }
 
 impl Intake {
@@ -111,11 +115,15 @@ impl Intake {
             if let Some(last) = part.last() {
                 consumed.0.insert(at.clone(), Offset(last.offset.0 + 1));
             }
+            let is_replay = *at.topic == *self.replays;
             for (n, record) in part.into_iter().enumerate() {
                 if n % YIELD_EVERY == YIELD_EVERY - 1 {
                     tokio::task::yield_now().await;
                 }
-                records.extend(self.one(origin(&at, record), judging).await?);
+                let origin = if is_replay { replay::origin(&at, record)? } else { Some(origin(&at, record)) };
+                if let Some(origin) = origin {
+                    records.extend(self.one(origin, judging).await?);
+                }
             }
         }
         Ok(SinkBatch { records, consumed })
@@ -129,13 +137,13 @@ impl Intake {
                 Err(Stopped::Need { is_key, need }) => {
                     let retry =
                         Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
-                    self.decoder.converters().resolve(&origin.at.topic, is_key, &need, retry).await?;
+                    self.decoder.converters().resolve(&origin.place().0.topic, is_key, &need, retry).await?;
                 }
             }
         };
         let transform = |record: Record| match self.transforms.is_empty() {
             true => Ok(Some(record)),
-            false => self.transforms.apply(record, Some(origin.offset)),
+            false => self.transforms.apply(record, Some(origin.place().1)),
         };
         match decoded.and_then(transform) {
             Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
@@ -154,6 +162,7 @@ fn origin(at: &TopicPartition, record: InRecord) -> Origin {
         value: record.value,
         headers: record.headers,
         timestamp_ms: record.timestamp_ms,
+        replay: None,
     }
 }
 

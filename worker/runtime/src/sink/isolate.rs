@@ -4,6 +4,7 @@
 //! that record is judged, and what stands behind it afterwards.
 use super::cycle::Cycle;
 use super::intake::{Gathered, Judging};
+use super::pending::shown;
 use crate::error::TaskError;
 use elasticflow_api::sink::SinkBatch;
 use elasticflow_api::{ConnectorError, ErrorClass};
@@ -48,7 +49,7 @@ impl Cycle {
         bad: &mut usize,
         waiting: &mut Vec<Part>,
     ) -> Result<(), TaskError> {
-        let Some(origin) = gathered.only() else {
+        let Some(origin) = gathered.only(&self.intake.replays) else {
             let mut later = gathered;
             let first = later.take(later.records / 2, usize::MAX);
             waiting.push(Part { gathered: later, is_passed: false });
@@ -70,7 +71,8 @@ impl Cycle {
     /// The inner error says that a record is bad; every other ends the instance.
     async fn put_again(&mut self, batch: SinkBatch) -> Result<Result<(), ConnectorError>, TaskError> {
         let letters = self.intake.rejects.waiting();
-        match self.sink.task().put(batch, &self.cx).await {
+        let put_again = self.sink.task().put(batch, &self.cx);
+        match shown(&self.task, &self.flow, "put", put_again).await {
             Err(error) if error.class == ErrorClass::Record && !self.intake.rejects.has_refused() => {
                 self.intake.rejects.forget_after(letters);
                 Ok(Err(error))

@@ -25,6 +25,10 @@ impl Cycle {
                 Some(StartAt::Group) | None => (at.clone(), known.get(at).copied().flatten()),
             })
             .collect();
+        let mut start = start;
+        for (at, known) in start.iter_mut().filter(|(at, _)| *at.topic == *self.intake.replays) {
+            *known = super::replay::start(at, *known, self.consumer.as_mut()).await?;
+        }
         self.consumer.start_at(&start).await.doing("starting partitions")?;
         if self.task.is_paused() || self.backlog.pauses() {
             self.consumer.pause(&new).doing("pausing partitions")?;

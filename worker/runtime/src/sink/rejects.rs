@@ -7,9 +7,11 @@ use elasticflow_api::clock::Boxed;
 use elasticflow_api::context::Errant;
 use elasticflow_api::data::Origin;
 use elasticflow_api::error::Stage;
+use elasticflow_api::position::Offset;
 use elasticflow_api::sink::SinkRecord;
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
 use elasticflow_kafka::ports::Producer;
+use elasticflow_protocol::ReplayEntry;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -17,6 +19,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub(super) struct Rejects {
     tolerance: Tolerance,
     letters: Mutex<Vec<Letter>>,
+    /// Ids of letters that were put again in vain.
+    superseded: Mutex<Vec<std::sync::Arc<str>>>,
     topic: Option<DeadLetters>,
     /// For sinks without a Kafka transaction of their own.
     producer: tokio::sync::Mutex<Option<Box<dyn Producer>>>,
@@ -28,7 +32,8 @@ pub(super) struct Rejects {
 impl Rejects {
     pub(super) fn new(tolerance: Tolerance, topic: Option<DeadLetters>, class: &'static str) -> Self {
         let (letters, producer) = (Mutex::default(), tokio::sync::Mutex::new(None));
-        Self { tolerance, letters, topic, producer, refused: AtomicBool::new(false), class }
+        let superseded = Mutex::default();
+        Self { tolerance, letters, superseded, topic, producer, refused: AtomicBool::new(false), class }
     }
 
     /// The dead letter topic, if there is one.
@@ -61,10 +66,14 @@ impl Rejects {
         let mut producer = self.producer.lock().await;
         let (Some(topic), Some(producer)) = (&self.topic, producer.as_mut()) else { return Ok(()) };
         let letters = self.drain();
-        if letters.is_empty() {
+        let superseded = std::mem::take(&mut *self.superseded.lock());
+        if letters.is_empty() && superseded.is_empty() {
             return Ok(());
         }
         topic.send(&letters, producer.as_mut()).await?;
+        for letter in superseded {
+            topic.tell(&letter, &ReplayEntry::Superseded, producer.as_mut()).await?;
+        }
         producer.drain().await.doing("writing dead letters")?;
         failpoint!("sink.dead_letter.after");
         Ok(())
@@ -78,9 +87,10 @@ impl Rejects {
 
     /// Asks the tolerance; a tolerated record becomes a letter.
     pub(super) fn take(&self, origin: &Origin, failed: Failed) -> Result<(), TaskError> {
-        let (partition, offset) = (origin.at.partition, origin.offset.0);
+        let (at, Offset(offset)) = origin.place();
+        let partition = at.partition;
         let place = Place {
-            topic: &origin.at.topic,
+            topic: &at.topic,
             partition: Some(partition),
             offset: Some(offset),
             timestamp_ms: origin.timestamp_ms,
@@ -88,7 +98,7 @@ impl Rejects {
         let failed =
             self.tolerance.judge(failed, place).inspect_err(|_| self.refused.store(true, Ordering::Release))?;
         if self.topic.is_some() {
-            let topic = std::sync::Arc::clone(&origin.at.topic);
+            let topic = std::sync::Arc::clone(&at.topic);
             self.letters.lock().push(Letter {
                 key: origin.key.clone(),
                 value: origin.value.clone(),
@@ -96,6 +106,7 @@ impl Rejects {
                 timestamp_ms: origin.timestamp_ms,
                 place: LetterPlace { topic, at: Some((partition, offset)), source: None },
                 failed,
+                replay: origin.replay.as_ref().map(|replay| std::sync::Arc::clone(&replay.letter)),
             });
         }
         Ok(())
@@ -115,6 +126,12 @@ impl Errant for Rejects {
             message: e.to_string(),
             source: Some(Box::new(e)),
         })
+    }
+
+    fn superseded(&self, record: &SinkRecord) {
+        if let Some(replay) = &record.origin.replay {
+            self.superseded.lock().push(std::sync::Arc::clone(&replay.letter));
+        }
     }
 
     fn settle(&self) -> Boxed<'_, elasticflow_api::Result<()>> {

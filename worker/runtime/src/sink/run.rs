@@ -35,6 +35,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         transforms: Transforms::new(&options.registry, properties)?,
         tolerance,
         rejects: Arc::clone(&rejects),
+        replays: super::replay::topic_of(&task),
     };
     let flow = Arc::new(Flow::default());
     let shared: Arc<Flow> = Arc::clone(&flow);
@@ -52,7 +53,11 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     let (consumer, adopted) = match kept {
         Some(kept) => (kept.consumer, kept.assigned),
         None => {
-            let consumer = options.kafka.consumer(&settings.group, &settings.subscription, &consumer_properties(&task));
+            let subscription = match intake.rejects.topic() {
+                Some(_) => super::replay::subscription(&task, &settings.subscription).await?,
+                None => settings.subscription.clone(),
+            };
+            let consumer = options.kafka.consumer(&settings.group, &subscription, &consumer_properties(&task));
             (consumer.doing("making a consumer")?, BTreeSet::new())
         }
     };

@@ -71,7 +71,7 @@ impl Rejects {
         let failed = self.tolerance.judge(failed, place)?;
         let place = LetterPlace { topic: bad.topic, at: None, source: bad.position };
         let (key, value, timestamp_ms) = (bad.key, bad.value, bad.timestamp_ms);
-        let letter = Letter { key, value, headers: Vec::new(), timestamp_ms, place, failed };
+        let letter = Letter { key, value, headers: Vec::new(), timestamp_ms, place, failed, replay: None };
         Ok(self.topic.as_ref().map(|topic| (topic, letter)))
     }
 

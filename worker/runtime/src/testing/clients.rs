@@ -3,6 +3,7 @@ use super::consumer::FakeConsumer;
 use super::state::{Commits, FakeKafka, Status, Transaction};
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::context::Limits;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_kafka::ports::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -232,6 +233,16 @@ impl Kafka for FakeKafka {
             return Err(KafkaError::Retriable(format!("topic {topic} does not exist")));
         }
         Ok(Box::new(FakeLog { kafka: self.clone(), topic: topic.to_owned(), positions: parking_lot::Mutex::default() }))
+    }
+    async fn read(&self, at: &TopicPartition, from: Option<Offset>, max: Limits) -> Result<RecordPage, KafkaError> {
+        let s = self.lock();
+        let first = from.map_or(0, |o| usize::try_from(o.0).unwrap_or(0));
+        let all = s.visible(s.log(at), first);
+        let taken: Vec<_> = all.iter().take(max.records).cloned().collect();
+        let next = taken.last().map_or(first, |(next, _)| *next);
+        let is_end = taken.len() == all.len();
+        let next = Offset(i64::try_from(next).unwrap_or(0));
+        Ok(RecordPage { records: taken.into_iter().map(|(_, record)| record).collect(), next, is_end })
     }
     async fn cluster_id(&self) -> Result<String, KafkaError> {
         Ok("fake".to_owned())

@@ -1,10 +1,11 @@
 //! Kafka in memory: what the control plane asks of it, on one partition per topic.
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::context::Limits;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_kafka::ports::{
-    Admin, ClientProperties, CommitError, Consumer, GroupMetadata, Kafka, KafkaError, LogRecord, OutRecord, Producer,
-    SendError, Sequence, Subscription, TopicLog, TopicSpec, TransactionalProducer,
+    Admin, ClientProperties, CommitError, Consumer, GroupMetadata, InRecord, Kafka, KafkaError, LogRecord, OutRecord,
+    Producer, RecordPage, SendError, Sequence, Subscription, TopicLog, TopicSpec, TransactionalProducer,
 };
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -200,6 +201,21 @@ impl Kafka for MemoryKafka {
             changed: tokio::sync::Mutex::new(self.changed.subscribe()),
             delivered: watch::Sender::new(0),
         }))
+    }
+    async fn read(&self, at: &TopicPartition, from: Option<Offset>, max: Limits) -> Result<RecordPage, KafkaError> {
+        let first = from.map_or(0, |o| usize::try_from(o.0).unwrap());
+        let cluster = self.cluster.lock();
+        let rows = cluster.topics.get(&*at.topic).map(Vec::as_slice).unwrap_or_default();
+        let record = |(n, (key, value)): (usize, &Row)| InRecord {
+            offset: Offset(i64::try_from(n).unwrap()),
+            timestamp_ms: None,
+            key: Some(key.clone()),
+            value: value.clone(),
+            headers: Vec::new(),
+        };
+        let records: Vec<_> = rows.iter().enumerate().skip(first).take(max.records).map(record).collect();
+        let next = first + records.len();
+        Ok(RecordPage { records, next: Offset(i64::try_from(next).unwrap()), is_end: next >= rows.len() })
     }
     async fn cluster_id(&self) -> Result<String, KafkaError> {
         Ok("memory".to_owned())

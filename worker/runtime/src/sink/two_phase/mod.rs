@@ -8,6 +8,8 @@ mod records;
 mod take_over;
 mod unit;
 
+pub(super) use take_over::STABLE_MAX;
+
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::supervise::Supervision;

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Longest that offsets of another owner's undecided transaction are waited for; its transaction time-out is shorter.
-const STABLE_MAX: Duration = Duration::from_secs(30);
+pub(in crate::sink) const STABLE_MAX: Duration = Duration::from_secs(30);
 
 impl TwoPhase {
     /// Takes partitions over and answers where their reading begins. The order is that of the delivery contract.

@@ -1,10 +1,12 @@
 //! One unit: prepare, decide, commit, forget.
+use super::super::pending::pending;
 use super::TwoPhase;
 use super::records::{connector_name, unit_key, unit_value};
 use crate::dead_letters::{DeadLetters, Letter};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::policy::backoff;
+use crate::supervise::Supervision;
 use elasticflow_api::ErrorClass;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};
@@ -134,14 +136,20 @@ impl TwoPhase {
         let mut tried = 0;
         loop {
             match self.sink.commit(handle).await {
-                Ok(Committed::Now) => return Ok(()),
+                Ok(Committed::Now) => {
+                    show_settled(&task, tried);
+                    return Ok(());
+                }
                 Ok(Committed::Before) => {
+                    show_settled(&task, tried);
                     tracing::info!(task = %task.spec.id, owner = handle.unit.owner.0, commit = handle.unit.commit.0, "a unit had been committed before");
                     return Ok(());
                 }
-                Err(error) if matches!(error.class, ErrorClass::Transient { .. }) => {
+                // A right that is missing may come back; what is decided is not given up for it.
+                Err(error) if matches!(error.class, ErrorClass::Transient { .. } | ErrorClass::Config) => {
                     tried += 1;
                     task.metrics.retries.add(1);
+                    task.report(pending(&format!("commit of a decided unit: {error}")));
                     tracing::warn!(task = %task.spec.id, %error, tried, "a decided unit could not be committed; it is tried until it is");
                     tokio::select! {
                         biased;
@@ -166,5 +174,12 @@ impl TwoPhase {
         self.forget.clear();
         failpoint!("sink.forget.after");
         Ok(())
+    }
+}
+
+/// The status of a task whose unit is committed after all.
+fn show_settled(task: &Supervision, tried: u32) {
+    if tried > 0 {
+        task.report_target();
     }
 }

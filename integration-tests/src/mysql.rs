@@ -23,13 +23,25 @@ impl Database {
     /// # Errors
     /// It does not run.
     pub fn of(variable: &str) -> Result<Self> {
+        Self::account(variable, variable)
+    }
+
+    /// The same server with the account that may grant and revoke rights.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn root_of(variable: &str) -> Result<Self> {
+        Self::account(variable, &format!("{variable}_ROOT"))
+    }
+
+    fn account(variable: &str, account: &str) -> Result<Self> {
         let address = setting(variable)?;
         let (host, port) = address.split_once(':').with_context(|| format!("{variable} is not host:port"))?;
         Ok(Self {
             host: host.to_owned(),
             port: port.parse()?,
-            user: setting(&format!("{variable}_USER"))?,
-            password: setting(&format!("{variable}_PASSWORD"))?,
+            user: setting(&format!("{account}_USER"))?,
+            password: setting(&format!("{account}_PASSWORD"))?,
         })
     }
 

@@ -58,8 +58,9 @@ impl Scene {
         let mut producer = kafka.producer(&ClientProperties::new())?;
         for (key, value) in records {
             let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
-            let (topic, partition, timestamp_ms) = (self.topic.as_str(), Some(0), Some(7));
-            producer.send(OutRecord { topic, partition, key, value, headers: &[], timestamp_ms })?;
+            // The producer's own time: by an older one the broker's retention would remove them at once.
+            let (topic, partition) = (self.topic.as_str(), Some(0));
+            producer.send(OutRecord { topic, partition, key, value, headers: &[], timestamp_ms: None })?;
         }
         producer.drain().await?;
         Ok(())

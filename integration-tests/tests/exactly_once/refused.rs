@@ -54,7 +54,7 @@ async fn a_locked_row_of_mysql_and_a_revoked_right_leave_nothing_out() {
     if !runs(System::Mysql) {
         return println!("skipped: refused commits of MySQL need EF_MYSQL");
     }
-    let (dir, admin) = (tempfile::tempdir().unwrap(), Database::of("EF_MYSQL").unwrap());
+    let (dir, admin) = (tempfile::tempdir().unwrap(), Database::root_of("EF_MYSQL").unwrap());
     let schema = format!("refused_{}", run_number());
     let tables = Tables::create(System::Mysql, &schema).await.unwrap();
     let user = format!("u{}", run_number());

@@ -201,10 +201,7 @@ impl Admin for RdAdmin {
         let name = group.to_owned();
         let rows = self
             .ask(format!("cannot read the offsets of consumer group `{group}`"), move |handle, limit| {
-                match handle.group_offsets(&name, limit) {
-                    Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(Vec::new()),
-                    rows => good(rows?),
-                }
+                settled_offsets(handle, &name, limit)
             })
             .await?;
         Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
@@ -268,6 +265,20 @@ impl Admin for RdAdmin {
 /// The fence of one id; its producer lives for this call alone.
 async fn init(producer: Result<Box<dyn TransactionalProducer>, KafkaError>) -> Result<(), KafkaError> {
     producer?.init().await
+}
+
+/// Offsets of a transaction that is about to end are told once it has ended.
+fn settled_offsets(handle: &Arc<Handle>, group: &str, limit: Duration) -> Result<Vec<Partition>, Refusal> {
+    let began = Instant::now();
+    loop {
+        match handle.group_offsets(group, limit).and_then(good) {
+            Err(refusal) if refusal.code == Code::GroupIdNotFound => return Ok(Vec::new()),
+            Err(refusal) if refusal.code == Code::UnstableOffsetCommit && began.elapsed() < limit => {
+                std::thread::sleep(LOOK_AGAIN);
+            }
+            rows => return rows,
+        }
+    }
 }
 
 const MEMBERS: &str = "the group has members; stop the connector, or whoever else consumes with this group, first";

@@ -1,4 +1,5 @@
 //! The typed keys.
+use crate::secret::Secret;
 use crate::value::Millis;
 use crate::{choice, settings};
 
@@ -86,6 +87,10 @@ settings! {
         "flow.storage.topic" => flow_topic: Option<String> { importance: Low, group: "Flow" },
         /// Time between two looks at lag and rates. A key of this product.
         "flow.sample.interval.ms" => flow_interval: Millis { default: "1000", importance: Low, group: "Flow", valid: Validity::Range(200.0, 10_000.0) },
+        /// Where incidents are told by POST, once when they begin and once when they are over; an http or https URL. Every worker of the group needs the same: the one that leads tells. A key of this product.
+        "flow.hook.url" => hook_url: Option<Secret> { importance: Low, group: "Flow", valid: Validity::Check(http_url) },
+        /// Signs what is told: the header X-Flow-Signature is sha256= and the HMAC-SHA256 of the body in hexadecimal. Not signed if not set. A key of this product.
+        "flow.hook.secret" => hook_secret: Option<Secret> { importance: Low, group: "Flow" },
 
         /// Topic of connector configurations; compacted, one partition.
         "config.storage.topic" => config_topic: String { importance: High, group: "Internal topics", valid: Validity::Check(filled) },
@@ -192,6 +197,14 @@ fn some_server(text: &str) -> Result<(), String> {
         .iter()
         .all(|s| s.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok()));
     if named && !servers.is_empty() { Ok(()) } else { Err("give brokers as host:port, comma-separated".to_owned()) }
+}
+
+fn http_url(text: &str) -> Result<(), String> {
+    let host = text.trim().strip_prefix("http://").or_else(|| text.trim().strip_prefix("https://"));
+    match host.filter(|host| !host.is_empty() && !host.starts_with('/')) {
+        Some(_) => Ok(()),
+        None => Err("Value must be a URL that begins with http:// or https://".to_owned()),
+    }
 }
 
 fn positive_or_default(text: &str) -> Result<(), String> {

@@ -51,6 +51,7 @@ impl Role {
             | Resource::TaskRestart(..)
             | Resource::ErrorsReplay(_)
             | Resource::ErrorsDiscard(_)
+            | Resource::FlowBreaker(_)
             | Resource::TopicsReset(_) => Self::Operator,
             _ => Self::Editor,
         }

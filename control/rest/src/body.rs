@@ -138,6 +138,18 @@ pub(crate) fn letters(body: &[u8]) -> Result<LetterRequest, Problem> {
     Err(Problem::bad_request("name the letters: ids, or a filter, such as {\"state\": \"open\"}"))
 }
 
+/// Reads the action of `POST /flow/v1/connectors/{name}/breaker`.
+pub(crate) fn action(body: &[u8]) -> Result<Option<String>, Problem> {
+    let mut action = None;
+    for (member, value) in members(text(body)?)? {
+        match member.as_str() {
+            "action" => action = text_of(value).ok_or_else(|| Problem::bad_request("action: expected text"))?,
+            other => return Err(unknown(other, "action")),
+        }
+    }
+    Ok(action)
+}
+
 fn unknown(member: &str, known: &str) -> Problem {
     Problem::bad_request(format!("{}: unknown member; known: {known}", shortened(member)))
 }

@@ -37,6 +37,8 @@ fn template(resource: &Resource) -> &'static str {
         Resource::Drain(_) => "/flow/v1/workers/{worker}/drain",
         Resource::Undrain(_) => "/flow/v1/workers/{worker}/undrain",
         Resource::FlowConnector(_) => "/flow/v1/connectors/{name}",
+        Resource::FlowBreaker(_) => "/flow/v1/connectors/{name}/breaker",
+        Resource::FlowAlerts => "/flow/v1/alerts",
         Resource::FlowThrottle => "/flow/v1/throttle",
         Resource::FlowLag => "/flow/v1/lag/groups",
         Resource::Errors(_) => "/flow/v1/connectors/{name}/errors",
@@ -47,7 +49,7 @@ fn template(resource: &Resource) -> &'static str {
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 34;
+const RESOURCES: usize = 36;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

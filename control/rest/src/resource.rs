@@ -30,6 +30,8 @@ pub(crate) enum Resource {
     Drain(String),
     Undrain(String),
     FlowConnector(String),
+    FlowBreaker(String),
+    FlowAlerts,
     FlowThrottle,
     FlowLag,
     Errors(String),
@@ -72,6 +74,8 @@ impl Resource {
             ["flow", "v1", "workers", w, "drain"] => Self::Drain(name(w)),
             ["flow", "v1", "workers", w, "undrain"] => Self::Undrain(name(w)),
             ["flow", "v1", "connectors", n] => Self::FlowConnector(name(n)),
+            ["flow", "v1", "connectors", n, "breaker"] => Self::FlowBreaker(name(n)),
+            ["flow", "v1", "alerts"] => Self::FlowAlerts,
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
             ["flow", "v1", "connectors", n, "errors"] => Self::Errors(name(n)),
@@ -97,10 +101,11 @@ impl Resource {
             | Self::Worker(_)
             | Self::Loggers
             | Self::FlowConnector(_)
+            | Self::FlowAlerts
             | Self::FlowThrottle
             | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
             Self::Errors(_) | Self::Error(..) => &["HEAD", "GET", "OPTIONS"],
-            Self::Connectors | Self::Tasks(_) => &["HEAD", "POST", "GET", "OPTIONS"],
+            Self::Connectors | Self::Tasks(_) | Self::FlowBreaker(_) => &["HEAD", "POST", "GET", "OPTIONS"],
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
             Self::Restart(_)
@@ -137,7 +142,8 @@ impl Resource {
             | Self::TopicsReset(n)
             | Self::Offsets(n)
             | Self::Fence(n)
-            | Self::FlowConnector(n) => Some(n),
+            | Self::FlowConnector(n)
+            | Self::FlowBreaker(n) => Some(n),
             Self::Errors(n) | Self::Error(n, _) | Self::ErrorsReplay(n) | Self::ErrorsDiscard(n) => Some(n),
             Self::Root
             | Self::Health
@@ -152,6 +158,7 @@ impl Resource {
             | Self::Undrain(_)
             | Self::Loggers
             | Self::Logger(_)
+            | Self::FlowAlerts
             | Self::FlowThrottle
             | Self::FlowLag => None,
         }

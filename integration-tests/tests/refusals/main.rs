@@ -10,6 +10,7 @@
     clippy::cloned_ref_to_slice_refs,
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
+mod breaker;
 mod ground;
 mod kafka_down;
 mod limits;

@@ -249,6 +249,9 @@ fn cause(task: &Supervision, error: &TaskError) -> Cause {
         _ => None,
     };
     task.breaker.called(Some(class.unwrap_or(ErrorClass::Fenced)));
+    if matches!(class, Some(ErrorClass::Transient { .. })) {
+        task.breaker.remember(error.to_string());
+    }
     match (class, error) {
         (Some(ErrorClass::Transient { .. }), _) if task.breaker.is_exhausted() => Cause::BreakerTooLong,
         (Some(ErrorClass::Transient { .. }), _) if !task.breaker.is_closed() => Cause::Breaker,
@@ -285,7 +288,11 @@ async fn answer(task: &Supervision, error: &TaskError, cause: Cause, attempts: &
             attempts.restarted(options.clock.wall_ms(), &error.to_string());
             let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             tracing::warn!(task = %task.spec.id, error = %trace, failures = attempts.in_a_row(), wait_ms, "the task failed and is started again");
-            task.report(TaskState::Restarting { trace });
+            // It waits for the system at its other end, not for its next attempt: flow control says so beside the state.
+            match cause {
+                Cause::Breaker => task.report_target(),
+                Cause::BreakerTooLong | Cause::Kafka | Cause::Task => task.report(TaskState::Restarting { trace }),
+            }
             Some(wait)
         }
         Verdict::Reconsider(wait) if options.assignment.current(&task.spec.id, task.spec.generation).await => {

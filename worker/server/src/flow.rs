@@ -2,8 +2,8 @@
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::flow::{FlowState, Rates, ReasonCode};
-use elasticflow_herder::flow::{FlowPort, Order, TaskFlow};
-use elasticflow_runtime::{Control, Runtime, TaskLimit};
+use elasticflow_herder::flow::{FlowPort, Order, Overruled, TaskFlow};
+use elasticflow_runtime::{Control, Forced, Runtime, TaskLimit};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +22,29 @@ pub(crate) struct RuntimeFlow {
 impl RuntimeFlow {
     pub(crate) fn new(runtime: Runtime, clock: Arc<dyn Clock>) -> Self {
         Self { runtime, clock, known: Mutex::default() }
+    }
+}
+
+/// Longest text of a failure in a report.
+const SAID_MAX: usize = 300;
+
+impl RuntimeFlow {
+    /// What the system at the other end has said, while its breaker is not closed.
+    fn said(&self, task: &TaskId, reason: Option<ReasonCode>) -> Option<String> {
+        let breaker = self.runtime.breaker(task).filter(|_| reason == Some(ReasonCode::Breaker))?;
+        breaker.last_failure().map(|said| said.chars().take(SAID_MAX).collect())
+    }
+
+    /// A breaker that is told what it does already is left alone: to be told begins it anew.
+    fn overrule(&self, task: &TaskId, breaker: Option<Overruled>) {
+        let forced = match breaker {
+            None => Forced::Auto,
+            Some(Overruled::Open) => Forced::Open,
+            Some(Overruled::Closed) => Forced::Closed,
+        };
+        if let Some(breaker) = self.runtime.breaker(task).filter(|breaker| breaker.forced() != forced) {
+            breaker.force(forced);
+        }
     }
 }
 
@@ -47,6 +70,7 @@ impl FlowPort for RuntimeFlow {
                 blocked: report.blocked,
                 state: report.state.word(),
                 reason: report.reason.filter(|_| report.state != FlowState::Free).map(ReasonCode::code),
+                detail: self.said(&task, report.reason),
             });
             known.insert(task, (limit, instance));
         }
@@ -54,6 +78,7 @@ impl FlowPort for RuntimeFlow {
     }
 
     fn order(&self, task: &TaskId, order: &Order) {
+        self.overrule(task, order.breaker);
         let Some(limit) = self.runtime.limit(task) else { return };
         limit.set_control(Control {
             rates: Rates { records: None, bytes: order.bytes_per_second.map(|rate| rate.max(RATE_LEAST)) },

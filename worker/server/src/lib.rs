@@ -14,6 +14,7 @@ mod demo;
 #[cfg(feature = "dev-broker")]
 mod dev;
 mod flow;
+mod hook;
 mod jdbc;
 mod jdbc_source;
 mod logging;

@@ -2,6 +2,7 @@
 use crate::assigned::Assigned;
 use crate::clock::SystemClock;
 use crate::flow::RuntimeFlow;
+use crate::hook::Webhook;
 use crate::rates::Rates;
 use crate::runner::{RuntimeRunner, reporter};
 use anyhow::{Context, Result};
@@ -120,6 +121,7 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
         membership: Arc::clone(&membership) as _,
         clock,
         topic: flow_topic(&config),
+        hook: Webhook::of(&config)?,
     };
     let (known, flow) = match config.settings.flow_enable {
         true => {

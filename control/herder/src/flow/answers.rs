@@ -18,6 +18,16 @@ fn words(code: &str) -> &'static str {
     }
 }
 
+/// What an open breaker rests on: a person, or what the system at the other end has said.
+fn say_more(reason: &mut ReasonRow, forced_open: bool, said: Option<&str>) {
+    if forced_open {
+        "a person holds the breaker open: no call is made".clone_into(&mut reason.text);
+        r#"POST {"action":"auto"} to /flow/v1/connectors/{name}/breaker"#.clone_into(&mut reason.action);
+    } else if let Some(said) = said {
+        reason.text = format!("{}: {said}", reason.text);
+    }
+}
+
 /// State and reasons of a connector.
 struct Standing {
     state: &'static str,
@@ -100,7 +110,12 @@ impl FlowHandle {
             let passed = i64::try_from(now.saturating_sub(meter.since).as_millis()).unwrap_or(i64::MAX);
             Some((meter.report.state.as_str(), meter.report.reason.as_deref()?, now_ms.saturating_sub(passed)))
         });
-        let standing = standing(row, of_tasks);
+        let mut standing = standing(row, of_tasks);
+        let said = measured.tasks.values().find_map(|meter| meter.report.detail.as_deref());
+        let forced_open = board.breakers.get(name).is_some_and(|row| row.open);
+        for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Breaker.code()) {
+            say_more(reason, forced_open, said);
+        }
         let mut answer = json!({
             "flow": {
                 "state": standing.state,

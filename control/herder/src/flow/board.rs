@@ -1,6 +1,6 @@
 //! Everything that is known from the flow topic.
 use super::meters::Meters;
-use elasticflow_store::flow::{FlowRecord, GrantRow, GroupRow, LimitRow};
+use elasticflow_store::flow::{AlertRow, BreakerRow, FlowRecord, GrantRow, GroupRow, LimitRow};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +10,8 @@ pub(crate) struct Board {
     pub(crate) groups: BTreeMap<String, GroupRow>,
     pub(crate) limits: BTreeMap<String, LimitRow>,
     pub(crate) grants: BTreeMap<String, GrantRow>,
+    pub(crate) breakers: BTreeMap<String, BreakerRow>,
+    pub(crate) alerts: BTreeMap<String, AlertRow>,
     pub(crate) meters: Meters,
     /// The topic was read to its end once.
     pub(crate) loaded: bool,
@@ -28,6 +30,8 @@ impl Board {
             FlowRecord::Group { name, row } => put(&mut self.groups, name, row),
             FlowRecord::Limit { connector, row } => put(&mut self.limits, connector, row),
             FlowRecord::Grant { connector, row } => put(&mut self.grants, connector, row),
+            FlowRecord::Breaker { connector, row } => put(&mut self.breakers, connector, row),
+            FlowRecord::Alert { id, row } => put(&mut self.alerts, id, row),
             FlowRecord::Report { worker, row: Some(row) } => self.meters.take(&worker, row, now),
             FlowRecord::Report { worker, row: None } => self.meters.forget(&worker),
             FlowRecord::Unknown { key } => {

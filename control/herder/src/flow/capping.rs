@@ -274,6 +274,7 @@ mod tests {
             blocked_ms: 0,
             state: "free".to_owned(),
             reason: None,
+            detail: None,
         };
         let meter = Meter {
             since: Duration::ZERO,

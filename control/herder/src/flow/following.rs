@@ -1,7 +1,7 @@
 //! Every worker's part: follow the flow topic, have limits enforced, report how tasks fare.
 use super::board::Board;
 use super::picture::cap_of;
-use super::port::{FlowPort, Order, TaskFlow};
+use super::port::{FlowPort, Order, Overruled, TaskFlow};
 use crate::handle::HerderHandle;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
@@ -85,6 +85,7 @@ fn order_for(board: &Board, flow: &TaskFlow, capped: bool) -> Order {
         bytes_per_second: rate,
         granted_bytes: granted,
         reason: limit.and_then(|row| row.reasons.first()).map(|reason| reason.code.clone()),
+        breaker: board.breakers.get(connector).map(|row| if row.open { Overruled::Open } else { Overruled::Closed }),
     }
 }
 
@@ -98,6 +99,7 @@ fn report_of(flow: &TaskFlow) -> TaskReport {
         blocked_ms: u64::try_from(flow.blocked.as_millis()).unwrap_or(u64::MAX),
         state: flow.state.to_owned(),
         reason: flow.reason.map(str::to_owned),
+        detail: flow.detail.clone(),
     }
 }
 
@@ -111,7 +113,7 @@ mod tests {
     fn flow(instance: u64) -> TaskFlow {
         let task = TaskId { group: "g".into(), connector: "s".into(), task: TaskIndex(1) };
         let blocked = Duration::ZERO;
-        TaskFlow { task, instance, records: 1, bytes: 100, blocked, state: "free", reason: None }
+        TaskFlow { task, instance, records: 1, bytes: 100, blocked, state: "free", reason: None, detail: None }
     }
 
     fn limit(observed: bool) -> LimitRow {

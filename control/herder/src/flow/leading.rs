@@ -2,6 +2,7 @@
 use super::board::Board;
 use super::capping::{Capping, Caps};
 use super::decision::{add_caps, differs, divide, floors, is_limited, keep_since, row};
+use super::incidents::{Incidents, Moment, findings};
 use super::meters::Measured;
 use super::picture::Picture;
 use super::sampling::{Look, Partitions, look};
@@ -30,6 +31,7 @@ pub(crate) struct Lead {
     pub(crate) tracking: Tracking,
     pub(crate) partitions: Partitions,
     pub(crate) capping: Capping,
+    pub(crate) incidents: Incidents,
     pub(crate) periods: u64,
 }
 
@@ -48,11 +50,29 @@ impl Lead {
         if !still_leads() {
             return;
         }
-        for row in rows {
+        for row in rows.into_iter().chain(self.incidents().await) {
             self.topic.put(&row);
         }
         self.periods += 1;
         self.board.lock().period = self.clock.monotonic().saturating_sub(began);
+    }
+
+    /// What is wrong, told where that is wanted; and breakers of connectors that are gone are forgotten.
+    async fn incidents(&mut self) -> Vec<FlowRecord> {
+        let (findings, forgotten) = {
+            let board = self.board.lock();
+            let connectors = self.handle.view.connectors.read();
+            let gone = board.breakers.keys().filter(|name| !connectors.contains_key(*name));
+            let forget = |name: &String| FlowRecord::Breaker { connector: name.clone(), row: None };
+            (findings(&connectors, &board), gone.map(forget).collect::<Vec<_>>())
+        };
+        let options = &self.handle.context.options;
+        let link = format!("{}/flow/v1/alerts", options.url);
+        let (now, now_ms) = (self.clock.monotonic(), self.clock.wall_ms());
+        let moment = Moment { now, now_ms, cluster: &options.group_id, link: &link };
+        let mut rows = self.incidents.period(findings, &moment).await;
+        rows.extend(forgotten);
+        rows
     }
 
     fn picture(&self) -> Picture {

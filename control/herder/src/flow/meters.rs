@@ -166,6 +166,7 @@ mod tests {
             blocked_ms,
             state: "free".to_owned(),
             reason: None,
+            detail: None,
         }
     }
 

@@ -19,6 +19,17 @@ pub struct TaskFlow {
     pub state: &'static str,
     /// Code of the reason, unless free.
     pub reason: Option<&'static str>,
+    /// What the system at the other end has said, while the breaker is not closed.
+    pub detail: Option<String>,
+}
+
+/// A breaker that a person holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Overruled {
+    /// No call is made.
+    Open,
+    /// Every call is made.
+    Closed,
 }
 
 /// What is ordered for one task; replaces what was ordered before.
@@ -30,6 +41,8 @@ pub struct Order {
     pub granted_bytes: Option<u64>,
     /// Code of the reason of the rate.
     pub reason: Option<String>,
+    /// Its breaker; `None` is on its own.
+    pub breaker: Option<Overruled>,
 }
 
 /// The runtime as flow control sees it.

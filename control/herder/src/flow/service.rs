@@ -2,6 +2,8 @@
 use super::board::Board;
 use super::capping::Capping;
 use super::following::Follower;
+use super::hooks::HookPort;
+use super::incidents::Incidents;
 use super::leading::Lead;
 use super::port::FlowPort;
 use super::sampling::Partitions;
@@ -14,7 +16,7 @@ use elasticflow_store::InternalTopic;
 use elasticflow_store::flow::{FlowEvent, FlowRecord, FlowTopic};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -39,6 +41,8 @@ pub struct FlowPorts {
     pub clock: Arc<dyn Clock>,
     /// `flow.storage.topic`.
     pub topic: InternalTopic,
+    /// Where incidents are told; `None`: nowhere.
+    pub hook: Option<Arc<dyn HookPort>>,
 }
 
 /// What is known of limits, for answers and metrics. Cheap to clone; any worker knows the same.
@@ -48,6 +52,10 @@ pub struct FlowHandle {
     pub(super) herder: HerderHandle,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) interval: Duration,
+    /// Gone where there is no flow control, or none any more.
+    pub(super) topic: Weak<FlowTopic>,
+    /// Whether incidents are told to a webhook.
+    pub(super) has_hook: bool,
 }
 
 /// The running tasks.
@@ -61,7 +69,7 @@ impl FlowHandle {
     pub fn off(herder: HerderHandle) -> Self {
         let clock = Arc::clone(&herder.context.clock);
         let interval = Duration::from_millis(INTERVAL_MS);
-        Self { board: Arc::default(), herder, clock, interval }
+        Self { board: Arc::default(), herder, clock, interval, topic: Weak::new(), has_hook: false }
     }
 }
 
@@ -85,11 +93,18 @@ fn interval(herder: &HerderHandle) -> Duration {
 
 /// Starts flow control; answers at once.
 pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService) {
-    let FlowPorts { kafka, tasks, membership, clock, topic } = ports;
+    let FlowPorts { kafka, tasks, membership, clock, topic, hook } = ports;
     let (topic, events) = FlowTopic::open(Arc::clone(&kafka), topic, Arc::clone(&clock));
     let (topic, board, stop) = (Arc::new(topic), Arc::new(Mutex::new(Board::default())), CancellationToken::new());
     let interval = interval(&herder);
-    let handle = FlowHandle { board: Arc::clone(&board), herder: herder.clone(), clock: Arc::clone(&clock), interval };
+    let handle = FlowHandle {
+        board: Arc::clone(&board),
+        herder: herder.clone(),
+        clock: Arc::clone(&clock),
+        interval,
+        topic: Arc::downgrade(&topic),
+        has_hook: hook.is_some(),
+    };
     let follower = Follower {
         worker: herder.context.options.worker_id.clone(),
         handle: herder.clone(),
@@ -110,6 +125,7 @@ pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService
         tracking: Tracking::default(),
         partitions: Partitions::default(),
         capping: Capping::default(),
+        incidents: Incidents::new(hook),
         periods: 0,
     };
     let leads = lead_while_told(lead, membership, stop.clone());
@@ -150,7 +166,8 @@ fn on_event(follower: &mut Follower, event: FlowEvent) {
     let now = follower.clock.monotonic();
     match event {
         FlowEvent::Record(record) => {
-            let orders = matches!(record, FlowRecord::Limit { .. } | FlowRecord::Grant { .. });
+            let orders =
+                matches!(record, FlowRecord::Limit { .. } | FlowRecord::Grant { .. } | FlowRecord::Breaker { .. });
             follower.board.lock().read(record, now);
             if orders {
                 let tasks = follower.port.tasks();
@@ -186,6 +203,7 @@ async fn lead_while_told(mut lead: Lead, membership: Arc<dyn Membership>, stop: 
         if !led {
             // What another leader has done meanwhile is in the rows, not in memory.
             (lead.tracking, lead.capping, led) = (Tracking::default(), Capping::default(), true);
+            lead.incidents.begin(&lead.board.lock().alerts);
             tracing::info!("this worker leads flow control");
         }
         if stop.run_until_cancelled(lead.period(leads)).await.is_none() {

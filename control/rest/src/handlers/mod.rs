@@ -104,6 +104,9 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call).await,
         Resource::Logger(name) => logging::one(rest, &name),
         Resource::FlowConnector(name) => flow::connector(rest, &name).await,
+        Resource::FlowBreaker(name) if call.is(&Method::POST) => flow::overrule(rest, &name, &call).await,
+        Resource::FlowBreaker(name) => Ok(Answer::ok(&rest.flow.breaker(&name).await?)),
+        Resource::FlowAlerts => flow::alerts(rest, &call).await,
         Resource::FlowThrottle => flow::throttle(rest, &call).await,
         Resource::FlowLag => flow::lag(rest, &call).await,
     }

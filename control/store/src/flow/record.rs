@@ -124,6 +124,9 @@ pub struct TaskReport {
     pub state: String,
     /// Code of the reason, unless free.
     pub reason: Option<String>,
+    /// What the system at the other end has said, while the breaker is not closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
 }
 
 /// How the tasks of one worker fare.
@@ -135,6 +138,59 @@ pub struct ReportRow {
     pub at_ms: u64,
     /// Its tasks.
     pub tasks: Vec<TaskReport>,
+}
+
+/// How a person overrules the breakers of a connector; without a row they are on their own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BreakerRow {
+    /// Format.
+    pub v: u32,
+    /// Held open; else held closed.
+    pub open: bool,
+    /// Since when, ms since 1970 UTC.
+    pub since_ms: i64,
+}
+
+/// What of an incident has been told to the webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Told {
+    /// Nothing yet.
+    #[default]
+    Nothing,
+    /// That it has begun.
+    Opened,
+    /// That it is over, too.
+    Resolved,
+}
+
+/// An incident: opened once, resolved once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRow {
+    /// Format.
+    pub v: u32,
+    /// What kind of incident, such as `breaker_open`.
+    pub kind: String,
+    /// What it is about: a connector, or a task as `connector/0`.
+    pub subject: String,
+    /// The connector that it belongs to.
+    pub connector: String,
+    /// For people.
+    pub text: String,
+    /// Since when, ms since 1970 UTC.
+    pub since_ms: i64,
+    /// When it ended, ms since 1970 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_ms: Option<i64>,
+    /// What the webhook has acknowledged, or was given up for.
+    #[serde(default)]
+    pub told: Told,
+    /// Attempts at the message that is next.
+    #[serde(default)]
+    pub attempts: u32,
+    /// Messages that the webhook did not take, however often it was tried.
+    #[serde(default)]
+    pub given_up: u32,
 }
 
 /// A row of the flow topic; `None` forgets.
@@ -149,6 +205,10 @@ pub enum FlowRecord {
     Grant { connector: String, row: Option<GrantRow> },
     /// `report-<worker>`.
     Report { worker: String, row: Option<ReportRow> },
+    /// `breaker-<connector>`.
+    Breaker { connector: String, row: Option<BreakerRow> },
+    /// `alert-<id>`.
+    Alert { id: String, row: Option<AlertRow> },
     /// A key of no known kind; left alone.
     Unknown { key: String },
 }
@@ -173,6 +233,12 @@ pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<FlowRecord, Pro
     if let Some(name) = text.strip_prefix("report-") {
         return Ok(FlowRecord::Report { worker: name.to_owned(), row: parse(key, value)? });
     }
+    if let Some(name) = text.strip_prefix("breaker-") {
+        return Ok(FlowRecord::Breaker { connector: name.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(id) = text.strip_prefix("alert-") {
+        return Ok(FlowRecord::Alert { id: id.to_owned(), row: parse(key, value)? });
+    }
     Ok(FlowRecord::Unknown { key: text.to_owned() })
 }
 
@@ -195,6 +261,8 @@ pub(super) fn encode(record: &FlowRecord) -> Option<(String, Option<String>)> {
         FlowRecord::Limit { connector, row } => Some((format!("limit-{connector}"), text(row.as_ref()))),
         FlowRecord::Grant { connector, row } => Some((format!("grant-{connector}"), text(row.as_ref()))),
         FlowRecord::Report { worker, row } => Some((format!("report-{worker}"), text(row.as_ref()))),
+        FlowRecord::Breaker { connector, row } => Some((format!("breaker-{connector}"), text(row.as_ref()))),
+        FlowRecord::Alert { id, row } => Some((format!("alert-{id}"), text(row.as_ref()))),
         FlowRecord::Unknown { .. } => None,
     }
 }

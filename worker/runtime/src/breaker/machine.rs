@@ -99,6 +99,11 @@ impl Machine {
         }
     }
 
+    /// How it is overruled.
+    pub(super) fn forced(&self) -> Forced {
+        self.forced
+    }
+
     /// Since when it has not been closed.
     pub(super) fn opened(&self) -> Option<Duration> {
         self.opened

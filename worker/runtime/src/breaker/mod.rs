@@ -48,13 +48,16 @@ struct Shared {
     /// It is closed: then nobody need look.
     closed: AtomicBool,
     changed: Notify,
+    /// What the last instance that such a failure ended has said.
+    failure: Mutex<Option<String>>,
 }
 
 impl TaskBreaker {
     pub(crate) fn new(settings: BreakerSettings, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
         let machine = Mutex::new(Machine::new(settings, clock.monotonic()));
         let closed = AtomicBool::new(true);
-        let shared = Arc::new(Shared { clock, random, machine, closed, changed: Notify::new() });
+        let shared =
+            Arc::new(Shared { clock, random, machine, closed, changed: Notify::new(), failure: Mutex::default() });
         Self { shared, asked: AtomicBool::new(false) }
     }
 
@@ -76,6 +79,16 @@ impl TaskBreaker {
         self.shared.changed.notify_waiters();
     }
 
+    /// How it is overruled now.
+    pub fn forced(&self) -> Forced {
+        self.shared.machine.lock().forced()
+    }
+
+    /// What the last failure was, as the task's error says it; nothing where the connector tries again by itself.
+    pub fn last_failure(&self) -> Option<String> {
+        self.shared.failure.lock().clone()
+    }
+
     // --- the loops' side -------------------------------------------------------------------------------------------
 
     /// How a call of the loop went, unless the connector tells by itself; errors that do not pass say nothing.
@@ -90,6 +103,11 @@ impl TaskBreaker {
                 ErrorClass::Config | ErrorClass::Record | ErrorClass::Definite | ErrorClass::Fenced | ErrorClass::Bug,
             ) => self.shared.end(None),
         }
+    }
+
+    /// Remembers why an instance ended.
+    pub(crate) fn remember(&self, failure: String) {
+        *self.shared.failure.lock() = Some(failure);
     }
 
     /// Whether calls are made as ever.

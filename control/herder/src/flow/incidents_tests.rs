@@ -1,0 +1,151 @@
+use super::*;
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use serde_json::Value as Json;
+
+/// A receiver that refuses so many messages at first.
+#[derive(Default)]
+struct Receiver {
+    refuses: Mutex<u32>,
+    heard: Mutex<Vec<(String, Json)>>,
+}
+
+#[async_trait]
+impl HookPort for Receiver {
+    async fn tell(&self, id: &str, body: Vec<u8>) -> Result<(), String> {
+        let mut refuses = self.refuses.lock();
+        if *refuses > 0 {
+            *refuses -= 1;
+            return Err("it answered 500".to_owned());
+        }
+        self.heard.lock().push((id.to_owned(), serde_json::from_slice(&body).unwrap()));
+        Ok(())
+    }
+}
+
+impl Receiver {
+    fn states(&self) -> Vec<String> {
+        self.heard.lock().iter().map(|(_, body)| body["alert"]["state"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+fn wrong(subject: &str) -> Findings {
+    let condition = Condition { connector: subject.to_owned(), text: format!("{subject} has failed") };
+    Findings { wrong: [(("task_failed", subject.to_owned()), condition)].into(), unknown: BTreeSet::new() }
+}
+
+fn unknown(subject: &str) -> Findings {
+    Findings { wrong: BTreeMap::new(), unknown: [("task_failed", subject.to_owned())].into() }
+}
+
+/// The leader and its stored rows.
+struct Scene {
+    incidents: Incidents,
+    stored: BTreeMap<String, AlertRow>,
+    second: u64,
+}
+
+impl Scene {
+    fn new(receiver: Option<&Arc<Receiver>>) -> Self {
+        let hook = receiver.map(|receiver| Arc::clone(receiver) as Arc<dyn HookPort>);
+        Self { incidents: Incidents::new(hook), stored: BTreeMap::new(), second: 0 }
+    }
+
+    /// A second later; whatever was sent off has arrived at the end of it.
+    async fn second(&mut self, findings: Findings) {
+        self.second += 1;
+        let now_ms = i64::try_from(self.second).unwrap() * 1_000;
+        let moment = Moment { now: Duration::from_secs(self.second), now_ms, cluster: "g", link: "http://w" };
+        for record in self.incidents.period(findings, &moment).await {
+            let FlowRecord::Alert { id, row } = record else { panic!("{record:?}") };
+            match row {
+                Some(row) => drop(self.stored.insert(id, row)),
+                None => drop(self.stored.remove(&id)),
+            }
+        }
+        while self.incidents.flying.as_ref().is_some_and(|flying| !flying.answer.is_finished()) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    async fn seconds(&mut self, count: u32, findings: impl Fn() -> Findings) {
+        for _ in 0..count {
+            self.second(findings()).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_incident_is_told_once_when_it_begins_and_once_when_it_is_over() {
+    let receiver = Arc::<Receiver>::default();
+    let mut scene = Scene::new(Some(&receiver));
+    scene.seconds(10, || wrong("c/0")).await;
+    assert_eq!(receiver.states(), ["open"]);
+    scene.seconds(3, || unknown("c/0")).await;
+    assert_eq!(receiver.states(), ["open"], "what is not known is not over");
+    scene.seconds(5, Findings::default).await;
+    assert_eq!(receiver.states(), ["open", "resolved"]);
+    scene.seconds(3, || wrong("c/0")).await;
+    assert_eq!(receiver.states(), ["open", "resolved", "open"], "the next one is another incident");
+    let heard = receiver.heard.lock();
+    assert_eq!(
+        (heard[0].0.as_str(), heard[1].0.as_str()),
+        ("task_failed-c/0-1000.opened", "task_failed-c/0-1000.resolved")
+    );
+    assert_eq!((&heard[0].1["event"]["severity"], &heard[0].1["cluster"]), (&"error".into(), &"g".into()));
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_taken_is_told_again_and_the_others_do_not_wait_for_it() {
+    let receiver = Arc::<Receiver>::default();
+    *receiver.refuses.lock() = 1;
+    let mut scene = Scene::new(Some(&receiver));
+    scene.second(wrong("a")).await;
+    let both = || {
+        let mut both = wrong("a");
+        both.wrong.extend(wrong("b").wrong);
+        both
+    };
+    scene.seconds(2, both).await;
+    assert_eq!(receiver.heard.lock().len(), 1, "b is told, a waits");
+    assert_eq!(scene.stored["task_failed-a-1000"].attempts, 1);
+    scene.seconds(5, both).await;
+    let told: Vec<_> = receiver.heard.lock().iter().map(|(id, _)| id.clone()).collect();
+    assert_eq!(told, ["task_failed-b-2000.opened", "task_failed-a-1000.opened"]);
+}
+
+#[tokio::test]
+async fn a_message_that_is_never_taken_is_given_up_and_shown() {
+    let receiver = Arc::<Receiver>::default();
+    *receiver.refuses.lock() = RETRIES + 1;
+    let mut scene = Scene::new(Some(&receiver));
+    scene.seconds(4_400, || wrong("a")).await;
+    let row = &scene.stored["task_failed-a-1000"];
+    assert_eq!((row.told, row.given_up), (Told::Opened, 1));
+    scene.seconds(2, Findings::default).await;
+    assert_eq!(receiver.states(), ["resolved"]);
+}
+
+#[tokio::test]
+async fn a_new_leader_opens_nothing_again_and_tells_what_was_not_told() {
+    let receiver = Arc::<Receiver>::default();
+    let mut old = Scene::new(Some(&receiver));
+    old.seconds(3, || wrong("a")).await;
+    let mut new = Scene { second: old.second, stored: old.stored.clone(), ..Scene::new(Some(&receiver)) };
+    new.incidents.begin(&new.stored);
+    new.seconds(3, || wrong("a")).await;
+    assert_eq!(receiver.states(), ["open"]);
+    new.seconds(3, Findings::default).await;
+    assert_eq!(receiver.states(), ["open", "resolved"]);
+}
+
+#[tokio::test]
+async fn without_a_webhook_incidents_are_shown_and_forgotten_after_a_day() {
+    let mut scene = Scene::new(None);
+    scene.second(wrong("a")).await;
+    scene.second(Findings::default()).await;
+    assert_eq!(scene.stored["task_failed-a-1000"].resolved_ms, Some(2_000));
+    scene.second = 24 * 3_600 + 3;
+    scene.second(Findings::default()).await;
+    assert!(scene.stored.is_empty());
+}

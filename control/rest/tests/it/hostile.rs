@@ -7,7 +7,7 @@ use rand::{Rng, SeedableRng};
 use serde_json::{Map, Value, json};
 
 /// How many requests are made up.
-const REQUESTS: u64 = 1_800;
+const REQUESTS: u64 = 2_200;
 /// At least as many must have been bad.
 const BAD: usize = 1_000;
 
@@ -39,6 +39,14 @@ const PATHS: &[&str] = &[
     "/connector-plugins/FileStreamSource/config/validate",
     "/connector-plugins/FileStreamSink/config/validate",
     "/connector-plugins/{n}/config/validate",
+    "/flow/v1/workers",
+    "/flow/v1/workers/{n}",
+    "/flow/v1/workers/{n}/drain",
+    "/flow/v1/workers/{n}/undrain",
+    "/flow/v1/connectors/{n}",
+    "/flow/v1/throttle",
+    "/flow/v1/lag/groups",
+    "/flow/v2/{n}",
     "/admin/loggers",
     "/admin/loggers/{n}?scope={n}",
     "/{n}",
@@ -97,7 +105,7 @@ fn pick<'a, T: ?Sized>(rng: &mut StdRng, from: &'a [&'a T]) -> &'a T {
 
 fn name(rng: &mut StdRng) -> String {
     match rng.random_range(0..12) {
-        0 => "x".repeat([1, 255, 256, 5_000][rng.random_range(0..4)]),
+        0 => "x".repeat([1, 255, 256, 5_000, 100_000][rng.random_range(0..5)]),
         1 => format!("sl/ash{}", rng.random_range(0..3)),
         2 => ["..", ".", "...", "%", "%2F", "%41"].choose(rng).unwrap().to_string(),
         3 => (0..rng.random_range(1..6)).map(|_| rng.random::<char>()).collect(),

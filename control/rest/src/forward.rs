@@ -12,6 +12,7 @@ use crate::problem::{Place, Problem};
 use crate::reloaded::Reloaded;
 use crate::resource::Resource;
 use crate::serve::Rest;
+use crate::trust::distrust;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::request::Parts;
 use axum::http::{Method, StatusCode};
@@ -124,14 +125,19 @@ async fn pass_on(rest: &Rest, url: &str, parts: &Parts, body: &Bytes) -> Passed 
     }
     match request.send().await {
         Ok(answer) => take(rest, answer, parts).await,
-        Err(error) if error.is_connect() && is_certificate(&error) => Passed::Failed(untrusted(url, &error)),
-        Err(error) if error.is_connect() => {
-            tracing::debug!(url, "the worker that has to carry out a request cannot be reached");
-            Passed::NotThere
-        }
-        Err(error) if error.is_timeout() => Passed::Failed(broken(&error)),
-        Err(error) => lost(url, &error),
+        Err(error) => unanswered(url, &error),
     }
+}
+
+fn unanswered(url: &str, error: &reqwest::Error) -> Passed {
+    if let Some(problem) = distrust(url, error) {
+        return Passed::Failed(problem);
+    }
+    if error.is_connect() {
+        tracing::debug!(url, "the worker that has to carry out a request cannot be reached");
+        return Passed::NotThere;
+    }
+    if error.is_timeout() { Passed::Failed(broken(error)) } else { lost(url, error) }
 }
 
 fn lost(url: &str, error: &reqwest::Error) -> Passed {
@@ -194,19 +200,6 @@ fn message(body: &[u8]) -> Option<String> {
 fn path_of(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     rest.find('/').and_then(|at| rest.get(at..))
-}
-
-/// Whether certificates keep the workers apart, which no waiting mends.
-fn is_certificate(error: &reqwest::Error) -> bool {
-    root(error).to_lowercase().contains("certificate")
-}
-
-fn untrusted(url: &str, error: &reqwest::Error) -> Problem {
-    let text = format!(
-        "the worker at {url} that has to carry out the request is not trusted: {}; set ssl.truststore.location of this worker to the authority of all workers' certificates, and give each a certificate for the host that it advertises",
-        root(error)
-    );
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, text)
 }
 
 fn broken(error: &reqwest::Error) -> Problem {

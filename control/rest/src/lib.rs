@@ -41,6 +41,7 @@ mod reloaded;
 mod resource;
 mod serve;
 mod tls;
+mod trust;
 
 pub use access::Role;
 pub use auth::{LoginError, Users};

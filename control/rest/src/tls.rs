@@ -103,7 +103,8 @@ pub(crate) fn client(
     let files =
         [Some(trust.clone()), chain.clone(), key.clone()].into_iter().flatten().filter_map(Source::file).collect();
     let read = move || {
-        let mut builder = base();
+        // Nobody else's authorities: whoever has a certificate of a public one is no worker of this group.
+        let mut builder = base().tls_built_in_root_certs(false);
         for certificate in certificates(&trust.read("ssl.truststore.location")?, "ssl.truststore.location")? {
             let authority = reqwest::Certificate::from_der(&certificate).map_err(|e| e.to_string())?;
             builder = builder.add_root_certificate(authority);

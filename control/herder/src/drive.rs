@@ -190,7 +190,7 @@ impl Herder {
         let wanted = self.wanted.get(&task.0).and_then(|c| c.tasks).is_some_and(|set| task.1 < set.count);
         let state = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1)).map(|s| s.state);
         if !wanted {
-            self.statuses.forget_task(&task.0, task.1);
+            self.statuses.bury_task(&task.0, task.1);
         } else if state != Some(RunState::Restarting) {
             self.show_task(&task, RunState::Unassigned, None);
         }

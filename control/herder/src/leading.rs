@@ -142,11 +142,14 @@ impl Herder {
         self.state.generation().max(self.mapping.generation()) + 1
     }
 
-    /// The placement row of a connector whose number of tasks changes; `None` when its places stay.
+    /// The placement row of a connector that has more tasks than it ever had; `None` when its places stay.
+    ///
+    /// The places of tasks that are gone are kept: a worker that is cut off may still run one of them, and a task of that
+    /// index that comes back must not run elsewhere beside it.
     pub(crate) fn places_for(&self, name: &str, count: u32) -> Option<ConfigRecord> {
         let known = self.state.places(name);
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
-        if known.len() == wanted {
+        if known.len() >= wanted {
             return None;
         }
         let weight = self.state.connector(name).map_or(1, weight);
@@ -161,7 +164,7 @@ impl Herder {
             let slot = *changes.get(&(name.to_owned(), index))?;
             Some(Place { slot, generation, from: None })
         });
-        let places: Vec<Place> = known.iter().copied().take(wanted).chain(fresh).collect();
+        let places: Vec<Place> = known.iter().copied().chain(fresh).collect();
         Some(ConfigRecord::Placement { name: name.to_owned(), places })
     }
 

@@ -67,11 +67,6 @@ impl Mapping {
         &self.others
     }
 
-    /// Whether a worker holds anything, as far as it and the others have said.
-    fn is_alive(&self, worker: &str) -> bool {
-        self.others.slots.get(worker).is_some_and(|slots| !slots.is_empty())
-    }
-
     /// Where the REST endpoint of a worker is.
     fn url(&self, worker: &str) -> Option<String> {
         self.claims.get(worker).map(|claim| claim.url.clone())
@@ -188,6 +183,13 @@ impl Herder {
         self.mapping.url(self.mapping.others.holder(slot)?)
     }
 
+    /// Whether another worker holds anything, as far as it and the others have said. What this one holds by now it has had
+    /// from somebody: whoever has died does not say so.
+    pub(crate) fn is_alive(&self, worker: &str) -> bool {
+        let held = self.mapping.others.slots.get(worker);
+        held.is_some_and(|slots| slots.iter().any(|slot| !self.leases.slots.contains(slot)))
+    }
+
     /// Whether any worker has an instance of a connector's tasks.
     pub(crate) fn runs_anywhere(&self, name: &str) -> bool {
         let indices = self.statuses.of(name).map(|parts| parts.tasks.keys().copied().collect::<Vec<u32>>());
@@ -197,7 +199,7 @@ impl Herder {
     /// Whether a worker that is alive has last said that it runs a task. Failed tasks have an instance too.
     pub(crate) fn runs_elsewhere(&self, name: &str, index: u32) -> bool {
         let status = self.statuses.of(name).and_then(|parts| parts.tasks.get(&index));
-        status.is_some_and(|status| status.state != RunState::Unassigned && self.mapping.is_alive(&status.worker_id))
+        status.is_some_and(|status| status.state != RunState::Unassigned && self.is_alive(&status.worker_id))
     }
 
     // --- what workers say ------------------------------------------------------------------------------------------

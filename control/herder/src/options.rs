@@ -51,6 +51,9 @@ pub struct HerderOptions {
     pub request_timeout: Duration,
     /// Longest that a connector may take to validate or to plan.
     pub connector_timeout: Duration,
+    /// Connectors are asked for their tasks on the threads of the loop, not on one each: for simulations, in which nothing
+    /// blocks and time is played.
+    pub plans_inline: bool,
     /// The worker's own properties, references resolved: default converters, override policy and the like.
     pub worker: Properties,
 }

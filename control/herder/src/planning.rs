@@ -65,6 +65,9 @@ impl From<ConnectorError> for NoPlan {
 /// thread of its own, which is left behind if it does not come back.
 pub(crate) async fn plan(question: Question, threads: Arc<Semaphore>) -> Result<Vec<Properties>, NoPlan> {
     let limit = question.cx.options.connector_timeout;
+    if question.cx.options.plans_inline {
+        return tokio::time::timeout(limit, ask(question)).await.unwrap_or_else(|_| Err(late(limit)));
+    }
     let Ok(permit) = threads.acquire_owned().await else { return Err(late(limit)) };
     let (answer, answered) = oneshot::channel();
     let runtime = Handle::current();

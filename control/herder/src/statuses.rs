@@ -57,8 +57,9 @@ impl Statuses {
         if let Some(row) = &row {
             self.generation = self.generation.max(row.generation.saturating_add(1));
         }
-        if runs_here {
-            self.say_again(&name, index, row.as_ref());
+        // A worker that was frozen takes for its own what it has lost meanwhile: only what it has said itself counts.
+        if let Some(own) = self.own(&name, index).filter(|_| runs_here) {
+            self.say_again(&name, index, (row.as_ref(), own));
             return None;
         }
         let status = row.and_then(from_row).map(|status| self.outlived(status));
@@ -81,18 +82,23 @@ impl Statuses {
         status
     }
 
-    /// A former worker has had the last word about a part that runs here: readers would believe it.
-    fn say_again(&self, name: &str, index: Option<u32>, read: Option<&StatusRow>) {
-        if read.is_none_or(|row| row.worker_id == self.worker_id) {
-            return;
-        }
-        let parts = self.parts.get(name);
-        let known = parts.and_then(|parts| match index {
+    /// What this worker was the last to say of a part.
+    fn own(&self, name: &str, index: Option<u32>) -> Option<&PartStatus> {
+        let parts = self.parts.get(name)?;
+        let known = match index {
             None => parts.connector.as_ref(),
             Some(index) => parts.tasks.get(&index),
-        });
-        let Some(known) = known.filter(|known| known.worker_id == self.worker_id) else { return };
-        let (name, row) = (name.to_owned(), Some(self.row(known)));
+        };
+        known.filter(|known| known.worker_id == self.worker_id)
+    }
+
+    /// A former worker has had the last word about a part that runs here, or somebody who was behind has taken it for gone:
+    /// readers would believe it.
+    fn say_again(&self, name: &str, index: Option<u32>, (read, own): (Option<&StatusRow>, &PartStatus)) {
+        if read.is_some_and(|row| row.worker_id == self.worker_id) {
+            return;
+        }
+        let (name, row) = (name.to_owned(), Some(self.row(own)));
         self.topic.put(&match index {
             None => StatusRecord::Connector { name, row },
             Some(index) => StatusRecord::Task { name, index, row },
@@ -168,6 +174,15 @@ impl Statuses {
         if known.is_some() {
             self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row: None });
         }
+    }
+
+    /// Forgets a task whose instance here has ended for good. That is written whatever is known of it: what this worker has
+    /// said of the instance may have come after everything of the connector was forgotten.
+    pub(crate) fn bury_task(&mut self, name: &str, index: u32) {
+        if let Some(parts) = self.parts.get_mut(name) {
+            parts.tasks.remove(&index);
+        }
+        self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row: None });
     }
 
     /// Forgets everything of a connector; the leader writes that for everybody.

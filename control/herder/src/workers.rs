@@ -55,8 +55,7 @@ impl Herder {
             return self.mapping.idle_since.clear();
         }
         let now = self.cx.clock.monotonic();
-        let idle = self.mapping.others().slots.iter().filter(|(_, slots)| slots.is_empty());
-        let idle: BTreeSet<String> = idle.map(|(id, _)| id.clone()).collect();
+        let idle: BTreeSet<String> = self.mapping.claims().keys().filter(|id| !self.is_alive(id)).cloned().collect();
         self.mapping.idle_since.retain(|id, _| idle.contains(id));
         for id in idle {
             let since = *self.mapping.idle_since.entry(id.clone()).or_insert(now);

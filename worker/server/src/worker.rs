@@ -299,6 +299,7 @@ fn herder_options(config: &WorkerConfig, properties: &Properties) -> HerderOptio
         redact_secrets: settings.redact_secrets,
         request_timeout: settings.request_timeout.duration(),
         connector_timeout: settings.validation_timeout.duration(),
+        plans_inline: false,
         worker: properties.clone(),
     }
 }

@@ -75,3 +75,10 @@ async fn once_the_task_runs_here_old_news_of_it_changes_nothing() {
     statuses.read(task("UNASSIGNED", "w:1"), true);
     assert_eq!(shown(&statuses), RunState::Running);
 }
+
+#[tokio::test]
+async fn what_others_say_of_a_task_that_was_lost_unnoticed_is_taken() {
+    let mut statuses = statuses();
+    statuses.read(task("RUNNING", "w:2"), true);
+    assert_eq!(shown(&statuses), RunState::Running);
+}

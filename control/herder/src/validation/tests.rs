@@ -175,6 +175,7 @@ fn worker(exactly_once: ExactlyOnce, policy: &str) -> WorkerContext {
         redact_secrets: true,
         request_timeout: Duration::from_secs(1),
         connector_timeout: Duration::from_millis(20),
+        plans_inline: false,
         worker,
     };
     let references: Arc<dyn References> = Arc::new(NoReferences);

@@ -107,7 +107,7 @@ impl Member {
 }
 
 /// A group whose slots are always all held, and its leader.
-struct Cluster {
+pub(crate) struct Cluster {
     bootstrap: String,
     everywhere: Everywhere,
     members: Vec<Member>,
@@ -117,7 +117,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    async fn start(bootstrap: &str, workers: usize, seed: u64) -> Self {
+    pub(crate) async fn start(bootstrap: &str, workers: usize, seed: u64) -> Self {
         let everywhere = Everywhere::default();
         let members: Vec<Member> = (0..workers).map(|n| Member::join(bootstrap, n, &everywhere)).collect();
         for slot in 0..SLOTS {
@@ -159,6 +159,18 @@ impl Cluster {
             self.members[to].given.lead(true).await;
             self.leader = to;
         }
+    }
+
+    pub(crate) fn handles(&self) -> Vec<HerderHandle> {
+        self.members.iter().map(|member| member.handle.clone()).collect()
+    }
+
+    /// Gives leadership to the next worker whatever the one before is doing with it.
+    pub(crate) fn hurry_leadership(&mut self) {
+        let to = (self.leader + 1) % self.members.len();
+        self.members[self.leader].given.change(|leases| leases.leads = false);
+        self.members[to].given.change(|leases| leases.leads = true);
+        self.leader = to;
     }
 
     /// A worker is gone without a word, and its session has expired: others have its slots, a new one joins later.

@@ -10,10 +10,12 @@
 )]
 mod cluster;
 mod lifecycle;
+mod lost_answers;
 mod offsets;
 mod plans;
 mod restart;
 mod runner;
+mod sim;
 mod startup;
 mod stubs;
 mod worker;

@@ -78,6 +78,7 @@ pub(crate) fn options() -> HerderOptions {
         redact_secrets: true,
         request_timeout: Duration::from_secs(30),
         connector_timeout: Duration::from_millis(800),
+        plans_inline: false,
         worker: Properties::default(),
     }
 }

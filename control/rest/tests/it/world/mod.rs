@@ -126,6 +126,7 @@ fn start_herder(config: &WorkerConfig, properties: &Properties) -> (HerderHandle
         redact_secrets: settings.redact_secrets,
         request_timeout: Duration::from_secs(10),
         connector_timeout: settings.validation_timeout.duration(),
+        plans_inline: false,
         worker: properties.clone(),
     };
     let kafka = kafka::MemoryKafka::default();

@@ -8,8 +8,9 @@ HANDOVERS ?= 300
 ROUNDS ?= 200000
 SEEDS ?= 10000
 STORMS ?= 60
+CONNECTORS ?= 1000
 
-.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz flow-seeds flow-plot bench build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz cluster-seeds flow-seeds flow-plot bench crowd build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -60,11 +61,17 @@ flow-seeds: ## SEEDS=10000 seeds of simulated workloads against the rate law, th
 	@EF_FLOW_SEEDS=$(SEEDS) cargo test -p elasticflow-flow --test it -- --nocapture the_law_holds
 	@cargo run --release -p elasticflow-flow --example allocation
 
+cluster-seeds: ## SEEDS=10000 seeds of the whole control plane in played time: kills, freezes, cuts, lost answers
+	@EF_SEEDS=$(SEEDS) cargo test -p elasticflow-herder --test it -- --nocapture sim::whatever
+
 flow-plot: ## draws one simulated run of the rate law into docs/flow/law.svg
 	@EF_FLOW_PLOT=$(CURDIR)/docs/flow/law.svg cargo test -p elasticflow-flow --test it -- a_run_can_be_drawn
 
 bench: ## speed and memory on real servers; prints a table, writes bench-results/
 	@scripts/bench
+
+crowd: ## CONNECTORS=1000 on three workers: creation, restarts, kill -9, latency of REST, memory; writes bench-results/
+	@scripts/crowd --connectors $(CONNECTORS)
 
 services-up: ## real servers for tests
 	@scripts/services up kafka mysql elasticsearch

@@ -1,11 +1,13 @@
 //! Speed and memory of the main source on real servers; prints a table and writes JSON to `bench-results/`.
 //!
-//! The work: a snapshot of 1,000,000 rows, a backlog of 500,000 rows in transactions of 1,000, a backlog of 100,000
-//! single-row transactions, the delay of single rows at 1,000 a second, starts of an idle worker, and upserts of 1,000,000 change events into MySQL; exactly-once on, JSON without schemas, one partition. CPU is user
-//! and system time of the worker's process; a figure without its check (records, distinct keys) is void. Usage:
-//! `bench [snapshot] [bulk] [single] [latency] [ready] [sink-sql] [--rows N] [--set KEY=VALUE]...`; without names, all; `--set` gives the
-//! connector another setting.
+//! The work: a binary log in memory to cells, records and JSON, a snapshot of 1,000,000 rows, a backlog of 500,000 rows in
+//! transactions of 1,000, a backlog of 100,000 single-row transactions, the delay of single rows at 1,000 a second, starts of
+//! an idle worker, and upserts of 1,000,000 change events into MySQL; exactly-once on, JSON without schemas, one partition.
+//! CPU is user and system time of the worker's process (of this one for `decode`); a figure without its check (records,
+//! distinct keys) is void. Usage: `bench [decode] [snapshot] [bulk] [single] [latency] [ready] [sink-sql] [--rows N]
+//! [--set KEY=VALUE]...`; without names, all; `--set` gives the connector another setting.
 mod data;
+mod decode;
 mod latency;
 mod meter;
 mod outcome;
@@ -52,8 +54,13 @@ async fn run() -> Result<()> {
     let client = [("bootstrap.servers".to_owned(), bootstrap.clone())].into();
     let kafka = elasticflow_kafka::RdKafka::new(&client).context("cannot make a Kafka client")?;
     let bench = Bench { database: Database::of("EF_MYSQL")?, bootstrap, kafka, rows, settings };
-    data::fill(&bench).await?;
+    if names.is_empty() || names.iter().any(|name| name != "decode" && name != "ready") {
+        data::fill(&bench).await?;
+    }
     let mut outcomes = Vec::new();
+    if wanted("decode") {
+        outcomes.extend(decode::decode(&bench).await?);
+    }
     if wanted("ready") {
         outcomes.push(scenarios::ready(&bench).await?);
     }
@@ -97,8 +104,8 @@ fn arguments() -> Result<Arguments> {
                 let (key, value) = pair.split_once('=').context("--set takes KEY=VALUE")?;
                 parsed.settings.insert(key.to_owned(), value.to_owned());
             }
-            "snapshot" | "bulk" | "single" | "latency" | "ready" | "sink-sql" => parsed.names.push(argument),
-            other => bail!("unknown scenario {other}; known: snapshot, bulk, single, latency, ready, sink-sql"),
+            "decode" | "snapshot" | "bulk" | "single" | "latency" | "ready" | "sink-sql" => parsed.names.push(argument),
+            other => bail!("unknown scenario {other}; known: decode, snapshot, bulk, single, latency, ready, sink-sql"),
         }
     }
     Ok(parsed)

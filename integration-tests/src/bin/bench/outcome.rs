@@ -63,7 +63,7 @@ pub(crate) fn table(outcomes: &[Outcome]) -> String {
         let optional = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.0}"));
         let tenths = |figure: Option<f64>| figure.map_or_else(|| "-".to_owned(), |f| format!("{f:.1}"));
         text.push_str(&format!(
-            "{:<10} {:>10} {:>8.1} {:>10.0} {:>11.2} {:>9.0} {:>9} {:>9} {:>7} {:>7} {:>5} {:>7}\n",
+            "{:<10} {:>10} {:>8.1} {:>10.0} {:>11.3} {:>9.0} {:>9} {:>9} {:>7} {:>7} {:>5} {:>7}\n",
             o.scenario,
             o.records,
             o.seconds,

@@ -84,8 +84,41 @@ pub trait SourceTask: Send + 'static {
         Ok(())
     }
 
+    /// What the task does and how far it is, for people and for metrics.
+    ///
+    /// Called: after polls, about once a second. Must be quick: no I/O, no contents of records. `None`: nothing to tell.
+    fn report(&self) -> Option<Report> {
+        None
+    }
+
     /// Releases everything. Called once, last, also after a failed `start`; bounded by the caller; cannot fail.
     async fn stop(&mut self);
+}
+
+/// What a task tells of itself.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Report {
+    /// What it does, in a word that changes seldom; a change is shown at once.
+    pub phase: &'static str,
+    /// The same with its place and how far it is, in plain words for people.
+    pub words: String,
+    /// Numbers for metrics.
+    pub figures: Vec<Figure>,
+}
+
+/// A number of a report.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    /// Name of the metric.
+    pub name: &'static str,
+    /// What it says, in one line.
+    pub help: &'static str,
+    /// Whether it only grows.
+    pub counts: bool,
+    /// A label beside connector and task, with its value.
+    pub label: Option<(&'static str, String)>,
+    /// The number.
+    pub value: f64,
 }
 
 /// What a poll returns.

@@ -7,6 +7,7 @@ use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
 use crate::position::LogPosition;
+use crate::report::Counts;
 use crate::schema_log::SchemaLog;
 use crate::signal::Signal;
 use crate::table::{RowError, Table};
@@ -138,6 +139,7 @@ pub struct Capture {
     pub(crate) notes: Notes,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
+    pub(crate) counts: Counts,
     file_text: Text,
 }
 
@@ -194,6 +196,7 @@ impl Capture {
             schema_log: start.schema_log,
             notes: start.notes,
             last: (0, 0),
+            counts: Counts::default(),
         }
     }
 
@@ -298,6 +301,7 @@ impl Capture {
             out.records.push(end);
             out.count(1, 0);
         }
+        self.counts.transactions += 1;
         if let Some(tx) = self.tx.take() {
             if let Some(window) = &mut self.watch.window {
                 window.commit(tx.gtid.as_ref(), self.log.at());
@@ -383,6 +387,8 @@ impl Capture {
             Form::Plain | Form::Partial => event.body.clone(),
         };
         let origin = self.origin(event);
+        self.counts.rows_at = Some(self.clock.monotonic());
+        self.counts.behind_ms = Some((self.assembler.now_ms - origin.ts_us.div_euclid(1000)).max(0));
         let at = head.rows_at;
         self.rows = Some(Rows { table, head, body, at, row: 0, skip, origin, partial: form == Form::Partial });
         Ok(())
@@ -440,11 +446,12 @@ impl Capture {
         if self.watch.window.as_ref().is_some_and(|w| w.table == rows.table.id) {
             self.note(rows, start, body)?;
         }
-        let op = match rows.head.kind {
-            RowsKind::Write => Op::Create,
-            RowsKind::Update => Op::Update,
-            RowsKind::Delete => Op::Delete,
+        let (op, count) = match rows.head.kind {
+            RowsKind::Write => (Op::Create, &mut self.counts.creates),
+            RowsKind::Update => (Op::Update, &mut self.counts.updates),
+            RowsKind::Delete => (Op::Delete, &mut self.counts.deletes),
         };
+        *count += 1;
         if op == Op::Create && self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
             self.signals.extend(after.as_deref().map(signal));
         }

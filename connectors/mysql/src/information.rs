@@ -4,6 +4,7 @@ use crate::error::{Result, of_client};
 use crate::wire::{Flavour, Session};
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 
 const DOING: &str = "reading information_schema";
 
@@ -36,6 +37,24 @@ pub async fn tables(session: &mut Session) -> Result<Vec<(String, String)>> {
                ORDER BY TABLE_SCHEMA, TABLE_NAME";
     let all: Vec<(String, String)> = session.conn.query(sql).await.map_err(|e| of_client(e, DOING))?;
     Ok(all.into_iter().filter(|(db, _)| !is_system(db)).collect())
+}
+
+/// About how many rows each of these tables has, as the server estimates it.
+pub(crate) async fn estimates(
+    session: &mut Session,
+    tables: &VecDeque<(String, String)>,
+) -> Result<HashMap<(String, String), u64>> {
+    let wanted: HashSet<&(String, String)> = tables.iter().collect();
+    let databases: Vec<&str> = tables.iter().map(|(db, _)| db.as_str()).collect::<BTreeSet<_>>().into_iter().collect();
+    let marks = vec!["?"; databases.len()].join(",");
+    let sql = format!(
+        "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_ROWS FROM information_schema.TABLES \
+         WHERE TABLE_TYPE = 'BASE TABLE' AND TABLE_SCHEMA IN ({marks})"
+    );
+    let all: Vec<(String, String, Option<u64>)> =
+        session.conn.exec(sql, databases).await.map_err(|e| of_client(e, DOING))?;
+    let named = all.into_iter().filter_map(|(db, name, rows)| Some(((db, name), rows?)));
+    Ok(named.filter(|(table, _)| wanted.contains(table)).collect())
 }
 
 /// Charset of each collation.

@@ -33,6 +33,7 @@ pub mod preflight;
 mod progress;
 pub mod query;
 mod reopen;
+mod report;
 pub mod schema_log;
 mod schema_snapshot;
 mod signal;

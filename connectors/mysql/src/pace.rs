@@ -51,6 +51,9 @@ pub(crate) struct Advance {
     bytes: u64,
 }
 
+/// A rate says something once it has lasted so long.
+const TELLING: Duration = Duration::from_secs(2);
+
 /// How often the advance is logged.
 const SAY_EVERY: Duration = Duration::from_secs(10);
 
@@ -73,6 +76,17 @@ impl Advance {
         }
         self.rows += u64::try_from(rows).unwrap_or(0);
         self.bytes += u64::try_from(bytes).unwrap_or(0);
+    }
+
+    /// How long it has lasted; none before its first row.
+    pub(crate) fn lasted(&self, now: Duration) -> Option<Duration> {
+        Some(now.saturating_sub(self.begun?))
+    }
+
+    /// Rows per second since its first row; none before that says something.
+    pub(crate) fn rate(&self, now: Duration) -> Option<u64> {
+        let lasted = self.lasted(now).filter(|lasted| *lasted >= TELLING)?;
+        Some(self.rows.saturating_mul(1000) / u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// A report, if one is due; of the current table so many of about so many rows are done.

@@ -20,7 +20,7 @@ use elasticflow_api::data::{Text, Value};
 use elasticflow_cdc::envelope::Op;
 use elasticflow_cdc::filter::Patterns;
 use elasticflow_cdc::notify::Stage;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
@@ -66,7 +66,7 @@ enum Phase {
 pub struct Snapshot {
     /// What is told of the tables before their rows.
     schema: Option<SchemaSnapshot>,
-    tables: VecDeque<(String, String)>,
+    pub(crate) tables: VecDeque<(String, String)>,
     pub(crate) current: Option<Arc<Table>>,
     phase: Phase,
     progress: Progress,
@@ -97,6 +97,10 @@ pub struct Snapshot {
     pub(crate) advance: Advance,
     /// About how many rows the current table has.
     pub(crate) about: Option<u64>,
+    /// About how many rows each table has, once that was asked.
+    pub(crate) estimates: Option<HashMap<(String, String), u64>>,
+    /// Rows read of the tables that are complete.
+    pub(crate) scanned: Vec<(String, u64)>,
 }
 
 /// Lost connections in a row after which the snapshot fails.
@@ -167,6 +171,8 @@ impl Snapshot {
             pace: Pace::new(config.snapshot_rows_rate, config.snapshot_bytes_rate),
             advance: Advance::default(),
             about: None,
+            estimates: None,
+            scanned: Vec::new(),
             tables: tables.into(),
             current: None,
             phase: Phase::Idle,
@@ -232,7 +238,7 @@ impl Snapshot {
         }
     }
 
-    fn is_paused(&self) -> bool {
+    pub(crate) fn is_paused(&self) -> bool {
         self.progress.adhoc.as_ref().is_some_and(|a| a.paused)
     }
 
@@ -486,8 +492,10 @@ impl Snapshot {
 
     fn table_done(&mut self, capture: &mut Capture) {
         if let Some(table) = self.tables.pop_front() {
-            self.tell_table_done(capture, &format!("{}.{}", table.0, table.1));
-            capture.watch.gated.remove(format!("{}.{}", table.0, table.1).as_str());
+            let name = format!("{}.{}", table.0, table.1);
+            self.tell_table_done(capture, &name);
+            capture.watch.gated.remove(name.as_str());
+            self.scanned.push((name, self.progress.rows));
             match &mut self.progress.adhoc {
                 Some(adhoc) => adhoc.tables.retain(|t| *t != table),
                 None => self.progress.done = Some(table),
@@ -570,6 +578,7 @@ impl Snapshot {
             self.tables = next.tables.clone().into();
             (self.first, self.first_of_table, self.fresh) = (true, true, true);
             self.names = names_of(&next.tables);
+            (self.estimates, self.scanned) = (None, Vec::new());
             self.progress.adhoc = Some(next);
         }
         if self.is_paused() {

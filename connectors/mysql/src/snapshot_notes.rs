@@ -2,6 +2,7 @@
 use crate::capture::Capture;
 use crate::describe::quoted;
 use crate::error::Result;
+use crate::information;
 use crate::snapshot::Snapshot;
 use crate::table::Table;
 use elasticflow_api::data::Value;
@@ -76,16 +77,18 @@ impl Snapshot {
         );
     }
 
-    /// Asks about how many rows a table has, for the log.
+    /// Learns about how many rows a table has: for people, who are told how long the rest takes.
     pub(crate) async fn learn_about(&mut self, capture: &mut Capture, table: &Table) -> Result<()> {
         if self.about.is_some() {
             return Ok(());
         }
-        let sql = "SELECT TABLE_ROWS FROM information_schema.TABLES WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ?";
-        let session = capture.control.session().await?;
-        let found: Result<Option<Option<u64>>, _> = session.conn.exec_first(sql, (&*table.db, &*table.name)).await;
-        // What cannot be told is left out: the snapshot does not depend on it.
-        self.about = Some(found.ok().flatten().flatten().unwrap_or(0));
+        if self.estimates.is_none() {
+            let session = capture.control.session().await?;
+            // What cannot be told is left out: the snapshot does not depend on it.
+            self.estimates = Some(information::estimates(session, &self.tables).await.unwrap_or_default());
+        }
+        let name = (table.db.to_string(), table.name.to_string());
+        self.about = self.estimates.as_ref().map(|all| all.get(&name).copied().unwrap_or(0));
         Ok(())
     }
 

@@ -24,7 +24,7 @@ use crate::wire::{self, Session};
 use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
-use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Read, Report, SourceBatch, SourceTask};
 use elasticflow_cdc::naming::topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,7 +46,9 @@ pub(crate) struct Running {
     pub(crate) wake: Arc<Notify>,
     /// When a position was handed over last.
     told: Duration,
-    finished: bool,
+    pub(crate) finished: bool,
+    /// Connections to the log that were lost.
+    pub(crate) losses: u64,
     /// Which server is read.
     pub(crate) server: String,
     pub(crate) reopen: Reopen,
@@ -115,6 +117,7 @@ impl CdcTask {
             wake,
             told: now,
             finished: begin.finished,
+            losses: 0,
             server,
             reopen,
             heartbeat: Heartbeat::new(config),
@@ -196,6 +199,7 @@ impl SourceTask for CdcTask {
         if let Some(error) = &running.capture.lost {
             tracing::warn!(connector = %cx.task.connector, %error, "the connection was lost: connecting again");
             running.reopen.lost();
+            running.losses += 1;
         }
         running.finished = batch.end_of_data;
         Ok(batch)
@@ -206,6 +210,10 @@ impl SourceTask for CdcTask {
             file.stored();
         }
         Ok(())
+    }
+
+    fn report(&self) -> Option<Report> {
+        self.running.as_ref().map(Running::report)
     }
 
     async fn stop(&mut self) {
@@ -219,7 +227,7 @@ impl SourceTask for CdcTask {
 }
 
 impl Running {
-    fn is_in_initial_snapshot(&self) -> bool {
+    pub(crate) fn is_in_initial_snapshot(&self) -> bool {
         self.snapshot.as_ref().is_some_and(Snapshot::is_initial)
     }
 

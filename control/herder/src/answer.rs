@@ -110,6 +110,9 @@ pub struct PartStatus {
     /// `<class>: <message>` and further lines, when it failed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
+    /// What a task does and how far it is, in plain words, where its connector tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
 }
 
 /// `GET /connectors/{name}/tasks/{id}/status`.

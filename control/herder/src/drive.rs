@@ -255,6 +255,12 @@ impl Herder {
         if let TaskChange::TopicsUsed(topics) = &event.change {
             return self.on_topics(&task, topics);
         }
+        if let TaskChange::Doing(words) = &event.change {
+            if self.statuses.set_activity(&task.0, task.1, words) {
+                self.publish_status(&task.0);
+            }
+            return;
+        }
         let Some(instance) = self.actual.tasks.get_mut(&task).filter(|i| i.phase != Phase::Stopping) else { return };
         match &event.change {
             TaskChange::Running => self.show_task(&task, RunState::Running, None),
@@ -269,7 +275,7 @@ impl Herder {
                 tracing::warn!(connector = task.0, task = task.1, "another owner has fenced a task of this worker");
                 self.stop_instance(&task, AFTER_FENCED);
             }
-            TaskChange::TopicsUsed(_) => {}
+            TaskChange::TopicsUsed(_) | TaskChange::Doing(_) => {}
         }
         self.dirty.insert(task.0);
     }

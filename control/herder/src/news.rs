@@ -22,6 +22,7 @@ struct Waiting {
     generation: u64,
     state: Option<TaskChange>,
     topics: BTreeSet<String>,
+    doing: Option<String>,
 }
 
 impl TaskNews {
@@ -37,6 +38,7 @@ impl TaskNews {
         }
         match event.change {
             TaskChange::TopicsUsed(topics) => waiting.topics.extend(topics),
+            TaskChange::Doing(words) => waiting.doing = Some(words),
             state => waiting.state = Some(state),
         }
         drop(mailbox);
@@ -58,7 +60,7 @@ impl TaskNews {
 fn events(task: &TaskId, waiting: Waiting) -> Vec<TaskEvent> {
     let topics = (!waiting.topics.is_empty()).then(|| TaskChange::TopicsUsed(waiting.topics.into_iter().collect()));
     let event = |change| TaskEvent { task: task.clone(), generation: waiting.generation, change };
-    waiting.state.into_iter().chain(topics).map(event).collect()
+    waiting.state.into_iter().chain(topics).chain(waiting.doing.map(TaskChange::Doing)).map(event).collect()
 }
 
 #[cfg(test)]

@@ -104,6 +104,8 @@ pub enum TaskChange {
     Fenced,
     /// Topics that it wrote to or read from for the first time.
     TopicsUsed(Vec<String>),
+    /// What it does and how far it is, in plain words.
+    Doing(String),
 }
 
 /// What this worker may rely on at a moment.

@@ -78,6 +78,7 @@ impl Statuses {
         let ran = matches!(status.state, RunState::Running | RunState::Paused | RunState::Restarting);
         if ran && status.worker_id == self.worker_id {
             status.state = RunState::Unassigned;
+            status.activity = None;
         }
         status
     }
@@ -149,7 +150,26 @@ impl Statuses {
 
     /// Sets a task's state and has it written.
     pub(crate) fn set_task(&mut self, name: &str, index: u32, shown: Shown) {
-        let status = self.status(shown);
+        let mut status = self.status(shown);
+        let known = self.parts.get(name).and_then(|parts| parts.tasks.get(&index));
+        let goes_on = |s: &PartStatus| matches!(s.state, RunState::Running | RunState::Paused);
+        if goes_on(&status) {
+            status.activity = known.filter(|s| goes_on(s)).and_then(|s| s.activity.clone());
+        }
+        self.put_task(name, index, status);
+    }
+
+    /// Sets what a task that runs does, and has it written; false if it does not run, or nothing changes.
+    pub(crate) fn set_activity(&mut self, name: &str, index: u32, words: &str) -> bool {
+        let known = self.parts.get(name).and_then(|parts| parts.tasks.get(&index));
+        let runs = |s: &&PartStatus| matches!(s.state, RunState::Running | RunState::Paused);
+        let Some(known) = known.filter(runs).filter(|s| s.activity.as_deref() != Some(words)) else { return false };
+        let status = PartStatus { activity: Some(words.to_owned()), ..known.clone() };
+        self.put_task(name, index, status);
+        true
+    }
+
+    fn put_task(&mut self, name: &str, index: u32, status: PartStatus) {
         let row = Some(self.row(&status));
         self.parts.entry(name.to_owned()).or_default().tasks.insert(index, status);
         self.topic.put(&StatusRecord::Task { name: name.to_owned(), index, row });
@@ -240,7 +260,8 @@ impl Statuses {
     }
 
     fn status(&self, shown: Shown) -> PartStatus {
-        PartStatus { state: shown.state, worker_id: self.worker_id.clone(), version: shown.version, trace: shown.trace }
+        let (state, version, trace) = (shown.state, shown.version, shown.trace);
+        PartStatus { state, worker_id: self.worker_id.clone(), version, trace, activity: None }
     }
 
     fn row(&self, status: &PartStatus) -> StatusRow {
@@ -250,6 +271,7 @@ impl Statuses {
             worker_id: status.worker_id.clone(),
             generation: self.generation,
             version: Some(status.version.clone()),
+            activity: status.activity.clone(),
         }
     }
 }
@@ -257,7 +279,7 @@ impl Statuses {
 fn from_row(row: StatusRow) -> Option<PartStatus> {
     let state = RunState::from_name(&row.state)?;
     let version = row.version.unwrap_or_default();
-    Some(PartStatus { state, worker_id: row.worker_id, version, trace: row.trace })
+    Some(PartStatus { state, worker_id: row.worker_id, version, trace: row.trace, activity: row.activity })
 }
 
 #[cfg(test)]

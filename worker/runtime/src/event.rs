@@ -20,6 +20,8 @@ pub enum Happening {
     State(TaskState),
     /// The task used a topic for the first time since it was started.
     Topic(Arc<str>),
+    /// What the task does and how far it is, in plain words.
+    Doing(String),
     /// A bounded source has delivered everything it will ever have, and all of it is committed. The task stays RUNNING.
     EndOfData,
 }

@@ -27,6 +27,7 @@ fn change_of(what: Happening) -> Option<TaskChange> {
         Happening::State(TaskState::Failed { trace }) => Some(TaskChange::Failed { trace }),
         Happening::State(TaskState::Fenced) => Some(TaskChange::Fenced),
         Happening::Topic(topic) => Some(TaskChange::TopicsUsed(vec![topic.to_string()])),
+        Happening::Doing(words) => Some(TaskChange::Doing(words)),
         Happening::State(TaskState::Stopped) | Happening::EndOfData => None,
     }
 }

@@ -15,6 +15,7 @@ mod random;
 mod reconnect;
 mod refusals;
 mod render;
+mod report;
 mod signals;
 mod sink;
 mod snapshot;

@@ -227,7 +227,8 @@ mod tests {
     #[test]
     fn a_paused_sink_does_not_steer_and_a_foreign_group_does() {
         let mut paused = connector(ConnectorKind::Sink, &[], &[("topics", "a")]);
-        let part = |state| PartStatus { state, worker_id: String::new(), version: String::new(), trace: None };
+        let part =
+            |state| PartStatus { state, worker_id: String::new(), version: String::new(), trace: None, activity: None };
         paused.status = Some(part(RunState::Paused));
         let source =
             connector(ConnectorKind::Source, &["a"], &[("flow.lag.groups", "reports"), ("flow.lag.target.ms", "1")]);

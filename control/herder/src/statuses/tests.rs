@@ -30,7 +30,7 @@ fn statuses() -> Statuses {
 
 fn row(state: &str, worker: &str) -> Option<StatusRow> {
     let worker_id = worker.to_owned();
-    Some(StatusRow { state: state.to_owned(), trace: None, worker_id, generation: 3, version: None })
+    Some(StatusRow { state: state.to_owned(), trace: None, worker_id, generation: 3, version: None, activity: None })
 }
 
 fn task(state: &str, worker: &str) -> StatusRecord {
@@ -81,4 +81,22 @@ async fn what_others_say_of_a_task_that_was_lost_unnoticed_is_taken() {
     let mut statuses = statuses();
     statuses.read(task("RUNNING", "w:2"), true);
     assert_eq!(shown(&statuses), RunState::Running);
+}
+
+#[tokio::test]
+async fn what_a_task_does_is_shown_while_it_runs_and_forgotten_with_its_end() {
+    let mut statuses = statuses();
+    let is = |state| Shown { state, trace: None, version: String::new() };
+    let activity = |statuses: &Statuses| statuses.of("c").unwrap().tasks[&0].activity.clone();
+    assert!(!statuses.set_activity("c", 0, "too early"));
+    statuses.set_task("c", 0, is(RunState::Running));
+    assert!(statuses.set_activity("c", 0, "reading t"));
+    assert!(!statuses.set_activity("c", 0, "reading t"), "it was said");
+    statuses.set_task("c", 0, is(RunState::Paused));
+    assert_eq!(activity(&statuses).as_deref(), Some("reading t"));
+    statuses.set_task("c", 0, is(RunState::Failed));
+    assert_eq!(activity(&statuses), None);
+    assert!(!statuses.set_activity("c", 0, "too late"));
+    statuses.set_task("c", 0, is(RunState::Running));
+    assert_eq!(activity(&statuses), None);
 }

@@ -1,5 +1,5 @@
 //! Connectors and their configurations.
-use super::Call;
+use super::{Call, shown};
 use crate::answer::Answer;
 use crate::body;
 use crate::guard::may_touch;
@@ -27,8 +27,8 @@ pub(super) async fn list(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
         let mut members = Map::new();
         if expand.contains(&"status") {
             // A connector whose status is not known yet is left out, as in Connect.
-            let Some(status) = &status else { continue };
-            members.insert("status".to_owned(), json!(status));
+            let Some(status) = status else { continue };
+            members.insert("status".to_owned(), json!(shown(rest, status)));
         }
         if expand.contains(&"info") {
             members.insert("info".to_owned(), json!(info));

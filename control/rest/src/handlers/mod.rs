@@ -19,6 +19,7 @@ use crate::resource::Resource;
 use crate::serve::Rest;
 use axum::http::{HeaderMap, Method, StatusCode};
 use bytes::Bytes;
+use elasticflow_herder::answer::ConnectorStatus;
 use std::sync::Arc;
 
 /// A request whose path is known already.
@@ -66,9 +67,13 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Config(name) if call.is(&Method::PUT) => connectors::put(rest, &name, &call).await,
         Resource::Config(name) if call.is(&Method::PATCH) => connectors::patch(rest, &name, &call).await,
         Resource::Config(name) => Ok(Answer::ok(&rest.herder.info(&name).await?.config)),
-        Resource::Status(name) => Ok(Answer::ok(&rest.herder.status(&name).await?)),
+        Resource::Status(name) => Ok(Answer::ok(&shown(rest, rest.herder.status(&name).await?))),
         Resource::Tasks(name) | Resource::Fence(name) => Ok(Answer::ok(&rest.herder.tasks(&name).await?)),
-        Resource::TaskStatus(name, task) => Ok(Answer::ok(&rest.herder.task_status(&name, i64::from(task)).await?)),
+        Resource::TaskStatus(name, task) => {
+            let mut status = rest.herder.task_status(&name, i64::from(task)).await?;
+            status.part.activity.take_if(|_| !rest.options.extensions);
+            Ok(Answer::ok(&status))
+        }
         Resource::Restart(name) => lifecycle::restart(rest, &name, &call).await,
         Resource::TaskRestart(name, task) => lifecycle::restart_task(rest, &name, task).await,
         Resource::Pause(name) => {
@@ -110,4 +115,12 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::FlowThrottle => flow::throttle(rest, &call).await,
         Resource::FlowLag => flow::lag(rest, &call).await,
     }
+}
+
+/// Without what Kafka Connect does not say, if the answers are to be its own.
+fn shown(rest: &Rest, mut status: ConnectorStatus) -> ConnectorStatus {
+    if !rest.options.extensions {
+        status.tasks.iter_mut().for_each(|task| task.part.activity = None);
+    }
+    status
 }

@@ -18,6 +18,9 @@ pub struct StatusRow {
     /// The plug-in's version; rows before Kafka 4.1 have none.
     #[serde(default)]
     pub version: Option<String>,
+    /// What a task does, in plain words: this product's own, which Kafka Connect passes over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub activity: Option<String>,
 }
 
 /// A topic that a connector uses.

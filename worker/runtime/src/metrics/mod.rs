@@ -9,6 +9,8 @@ pub use render::render;
 use crate::spec::TaskKind;
 use elasticflow_api::ErrorClass;
 use elasticflow_api::position::TaskId;
+use elasticflow_api::source::Report;
+use parking_lot::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -132,6 +134,8 @@ pub struct TaskMetrics {
     pub recovered_units: Counter,
     pub restarts: Counter,
     pub errors: [Counter; 6],
+    /// What the connector itself tells; none while it tells nothing.
+    pub report: Mutex<Option<Report>>,
 }
 
 impl TaskMetrics {
@@ -167,6 +171,7 @@ impl TaskMetrics {
             recovered_units: Counter::default(),
             restarts: Counter::default(),
             errors: Default::default(),
+            report: Mutex::default(),
         }
     }
 

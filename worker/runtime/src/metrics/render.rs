@@ -3,6 +3,8 @@ use super::TaskMetrics;
 use super::names::{CLASS, CONNECTOR, ERRORS_BY_CLASS, Kind, METRICS, Metric, STATUS, TASK, TASK_STATUS};
 use crate::event::TaskState;
 use elasticflow_api::ErrorClass;
+use elasticflow_api::source::Figure;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -20,6 +22,26 @@ pub fn render(tasks: &[(Arc<TaskMetrics>, TaskState)], out: &mut String) {
         for (class, name) in CLASSES {
             let count = m.errors_of(class).value();
             let _ = writeln!(out, "{ERRORS_BY_CLASS}{{{},{CLASS}=\"{name}\"}} {count}", labels(m));
+        }
+    }
+    render_reports(tasks, out);
+}
+
+/// What connectors tell of themselves.
+fn render_reports(tasks: &[(Arc<TaskMetrics>, TaskState)], out: &mut String) {
+    let mut by_name: BTreeMap<&str, Vec<(String, Figure)>> = BTreeMap::new();
+    for (m, _) in tasks {
+        for figure in m.report.lock().iter().flat_map(|report| &report.figures) {
+            by_name.entry(figure.name).or_default().push((labels(m), figure.clone()));
+        }
+    }
+    for (name, figures) in by_name {
+        if let Some((_, first)) = figures.first() {
+            head(name, first.help, if first.counts { Kind::Counter } else { Kind::Gauge }, out);
+        }
+        for (labels, figure) in figures {
+            let more = figure.label.map(|(label, value)| format!(",{label}=\"{}\"", escaped(&value)));
+            let _ = writeln!(out, "{name}{{{labels}{}}} {}", more.unwrap_or_default(), figure.value);
         }
     }
 }
@@ -53,8 +75,12 @@ fn head(name: &str, help: &str, kind: Kind, out: &mut String) {
 }
 
 fn labels(m: &TaskMetrics) -> String {
-    let connector = m.id.connector.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let connector = escaped(&m.id.connector);
     format!("{CONNECTOR}=\"{connector}\",{TASK}=\"{}\"", m.id.task.0)
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn word(state: &TaskState) -> &'static str {
@@ -72,6 +98,7 @@ mod tests {
     use super::*;
     use crate::spec::TaskKind;
     use elasticflow_api::position::{TaskId, TaskIndex};
+    use elasticflow_api::source::Report;
 
     fn task(name: &str, kind: TaskKind) -> (Arc<TaskMetrics>, TaskState) {
         let id = TaskId { group: "g".into(), connector: name.into(), task: TaskIndex(1) };
@@ -99,6 +126,26 @@ mod tests {
         let mut out = String::new();
         render(&[task("a", TaskKind::Sink)], &mut out);
         assert!(!out.contains("lag_max"));
+    }
+
+    #[test]
+    fn what_connectors_tell_of_themselves_is_announced_once() {
+        let tasks = [task("a", TaskKind::Source), task("b", TaskKind::Source)];
+        for (m, _) in &tasks {
+            let figure = |label: &str| Figure {
+                name: "elasticflow_x",
+                help: "x",
+                counts: false,
+                label: Some(("table", label.to_owned())),
+                value: 1.5,
+            };
+            *m.report.lock() = Some(Report { figures: vec![figure("t"), figure("q\"")], ..Report::default() });
+        }
+        let mut out = String::new();
+        render(&tasks, &mut out);
+        assert_eq!(out.matches("# TYPE elasticflow_x gauge\n").count(), 1);
+        assert!(out.contains("elasticflow_x{connector=\"a\",task=\"1\",table=\"t\"} 1.5\n"));
+        assert!(out.contains("elasticflow_x{connector=\"b\",task=\"1\",table=\"q\\\"\"} 1.5\n"));
     }
 
     #[test]

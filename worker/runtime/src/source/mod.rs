@@ -10,6 +10,7 @@ mod poller;
 mod rejects;
 mod run;
 mod settings;
+mod telling;
 mod topics;
 mod transaction;
 mod writing;

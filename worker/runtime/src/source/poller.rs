@@ -4,6 +4,7 @@
 //! Reader and writer are one task of the executor: a record is made, encoded and dropped on one core. On two, the counters
 //! of what records share (schemas, names, headers) travel between the cores for every record, which costs more than the
 //! second core brings.
+use super::telling::Telling;
 use super::writing::Writing;
 use crate::error::TaskError;
 use crate::failpoint::failpoint;
@@ -82,6 +83,7 @@ impl Poller {
             stop: stop.clone(),
             boundary: Boundary::Complete,
             read: Read::default(),
+            telling: Telling::default(),
         };
         // A panic is an error of the connector alone: the writer still ends its transaction.
         let run = AssertUnwindSafe(actor.run()).catch_unwind().map(|ended| ended.map_err(|panic| panicked(&*panic)));
@@ -185,6 +187,7 @@ struct Actor {
     read: Read,
     /// Most of a batch where no rate limits it.
     batch_max: Limits,
+    telling: Telling,
 }
 
 impl Actor {
@@ -202,6 +205,7 @@ impl Actor {
             // Positions of the last commit: the connector may release them.
             self.tell_committed().await;
         }
+        *self.task.metrics.report.lock() = None;
         self.connector.stop().await;
     }
 
@@ -214,6 +218,7 @@ impl Actor {
             let began = clock.monotonic();
             let batch = self.poll().await?;
             self.task.breaker.called(None);
+            self.telling.look(&*self.connector, &self.task, clock.monotonic());
             let took = clock.monotonic().saturating_sub(began);
             let is_idle = batch.records.is_empty() && batch.rejected.is_empty();
             if is_idle && took < TOO_QUICK && !batch.end_of_data {

@@ -103,12 +103,15 @@ impl Tables {
         }
     }
 
-    /// Runs a statement of PostgreSQL.
+    /// Runs a statement.
     ///
     /// # Errors
     /// The server refuses.
     pub async fn run(&self, sql: &str) -> Result<()> {
-        self.simple(&self.schema, sql).await.map(drop)
+        match self.system {
+            System::Mysql => self.account.run(&[&format!("USE {}", self.schema), sql]).await,
+            System::Postgresql => self.simple(&self.schema, sql).await.map(drop),
+        }
     }
 
     /// Runs a statement of PostgreSQL in a transaction that lasts as long as what is answered.

@@ -7,6 +7,7 @@
 //! Keys of [`is_live`] change while tasks run; every other key restarts them.
 
 mod breaker;
+mod budget;
 mod lag;
 mod pending;
 mod placement;
@@ -15,6 +16,7 @@ mod reason;
 mod restart;
 
 pub use breaker::BreakerSettings;
+pub use budget::{BudgetSettings, BudgetWindow};
 pub use lag::{Cap, LagControl, LagSettings};
 pub use placement::PlacementSettings;
 pub use rate::{Rate, RateSettings, Rates};
@@ -45,7 +47,7 @@ pub enum Direction {
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
     let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
-    enforced.chain(LagSettings::keys()).chain(PlacementSettings::keys())
+    enforced.chain(BudgetSettings::keys()).chain(LagSettings::keys()).chain(PlacementSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
@@ -115,12 +117,19 @@ pub struct TaskSettings {
     pub breaker: BreakerSettings,
     /// Restarts.
     pub restart: RestartSettings,
+    /// Error budget.
+    pub budget: BudgetSettings,
 }
 
 impl Default for TaskSettings {
-    /// No rate, no breaker, no restart.
+    /// No rate, no breaker, no restart, no budget.
     fn default() -> Self {
-        Self { rate: RateSettings::free(), breaker: BreakerSettings::off(), restart: RestartSettings::none() }
+        Self {
+            rate: RateSettings::free(),
+            breaker: BreakerSettings::off(),
+            restart: RestartSettings::none(),
+            budget: BudgetSettings::none(),
+        }
     }
 }
 
@@ -130,12 +139,13 @@ impl TaskSettings {
     /// # Errors
     /// Every problem, by key.
     pub fn read(settings: &Properties) -> Result<Self, ValidationReport> {
-        match (parse(settings), parse(settings), parse(settings)) {
-            (Ok(rate), Ok(breaker), Ok(restart)) => Ok(Self { rate, breaker, restart }),
-            (rate, breaker, restart) => {
+        match (parse(settings), parse(settings), parse(settings), parse(settings)) {
+            (Ok(rate), Ok(breaker), Ok(restart), Ok(budget)) => Ok(Self { rate, breaker, restart, budget }),
+            (rate, breaker, restart, budget) => {
                 let mut report = rate.err().unwrap_or_default();
                 report.merge(breaker.err().unwrap_or_default());
                 report.merge(restart.err().unwrap_or_default());
+                report.merge(budget.err().unwrap_or_default());
                 Err(report)
             }
         }

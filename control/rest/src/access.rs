@@ -52,6 +52,7 @@ impl Role {
             | Resource::ErrorsReplay(_)
             | Resource::ErrorsDiscard(_)
             | Resource::FlowBreaker(_)
+            | Resource::ErrorsBudgetReset(_)
             | Resource::TopicsReset(_) => Self::Operator,
             _ => Self::Editor,
         }

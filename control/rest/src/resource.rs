@@ -38,6 +38,8 @@ pub(crate) enum Resource {
     Error(String, String),
     ErrorsReplay(String),
     ErrorsDiscard(String),
+    ErrorsBudget(String),
+    ErrorsBudgetReset(String),
 }
 
 impl Resource {
@@ -81,6 +83,8 @@ impl Resource {
             ["flow", "v1", "connectors", n, "errors"] => Self::Errors(name(n)),
             ["flow", "v1", "connectors", n, "errors", "replay"] => Self::ErrorsReplay(name(n)),
             ["flow", "v1", "connectors", n, "errors", "discard"] => Self::ErrorsDiscard(name(n)),
+            ["flow", "v1", "connectors", n, "errors", "budget"] => Self::ErrorsBudget(name(n)),
+            ["flow", "v1", "connectors", n, "errors", "budget", "reset"] => Self::ErrorsBudgetReset(name(n)),
             ["flow", "v1", "connectors", n, "errors", id] => Self::Error(name(n), name(id)),
             _ => return None,
         })
@@ -104,7 +108,7 @@ impl Resource {
             | Self::FlowAlerts
             | Self::FlowThrottle
             | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
-            Self::Errors(_) | Self::Error(..) => &["HEAD", "GET", "OPTIONS"],
+            Self::Errors(_) | Self::Error(..) | Self::ErrorsBudget(_) => &["HEAD", "GET", "OPTIONS"],
             Self::Connectors | Self::Tasks(_) | Self::FlowBreaker(_) => &["HEAD", "POST", "GET", "OPTIONS"],
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
@@ -113,7 +117,8 @@ impl Resource {
             | Self::Drain(_)
             | Self::Undrain(_)
             | Self::ErrorsReplay(_)
-            | Self::ErrorsDiscard(_) => &["POST", "OPTIONS"],
+            | Self::ErrorsDiscard(_)
+            | Self::ErrorsBudgetReset(_) => &["POST", "OPTIONS"],
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Stop(_)
@@ -145,6 +150,7 @@ impl Resource {
             | Self::FlowConnector(n)
             | Self::FlowBreaker(n) => Some(n),
             Self::Errors(n) | Self::Error(n, _) | Self::ErrorsReplay(n) | Self::ErrorsDiscard(n) => Some(n),
+            Self::ErrorsBudget(n) | Self::ErrorsBudgetReset(n) => Some(n),
             Self::Root
             | Self::Health
             | Self::Metrics

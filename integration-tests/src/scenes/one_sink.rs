@@ -29,8 +29,21 @@ impl Scene {
     /// # Errors
     /// Kafka is missing, or the sink does not run.
     pub async fn start(dir: &Path, bootstrap: &str, name: &'static str, own: Value) -> Result<Self> {
+        Self::start_wide((dir, bootstrap), name, 1, own).await
+    }
+
+    /// The same with a topic of several partitions.
+    ///
+    /// # Errors
+    /// Kafka is missing, or the sink does not run.
+    pub async fn start_wide(
+        (dir, bootstrap): (&Path, &str),
+        name: &'static str,
+        partitions: i32,
+        own: Value,
+    ) -> Result<Self> {
         let topic = format!("{name}-{}", run_number());
-        create_topic(cluster(bootstrap)?.as_ref(), &topic, 1).await?;
+        create_topic(cluster(bootstrap)?.as_ref(), &topic, partitions).await?;
         let worker = Worker::start(WorkerOptions::new(dir, bootstrap, &topic)?).await?;
         let mut config = json!({
             "tasks.max": "1", "topics": topic, "errors.tolerance": "all",
@@ -54,15 +67,49 @@ impl Scene {
     /// # Errors
     /// Kafka does not take them.
     pub async fn send(&self, records: &[(&str, &str)]) -> Result<()> {
+        self.send_to(0, records).await
+    }
+
+    /// Sends records to a partition.
+    ///
+    /// # Errors
+    /// Kafka does not take them.
+    pub async fn send_to(&self, partition: i32, records: &[(&str, &str)]) -> Result<()> {
+        self.send_into(&self.topic, partition, records).await
+    }
+
+    /// Sends records to a partition of another topic.
+    ///
+    /// # Errors
+    /// Kafka does not take them.
+    pub async fn send_into(&self, topic: &str, partition: i32, records: &[(&str, &str)]) -> Result<()> {
         let kafka = cluster(&self.bootstrap)?;
         let mut producer = kafka.producer(&ClientProperties::new())?;
         for (key, value) in records {
             let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
             // The producer's own time: by an older one the broker's retention would remove them at once.
-            let (topic, partition) = (self.topic.as_str(), Some(0));
+            let partition = Some(partition);
             producer.send(OutRecord { topic, partition, key, value, headers: &[], timestamp_ms: None })?;
         }
         producer.drain().await?;
+        Ok(())
+    }
+
+    /// Stops the sink, forgets every offset of it, and lets it go on.
+    ///
+    /// # Errors
+    /// The worker refuses for too long.
+    pub async fn reset(&self) -> Result<()> {
+        let rest = self.worker.rest();
+        let path = |verb: &str| format!("/connectors/{}/{verb}", self.name);
+        rest.expect("PUT", &path("stop"), None).await?;
+        let began = Instant::now();
+        // Refused while a member of the group is on its way out.
+        while rest.call("DELETE", &path("offsets"), None).await?.0 != 200 {
+            ensure!(began.elapsed() < SETTLE_MAX, "{}", self.worker.log_tail());
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        rest.expect("PUT", &path("resume"), None).await?;
         Ok(())
     }
 

@@ -9,11 +9,15 @@
     clippy::cloned_ref_to_slice_refs,
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
+
+mod budget;
 mod datagen;
 mod letters;
+mod lost_answer;
 mod mysql;
 mod refused;
 mod rewound;
+mod shared_index;
 mod sinks;
 mod sql_sink;
 

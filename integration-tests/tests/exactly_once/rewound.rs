@@ -9,20 +9,6 @@ const NAME: &str = "rewound";
 const RECORDS: [(&str, &str); 3] =
     [("1", r#"{"id":1,"n":1}"#), ("2", r#"{"id":2,"n":2}"#), ("1", r#"{"id":1,"n":11}"#)];
 
-/// Stops, forgets every offset, goes on.
-async fn reset(scene: &Scene) {
-    let rest = scene.worker.rest();
-    let path = |verb: &str| format!("/connectors/{NAME}/{verb}");
-    rest.expect("PUT", &path("stop"), None).await.unwrap();
-    let began = Instant::now();
-    // Refused while a member of the group is on its way out.
-    while rest.call("DELETE", &path("offsets"), None).await.unwrap().0 != 200 {
-        assert!(began.elapsed() < SETTLE_MAX, "{}", scene.worker.log_tail());
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    rest.expect("PUT", &path("resume"), None).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_written_again_over_what_somebody_else_has_put_there() {
     let (Ok(bootstrap), Ok(url)) = (setting("EF_KAFKA"), setting("EF_ELASTICSEARCH")) else {
@@ -40,7 +26,7 @@ async fn an_index_is_written_again_over_what_somebody_else_has_put_there() {
     // Versions above every offset of the topic: without raised epochs the rewrite would change nothing, in silence.
     let spoilt = format!("/{index}/_doc/1?version=5000&version_type=external&refresh=true");
     search.call("PUT", &spoilt, Some(&json!({"id": 1, "n": -1}))).await.unwrap();
-    reset(&scene).await;
+    scene.reset().await.unwrap();
     let began = Instant::now();
     loop {
         search.refresh(&index).await.unwrap();
@@ -79,7 +65,7 @@ async fn a_table_is_written_again_as_often_as_its_offsets_are_reset() {
     };
     for round in 0..2 {
         table.execute_batch("DELETE FROM t").unwrap();
-        reset(&scene).await;
+        scene.reset().await.unwrap();
         let began = Instant::now();
         while rows() != [(1, 11), (2, 2)] {
             assert!(began.elapsed() < SETTLE_MAX, "round {round}: {:?}\n{}", rows(), scene.worker.log_tail());

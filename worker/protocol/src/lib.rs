@@ -6,14 +6,16 @@
 //! What a destination or a broker does wrong is not in the model, nor is liveness.
 //!
 //! Beside it stands what tasks and the control plane agree on: the stored forms of dead letters that are put
-//! again and of batches.
+//! again, of claims on error budgets and of batches.
 mod batch;
+mod budget;
 mod decide;
 mod replay;
 mod take_over;
 mod unit;
 
 pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow};
+pub use budget::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window, standing};
 pub use decide::{Answer, Consequence, after_decide};
 pub use replay::{LetterId, LetterState, ReplayEntry, Replayed, replay_topic};
 pub use take_over::{OutOfOrder, Step, TakeOver};

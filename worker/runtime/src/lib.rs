@@ -11,6 +11,7 @@
 //! Absent on purpose: any connector, any REST type, any decision of where a task runs.
 
 pub mod breaker;
+mod budget;
 mod dead_letters;
 mod error;
 mod event;

@@ -3,6 +3,7 @@
 //! An instance that fails is dropped and never repaired; what follows is decided by the class of its error alone
 //! ([`crate::policy`]). A panic ends the instance that panicked and nothing else.
 use crate::breaker::TaskBreaker;
+use crate::budget::Budget;
 use crate::error::TaskError;
 use crate::event::{Happening, TaskEvent, TaskState};
 use crate::limit::TaskLimit;
@@ -37,6 +38,8 @@ pub(crate) struct Supervision {
     /// Rates; outlives instances, as the breaker does.
     pub(crate) limit: Arc<TaskLimit>,
     pub(crate) breaker: Arc<TaskBreaker>,
+    /// Bad records that may be skipped; outlives instances.
+    pub(crate) budget: Budget,
     settings: TaskSettings,
     /// The place in the consumer group, between two instances of a sink.
     pub(crate) kept: Mutex<Option<sink::Kept>>,
@@ -93,12 +96,14 @@ pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
     let (clock, random) = (Arc::clone(&services.options.clock), Arc::clone(&services.options.random));
     let breaker = Arc::new(TaskBreaker::new(settings.breaker.clone(), Arc::clone(&clock), random));
     let limit = Arc::new(TaskLimit::new(clock, Arc::clone(&breaker), &settings.rate, spec.tasks));
+    let budget = Budget::new(Arc::clone(&services), Arc::clone(&spec.id.connector), settings.budget.clone());
     let task = Arc::new(Supervision {
         spec,
         services,
         metrics,
         limit,
         breaker,
+        budget,
         settings,
         kept: Mutex::default(),
         refused,

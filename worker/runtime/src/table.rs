@@ -18,8 +18,21 @@ const WAITING_MAX: usize = 4096;
 /// Which connector a key belongs to; `None` for keys that are not understood.
 pub(crate) type Owner = fn(&[u8]) -> Option<String>;
 
-type Rows = HashMap<String, HashMap<Bytes, Bytes>>;
+type Rows = HashMap<String, HashMap<Bytes, Row>>;
 type Answer = oneshot::Sender<Result<(), KafkaError>>;
+
+struct Row {
+    value: Bytes,
+    first: i64,
+    last: i64,
+}
+
+/// A key, and where its first and its last record stand in the topic.
+pub(crate) struct Placed {
+    pub(crate) key: Bytes,
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+}
 
 /// The tables of a worker.
 pub(crate) struct Tables {
@@ -74,7 +87,21 @@ impl Table {
     /// The rows of a connector.
     pub(crate) fn rows(&self, connector: &str) -> Vec<(Bytes, Bytes)> {
         let rows = self.rows.lock();
-        rows.get(connector).map(|of| of.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default()
+        rows.get(connector)
+            .map(|of| of.iter().map(|(k, row)| (k.clone(), row.value.clone())).collect())
+            .unwrap_or_default()
+    }
+
+    /// How many rows a connector has.
+    pub(crate) fn count(&self, connector: &str) -> usize {
+        self.rows.lock().get(connector).map_or(0, HashMap::len)
+    }
+
+    /// The keys of a connector's rows, with their places.
+    pub(crate) fn placed(&self, connector: &str) -> Vec<Placed> {
+        let rows = self.rows.lock();
+        let of = rows.get(connector).into_iter().flatten();
+        of.map(|(key, row)| Placed { key: key.clone(), first: row.first, last: row.last }).collect()
     }
 }
 
@@ -148,7 +175,11 @@ impl Follower {
         let mut rows = self.rows.lock();
         match record.value {
             Some(value) => {
-                rows.entry(connector).or_default().insert(record.key, value);
+                let at = record.offset.0;
+                let row = Row { value, first: at, last: at };
+                let of = rows.entry(connector).or_default();
+                let first = of.get(&record.key).map_or(at, |row| row.first);
+                of.insert(record.key, Row { first, ..row });
             }
             None => {
                 if let Some(of) = rows.get_mut(&connector) {

@@ -4,6 +4,7 @@
 //! topic (`elasticflow_protocol`), and whether a replay has been consumed in the offsets of the sink's group. Asking twice
 //! for the same replay writes once: who writes has fenced whoever wrote before and has read the replay topic to its end.
 mod browse;
+mod budget;
 mod handle;
 mod patch;
 mod states;
@@ -19,6 +20,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 use std::sync::Arc;
 
+pub use budget::BudgetView;
 pub use view::{Contents, LetterView};
 
 /// Most letters of one answer.

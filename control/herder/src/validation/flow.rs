@@ -5,6 +5,9 @@ use elasticflow_config::KeyInfo;
 use elasticflow_config::check::{MessageNames, check_key};
 use elasticflow_config::flow::{self, Direction};
 
+/// Key of error budgets.
+const BUDGET: &str = "flow.errors.budget.records";
+
 /// Lists the keys that are honoured, and refuses every other one that begins with `flow.`: a limit that is accepted and
 /// ignored would be found out too late.
 pub(super) fn check(input: &Input<'_>, report: &mut Report) {
@@ -16,6 +19,11 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) {
     report.group("Flow");
     let posted_values = posted.iter().filter_map(|key| Some(((*key).clone(), input.resolved.value(key)?.to_owned())));
     let mut wrong = flow::check_values(&posted_values.collect()).errors;
+    let skips = input.resolved.value("errors.tolerance").is_some_and(|text| text.trim().eq_ignore_ascii_case("all"));
+    if !skips && input.resolved.value(BUDGET).is_some_and(|text| text.trim() != "-1") {
+        let message = format!("{BUDGET} needs errors.tolerance=all: without it the first bad record fails the task");
+        wrong.entry(BUDGET.to_owned()).or_default().push(message);
+    }
     for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {
         let mut checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
         // What the type of the value demands beyond that of its text.

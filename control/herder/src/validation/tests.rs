@@ -275,6 +275,8 @@ async fn keys_of_elastic_flow_are_listed_only_for_whoever_uses_one() {
     assert_eq!(entry(&infos, "flow.rate.records").value.value.as_deref(), Some("500"));
     assert_eq!(entry(&infos, "flow.rate.bytes").value.value.as_deref(), Some("-1"));
     assert!(infos.elasticflow.warnings.is_empty(), "they have an effect");
+    let budget = source().with("flow.errors.budget.records", "5").with("errors.tolerance", "all");
+    assert_eq!(infos_of(&budget).await.error_count, 0);
 }
 
 #[tokio::test]
@@ -285,6 +287,8 @@ async fn a_key_of_elastic_flow_that_would_be_ignored_is_refused_with_the_nearest
         ("flow.rate.records", "0", "Value must be -1 for no limit"),
         ("flow.rate.burst.ms", "1", "Value must be at least 50"),
         ("flow.breaker.ratio", "2", "Value must be no more than 1"),
+        ("flow.errors.budget.records", "5", "needs errors.tolerance=all"),
+        ("flow.errors.budget.ratio", "0.1", "not supported by this version"),
     ] {
         let infos = infos_of(&source().with(key, value)).await;
         let errors: Vec<String> = infos.errors().map(|(key, text)| format!("{key}: {text}")).collect();

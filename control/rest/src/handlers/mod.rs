@@ -98,6 +98,8 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Error(name, id) => letters::one(rest, &name, &id, &call).await,
         Resource::ErrorsReplay(name) => letters::replay(rest, &name, &call).await,
         Resource::ErrorsDiscard(name) => letters::discard(rest, &name, &call).await,
+        Resource::ErrorsBudget(name) => Ok(Answer::ok(&rest.herder.error_budget(&name).await?)),
+        Resource::ErrorsBudgetReset(name) => Ok(Answer::ok(&rest.herder.reset_error_budget(&name).await?)),
         Resource::Plugins => Ok(plugins::list(rest, &call)),
         Resource::PluginConfig(plugin) => plugins::config(rest, &plugin),
         Resource::PluginValidate(plugin) => plugins::validate(rest, &plugin, &call).await,

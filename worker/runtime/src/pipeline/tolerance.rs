@@ -43,6 +43,11 @@ impl Tolerance {
         &self.keys
     }
 
+    /// Whether bad records are skipped at all.
+    pub(crate) fn skips(&self) -> bool {
+        self.keys.tolerance == Tolerated::All
+    }
+
     /// Counts and logs a bad record. `Ok` gives the failure back: the record is skipped or becomes a dead letter.
     pub(crate) fn judge(&self, failed: Failed, place: Place<'_>) -> Result<Failed, TaskError> {
         self.metrics.record_errors.add(1);

@@ -101,6 +101,7 @@ impl Cycle {
 
     /// Two-phase: prepare, decide, commit.
     async fn unit(&mut self) -> Result<(), TaskError> {
+        self.intake.rejects.claim().await?;
         let offsets = self.taken_offsets();
         if offsets.0.is_empty() {
             return Ok(());

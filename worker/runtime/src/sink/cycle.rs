@@ -86,6 +86,8 @@ impl Cycle {
         }
         self.adopt().await?;
         let mut sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
+        let (task, has_budget) = (Arc::clone(&self.task), self.intake.rejects.has_budget());
+        let mut used_up = std::pin::pin!(task.budget.used_up());
         loop {
             let (deadline, leave, reads) = (self.deadline(), self.leave(), self.backlog.reads());
             tokio::select! {
@@ -93,6 +95,7 @@ impl Cycle {
                 () = stop.cancelled() => return self.finish().await,
                 () = target_changed(&mut target) => self.on_target().await?,
                 () = flow.wished() => self.on_wishes().await?,
+                error = &mut used_up, if has_budget => return self.end_with(error).await,
                 () = deadline => self.commit().await?,
                 () = leave => self.on_leave().await?,
                 () = &mut sweep => {
@@ -187,6 +190,10 @@ impl Cycle {
         let began = self.now();
         let again = gathered.clone();
         let batch = self.intake.batch(gathered, Judging::First).await?;
+        if batch.consumed.0.is_empty() && self.intake.rejects.is_stop_met() {
+            let error = self.task.budget.error();
+            return self.end_with(error).await;
+        }
         for at in batch.consumed.0.keys() {
             if !self.topics.contains(&at.topic) && *at.topic != *self.intake.replays {
                 self.topics.insert(Arc::clone(&at.topic));
@@ -216,7 +223,18 @@ impl Cycle {
         self.consumed.extend(consumed.0);
         self.since.get_or_insert(began);
         metrics.active.set(i64::try_from(self.unflushed).unwrap_or(i64::MAX));
-        self.after_put().await
+        self.after_put().await?;
+        if !self.intake.rejects.is_stop_met() {
+            return Ok(());
+        }
+        let error = self.task.budget.error();
+        self.end_with(error).await
+    }
+
+    /// The error budget is used up: what was put is made final.
+    async fn end_with(&mut self, error: TaskError) -> Result<(), TaskError> {
+        self.commit().await?;
+        Err(error)
     }
 
     /// What the kind of sink does after every put; a full buffer is committed at once.

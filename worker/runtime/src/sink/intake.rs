@@ -107,11 +107,16 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Decodes and transforms. Rejected and filtered records are left out, their offsets are not.
+    /// Decodes and transforms. Rejected and filtered records are left out, their offsets are not. What stands behind a
+    /// record that the error budget has not allowed is not read at all.
     pub(super) async fn batch(&self, gathered: Gathered, judging: Judging) -> Result<SinkBatch, TaskError> {
         let mut records = Vec::with_capacity(gathered.records);
         let mut consumed = ConsumedOffsets::default();
-        for (at, part) in gathered.parts {
+        for (at, mut part) in gathered.parts {
+            if let Some(stop) = self.task.budget.stop_of(&at) {
+                self.rejects.met_stop(part.iter().any(|record| record.offset >= stop));
+                part.retain(|record| record.offset < stop);
+            }
             if let Some(last) = part.last() {
                 consumed.0.insert(at.clone(), Offset(last.offset.0 + 1));
             }
@@ -149,7 +154,7 @@ impl Intake {
             Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
             Ok(None) => Ok(None),
             Err(_) if judging == Judging::Before => Ok(None),
-            Err(failed) => self.rejects.take(&origin, failed).map(|()| None),
+            Err(failed) => self.rejects.unread(&origin, failed).await.map(|()| None),
         }
     }
 }

@@ -25,7 +25,7 @@ impl Cycle {
         let mut failed = Some((refused, error));
         loop {
             if let Some((gathered, error)) = failed.take() {
-                self.split(gathered, error, &mut bad, &mut waiting)?;
+                self.split(gathered, error, &mut bad, &mut waiting).await?;
             }
             let Some(part) = waiting.pop() else { return Ok(put) };
             let mut batch = self.intake.batch(part.gathered.clone(), Judging::Before).await?;
@@ -42,8 +42,8 @@ impl Cycle {
     }
 
     /// Halves what was refused; a record alone is judged.
-    fn split(
-        &self,
+    async fn split(
+        &mut self,
         gathered: Gathered,
         error: ConnectorError,
         bad: &mut usize,
@@ -63,7 +63,7 @@ impl Cycle {
                 format!("more than errors.batch.isolate.max={most} records of one batch are bad, the last: {error}");
             return Err(ConnectorError { message, ..error }.into());
         }
-        self.intake.rejects.isolated(&origin, &error)?;
+        self.intake.rejects.isolated(&origin, &error).await?;
         waiting.push(Part { gathered, is_passed: true });
         Ok(())
     }

@@ -54,11 +54,12 @@ impl Cycle {
         Ok(())
     }
 
-    /// Leaves the place in the group to the next instance, when the system at the other end is why this one ended.
+    /// Leaves the place in the group to the next instance, when the system at the other end is why this one ended, or an
+    /// error budget.
     pub(super) fn leave_to_next(self, error: &TaskError) {
         let is_passing = |error: &ConnectorError| matches!(error.class, ErrorClass::Transient { .. });
         let passing = matches!(error, TaskError::Connector(error) if is_passing(error));
-        if passing {
+        if passing || self.task.budget.is_refused() {
             let mut assigned = self.assigned;
             assigned.extend(self.adopted);
             *self.task.kept.lock() = Some(Kept { consumer: self.consumer, assigned });

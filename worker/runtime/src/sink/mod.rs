@@ -19,6 +19,8 @@ mod settings;
 mod two_phase;
 
 #[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
 mod limited_tests;
 #[cfg(test)]
 mod outage_tests;

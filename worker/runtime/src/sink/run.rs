@@ -21,14 +21,32 @@ use std::sync::Arc;
 /// How soon the group notices that a worker was killed; the client's default would be 45 s.
 const SESSION_TIMEOUT_MS: &str = "10000";
 
+/// Instances that follow each other to make final what stands before records above the error budget.
+const BUDGET_ROUNDS_MAX: usize = 16;
+
 /// Runs an instance. Ok is a soft stop.
+///
+/// A task that may not skip a bad record has records on their way that stand behind it, or in other partitions, and some
+/// sinks cannot take them back. So the instance is dropped, and another one reads up to that record, makes that final and ends.
 pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
+    for _ in 1..BUDGET_ROUNDS_MAX {
+        task.budget.begin();
+        let ended = instance(Arc::clone(&task)).await;
+        if ended.is_ok() || !task.budget.is_refused() || task.stop.is_cancelled() {
+            return ended;
+        }
+    }
+    task.budget.begin();
+    instance(task).await
+}
+
+async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
     let options = &task.services.options;
     let properties = &task.spec.properties;
     let settings = SinkSettings::new(properties, &task.spec.id.connector)?;
     let (sink, class) = connector(&task)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
-    let rejects = Arc::new(Rejects::new(tolerance.clone(), DeadLetters::new(&task).await?, class));
+    let rejects = Arc::new(Rejects::new(&task, tolerance.clone(), DeadLetters::new(&task).await?, class));
     let intake = Intake {
         task: Arc::clone(&task),
         decoder: Decoder::new(Converters::new(&options.registry, properties, &options.worker)?),

@@ -32,6 +32,8 @@ pub(super) struct Cycle {
     pub(super) pending: Pending,
     /// The connector promises exactly-once: its transactions end only where a position says how to go on.
     pub(super) positioned: bool,
+    /// A bad record is above the error budget: what stands before it is committed, and then the task ends.
+    pub(super) over_budget: bool,
     /// Everything was delivered; reported once it is committed.
     pub(super) end_of_data: bool,
 }
@@ -41,11 +43,17 @@ impl Cycle {
     pub(super) async fn run(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
         let stop = self.task.stop.clone();
         let mut paused = self.task.paused.clone();
+        let (task, has_budget) = (Arc::clone(&self.task), self.rejects.has_budget());
+        let mut used_up = std::pin::pin!(task.budget.used_up());
         loop {
             let deadline = self.deadline();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.finish(poller).await,
+                error = &mut used_up, if has_budget => {
+                    self.finish(poller).await?;
+                    return Err(error);
+                }
                 () = target_changed(&mut paused) => self.task.report_target(),
                 () = deadline => self.decide(poller).await?,
                 polled = poller.next() => self.on_batch(polled?, poller).await?,
@@ -85,6 +93,12 @@ impl Cycle {
             poller.beside(self.send_all(batch.records, batch.rejected)).await?;
         }
         self.task.limit.settle(charge, self.open.records - before.0, self.open.bytes - before.1);
+        if self.over_budget {
+            if self.open.resumable && !self.pending.is_empty() {
+                self.commit(poller).await?;
+            }
+            return Err(self.task.budget.error());
+        }
         for position in batch.progress {
             self.pending.note(position);
             self.open.resumable = true;
@@ -122,18 +136,28 @@ impl Cycle {
         for (at, SourceRecord { record, position }) in records.into_iter().enumerate() {
             while let Some(bad) = rejected.next_if(|bad| bad.after <= at) {
                 self.unread(bad).await?;
+                if self.over_budget {
+                    return Ok(());
+                }
             }
             if at == half {
                 failpoint!("source.send.some");
             }
-            self.open.resumable = position.is_some() || !self.positioned;
+            let resumable = std::mem::replace(&mut self.open.resumable, position.is_some() || !self.positioned);
             self.send_one(record, position.as_ref()).await?;
+            if self.over_budget {
+                self.open.resumable = resumable;
+                return Ok(());
+            }
             if let Some(position) = position {
                 self.pending.note(position);
             }
         }
         for bad in rejected {
             self.unread(bad).await?;
+            if self.over_budget {
+                return Ok(());
+            }
         }
         if count > 0 {
             failpoint!("source.send.after");
@@ -145,10 +169,15 @@ impl Cycle {
     async fn unread(&mut self, mut rejected: Rejected) -> Result<(), TaskError> {
         let position = rejected.position.clone();
         // Without a position of its own it changes nothing about where the task can resume.
-        self.open.resumable = position.is_some() || self.open.resumable || self.open.records == 0;
+        let before = self.open.resumable;
+        self.open.resumable = position.is_some() || before || self.open.records == 0;
         rejected.error.stage = Stage::TaskPoll;
         let (failed, bad) = self.rejects.unread(rejected);
         self.skip(failed, bad).await?;
+        if self.over_budget {
+            self.open.resumable = before;
+            return Ok(());
+        }
         if let Some(position) = position {
             self.pending.note(position);
         }
@@ -222,6 +251,10 @@ impl Cycle {
     }
 
     async fn skip(&mut self, failed: Failed, bad: Bad) -> Result<(), TaskError> {
+        if !self.rejects.allowed(&bad).await? {
+            self.over_budget = true;
+            return Ok(());
+        }
         if let Some((topic, letter)) = self.rejects.judge(failed, bad)? {
             self.transaction.send_letter(topic, &letter).await?;
             self.open.letters += 1;

@@ -16,6 +16,8 @@ mod transaction;
 mod writing;
 
 #[cfg(test)]
+mod budget_tests;
+#[cfg(test)]
 mod limited_tests;
 #[cfg(test)]
 mod tests;

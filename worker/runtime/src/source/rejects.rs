@@ -10,7 +10,9 @@ use elasticflow_api::position::SourcePosition;
 use elasticflow_api::registry::{Plugin, PluginKind};
 use elasticflow_api::source::Rejected;
 use elasticflow_config::Properties;
+use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Writes keys and values of records that the connector's own converters cannot write.
 const PLAIN_CONVERTER: &str = "org.apache.kafka.connect.json.JsonConverter";
@@ -22,6 +24,8 @@ pub(super) struct Rejects {
     topic: Option<DeadLetters>,
     plain: Option<Arc<dyn Converter>>,
     class: &'static str,
+    /// Bad records without a position so far.
+    unnamed: AtomicU64,
 }
 
 /// What is known of a bad record.
@@ -52,7 +56,7 @@ impl Rejects {
             _ => None,
         };
         let tolerance = Tolerance::new(keys, Arc::clone(&task.metrics), Arc::clone(&options.clock));
-        Ok(Self { task: Arc::clone(task), tolerance, topic, plain, class })
+        Ok(Self { task: Arc::clone(task), tolerance, topic, plain, class, unnamed: AtomicU64::new(0) })
     }
 
     /// Whether bad records are written: only then is it worth while to keep one.
@@ -63,6 +67,28 @@ impl Rejects {
     /// Retries of one operation.
     pub(super) fn retry(&self) -> Retry {
         Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics)
+    }
+
+    /// Whether bad records are skipped, and only so many.
+    pub(super) fn has_budget(&self) -> bool {
+        self.tolerance.skips() && self.task.budget.is_set()
+    }
+
+    /// Whether the error budget lets a record be skipped. A record whose position is not known has a claim of its own each
+    /// time that it is met.
+    pub(super) async fn allowed(&self, bad: &Bad) -> Result<bool, TaskError> {
+        if !self.has_budget() {
+            return Ok(true);
+        }
+        let place = match &bad.position {
+            Some(at) => json!(["source", &*at.partition, &*at.offset]),
+            None => {
+                let n = self.unnamed.fetch_add(1, Ordering::Relaxed);
+                let began = self.task.services.options.clock.wall_ms();
+                json!(["source", self.task.spec.id.task.0, self.task.spec.generation, began, n])
+            }
+        };
+        self.task.budget.claim(place).await
     }
 
     /// Asks the tolerance; a tolerated record becomes a letter if there is a topic for it.

@@ -62,6 +62,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         since: options.clock.monotonic(),
         pending: Pending::default(),
         positioned: guarantee == Guarantee::ExactlyOnce,
+        over_budget: false,
         end_of_data: false,
     };
     start_and_cycle(task, connector, stored, cycle).await

@@ -168,6 +168,7 @@ impl SinkTask for Task {
             self.buffer.push(((origin.at.clone(), origin.offset.0), text.to_string()));
         }
         if self.script.kind == SinkType::Transactional {
+            cx.errant.settle().await?;
             let mut destination = self.script.destination.lock();
             let rows = std::mem::take(&mut self.buffer);
             for (at, next) in &batch.consumed.0 {

@@ -16,4 +16,5 @@ mod kafka_down;
 mod limits;
 mod mysql;
 mod posted;
+mod rates;
 mod search;

@@ -11,6 +11,7 @@
 mod failures;
 mod moves;
 mod throttle;
+mod tls;
 
 use elasticflow_integration_tests::ledger::Report;
 use elasticflow_integration_tests::scenes::cluster::{CALM_MAX, Expected, Group};

@@ -1,4 +1,5 @@
 //! Figures as a table for people and as JSON for programs.
+use crate::say;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
@@ -23,6 +24,16 @@ impl Row {
         Self::new(what, time.as_secs_f64(), "s")
     }
 
+    fn line(&self) -> String {
+        let Self { what, value, unit, most } = self;
+        let verdict = match most {
+            Some(most) if value <= most => format!("at most {most}"),
+            Some(most) => format!("at most {most}: MISSED"),
+            None => String::new(),
+        };
+        format!("{what:<52} {value:>9.1} {unit:<11} {verdict}")
+    }
+
     pub(crate) fn at_most(self, most: f64) -> Self {
         Self { most: Some(most), ..self }
     }
@@ -37,10 +48,12 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn new(connectors: usize) -> Self {
+        say(&format!("{connectors} connectors of one task, three workers, requests to any of them"));
         Self { connectors, rows: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, row: Row) {
+        say(&row.line());
         self.rows.push(row);
     }
 
@@ -50,20 +63,6 @@ impl Figures {
             let time = percentile(times, percent).as_secs_f64() * 1_000.0;
             self.add(Row { most, ..Row::new(&format!("{what}, p{percent}"), time, "ms") });
         }
-    }
-
-    pub(crate) fn table(&self) -> String {
-        let mut text =
-            format!("\n{} connectors of one task, three workers, requests to any of them\n", self.connectors);
-        for Row { what, value, unit, most } in &self.rows {
-            let verdict = match most {
-                Some(most) if value <= most => format!("at most {most}"),
-                Some(most) => format!("at most {most}: MISSED"),
-                None => String::new(),
-            };
-            text.push_str(&format!("{what:<48} {value:>10.1} {unit:<11} {verdict}\n"));
-        }
-        text
     }
 
     /// Writes the JSON; the file's name.

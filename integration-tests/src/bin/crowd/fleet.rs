@@ -176,6 +176,16 @@ impl Client {
         }
     }
 
+    /// The state of a connector's one task; `None` while there is no status of it.
+    pub(crate) async fn state(&self, name: &str) -> Result<Option<String>> {
+        let path = format!("/connectors/{name}/status");
+        match self.rest.call("GET", &path, None).await? {
+            (200, status) => Ok(status["tasks"][0]["state"].as_str().map(str::to_owned)),
+            (404, _) => Ok(None),
+            (code, answer) => bail!("GET {path} answered {code}: {answer}"),
+        }
+    }
+
     pub(crate) async fn create(&self, name: &str, config: &Value) -> Result<()> {
         let body = json!({"name": name, "config": config});
         self.ask("POST", "/connectors", Some(&body)).await.map(drop)

@@ -1,4 +1,4 @@
-//! Many connectors on three workers of a real Kafka; prints a table and writes JSON to `bench-results/`.
+//! Many connectors on three workers of a real Kafka; prints a table line by line and writes JSON to `bench-results/`.
 //!
 //! The work: 50 generators of a record a second, then 1,000, each with one task, asked for by 8 clients through any of the
 //! workers; probes that are created one after the other until they run; reads of statuses; a rolling restart; kill -9 of one
@@ -36,7 +36,7 @@ async fn main() -> ExitCode {
 }
 
 /// A line on standard output; a closed output is no failure.
-fn say(text: &str) {
+pub(crate) fn say(text: &str) {
     drop(writeln!(std::io::stdout().lock(), "{text}"));
 }
 
@@ -64,7 +64,6 @@ async fn run() -> Result<()> {
     rest(&fleet, &mut figures).await?;
     restarts(&mut fleet, &mut figures, many).await?;
     figures.add(Row::new("answers 409", fleet.conflicts() as f64, "").at_most(0.0));
-    say(&figures.table());
     say(&format!("written to {}", figures.write()?));
     drop(fleet);
     std::fs::remove_dir_all(dir).context("the folder of the workers is left")

@@ -16,11 +16,11 @@ pub(crate) async fn starts(fleet: &Fleet, count: usize) -> Result<Vec<Duration>>
         let began = Instant::now();
         client.create(&name, &config).await?;
         loop {
-            let status = client.ask("GET", &format!("/connectors/{name}/status"), None).await?;
-            if status["tasks"][0]["state"] == "RUNNING" {
+            let state = client.state(&name).await?;
+            if state.as_deref() == Some("RUNNING") {
                 break;
             }
-            ensure!(began.elapsed() < PATIENCE, "{name} does not run after {PATIENCE:?}: {status}");
+            ensure!(began.elapsed() < PATIENCE, "{name} does not run after {PATIENCE:?}: {state:?}");
             tokio::time::sleep(LOOK_EVERY).await;
         }
         times.push(began.elapsed());

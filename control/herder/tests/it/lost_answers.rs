@@ -3,13 +3,14 @@ use crate::runner::Runner;
 use crate::stubs::registry;
 use crate::worker::{Time, broker, kafka, options, rows, sink, until};
 use async_trait::async_trait;
-use elasticflow_api::position::ConsumedOffsets;
+use elasticflow_api::context::Limits;
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_herder::answer::InitialState;
 use elasticflow_herder::ports::{NoReferences, SingleWorker};
 use elasticflow_herder::{HerderError, HerderHandle, HerderPorts, HerderService, start};
 use elasticflow_kafka::ports::{
-    Admin, ClientProperties, CommitError, Consumer, GroupMetadata, Kafka, KafkaError, OutRecord, Producer, SendError,
-    Sequence, Subscription, TopicLog, TransactionalProducer,
+    Admin, ClientProperties, CommitError, Consumer, GroupMetadata, Kafka, KafkaError, OutRecord, Producer, RecordPage,
+    SendError, Sequence, Subscription, TopicLog, TransactionalProducer,
 };
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -54,6 +55,9 @@ impl Kafka for Forgetful {
     }
     async fn log(&self, topic: &str) -> Result<Box<dyn TopicLog>, KafkaError> {
         self.kafka.log(topic).await
+    }
+    async fn read(&self, at: &TopicPartition, from: Option<Offset>, limits: Limits) -> Result<RecordPage, KafkaError> {
+        self.kafka.read(at, from, limits).await
     }
     async fn cluster_id(&self) -> Result<String, KafkaError> {
         self.kafka.cluster_id().await

@@ -4,10 +4,11 @@ use super::network::{Dice, Link, Lost, Signal};
 use super::trace::trace;
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::context::Limits;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_kafka::ports::{
     Admin, ClientProperties, CommitError, Consumer, GroupMetadata, Kafka, KafkaError, LogRecord, OutRecord, Producer,
-    SendError, Sequence, Subscription, TopicLog, TopicSpec, TransactionalProducer,
+    RecordPage, SendError, Sequence, Subscription, TopicLog, TopicSpec, TransactionalProducer,
 };
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -317,6 +318,9 @@ impl Kafka for SimKafka {
         self.link.pass().await.map_err(away)?;
         let (topic, place) = (topic.to_owned(), Mutex::default());
         Ok(Box::new(SimLog { kafka: self.clone(), topic, place, delivered: Signal::new(0) }))
+    }
+    async fn read(&self, _: &TopicPartition, _: Option<Offset>, _: Limits) -> Result<RecordPage, KafkaError> {
+        Err(KafkaError::Config("pages of records are not played".to_owned()))
     }
     async fn cluster_id(&self) -> Result<String, KafkaError> {
         Ok("played".to_owned())

@@ -91,8 +91,42 @@ pub trait SourceTask: Send + 'static {
         None
     }
 
+    /// A topic whose records tell the task what to do.
+    ///
+    /// Called: once, after `start`. `None`: there is none.
+    fn inbox(&self) -> Option<Inbox> {
+        None
+    }
+
+    /// Takes new records of the inbox, in order. The task stores `next`, the place after them, with the position that
+    /// covers what follows from them.
+    ///
+    /// Called: once before the first poll with none and the place where reading begins, then before polls when some have
+    /// come. Each record once per instance, again after a restart if its place was not stored.
+    fn instruct(&mut self, records: Vec<Instruction>, next: i64) {
+        let _ = (records, next);
+    }
+
     /// Releases everything. Called once, last, also after a failed `start`; bounded by the caller; cannot fail.
     async fn stop(&mut self);
+}
+
+/// A topic of one partition with records that tell a task what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inbox {
+    /// Topic; made if it is not there.
+    pub topic: String,
+    /// First record that has not been taken; `None` is the present end of the topic.
+    pub next: Option<i64>,
+}
+
+/// A record of an inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Instruction {
+    /// Key.
+    pub key: Bytes,
+    /// Value.
+    pub value: Option<Bytes>,
 }
 
 /// What a task tells of itself.

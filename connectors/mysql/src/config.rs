@@ -242,13 +242,17 @@ settings! {
         "schema.history.internal" => history_class: Option<String> { hidden: true },
         /// Table, as `database.table`, into which signals are inserted: `id`, `type`, `data`. It must be captured.
         "signal.data.collection" => signal_table: Option<String> { group: "Signals" },
-        /// Where signals come from: `source` is the table, `file` a file.
+        /// Where signals come from: `source` is the table, `file` a file, `kafka` a topic.
         "signal.enabled.channels" => signal_channels: Vec<String> { default: "source", group: "Signals", importance: Low },
         /// File of signals, a line each: JSON with `id`, `type` and `data`. What has been followed is taken out of it.
         "signal.file" => signal_file: String { default: "file-signals.txt", group: "Signals", importance: Low },
+        /// Topic of signals, of one partition, in the worker's own cluster; by default the prefix with `-signal`. The key of a record
+        /// is `topic.prefix`, its value JSON with `type` and `data`. It is made if it is not there.
+        "signal.kafka.topic" => signal_topic: Option<String> { group: "Signals", importance: Low },
         /// Most rows of one chunk of a snapshot that a signal asks for.
         "incremental.snapshot.chunk.size" => adhoc_rows: usize { default: "1024", group: "Signals", valid: Validity::Range(1.0, 1_000_000.0) },
-        /// Other settings of signals. Not supported: must be absent.
+        /// Of the consumer of signals, such as `signal.kafka.groupId`: the worker's own client reads the topic, and the place in it is stored
+        /// with the position, so that these have no effect.
         "signal.*" => signals: Prefixed { hidden: true },
         /// Where notifications of snapshots go: `sink` is a topic, `log` the worker's log.
         "notification.enabled.channels" => notification_channels: Vec<String> { default: "", group: "Notifications", valid: Validity::Check(check_channels) },
@@ -303,8 +307,8 @@ impl CdcConfig {
                 found.push((key, absent));
             }
         };
-        refuse(self.signal_channels.iter().any(|c| c != "source" && c != "file"), "signal.enabled.channels");
-        refuse(self.signals.0.contains_key("kafka.topic"), "signal.kafka.topic");
+        let known = ["source", "file", "kafka"];
+        refuse(self.signal_channels.iter().any(|c| !known.contains(&c.as_str())), "signal.enabled.channels");
         refuse(self.converters.is_some(), "converters");
         refuse(!self.snapshot_selects.0.is_empty(), "snapshot.select.statement.overrides");
         refuse(!self.gtid_sources.0.is_empty(), "gtid.source.includes");
@@ -314,6 +318,12 @@ impl CdcConfig {
     /// Whether signals come from a channel.
     pub(crate) fn hears(&self, channel: &str) -> bool {
         self.signal_channels.iter().any(|c| c == channel)
+    }
+
+    /// Topic of signals, if there is one.
+    pub(crate) fn signal_topic(&self) -> Option<String> {
+        let named = || self.signal_topic.clone().unwrap_or_else(|| format!("{}-signal", self.topic_prefix));
+        self.hears("kafka").then(named)
     }
 
     /// Where notifications go.

@@ -38,6 +38,7 @@ pub mod schema_log;
 mod schema_snapshot;
 mod signal;
 mod signal_file;
+mod signal_topic;
 pub mod sink;
 pub mod snapshot;
 mod snapshot_notes;

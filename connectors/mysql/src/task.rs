@@ -15,6 +15,7 @@ use crate::preflight;
 use crate::reopen::Reopen;
 use crate::schema_log::SchemaLog;
 use crate::signal_file::SignalFile;
+use crate::signal_topic::{self, PLACE_FIELD, SignalPlace};
 use crate::snapshot::{Outcome, Snapshot};
 use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
@@ -24,7 +25,7 @@ use crate::wire::{self, Session};
 use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
-use elasticflow_api::source::{Boundary, Read, Report, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Inbox, Instruction, Read, Report, SourceBatch, SourceTask};
 use elasticflow_cdc::naming::topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +57,7 @@ pub(crate) struct Running {
     /// The filters as they are stored with each position.
     filters: Option<String>,
     signal_file: Option<SignalFile>,
+    signal_place: SignalPlace,
 }
 
 impl CdcTask {
@@ -73,6 +75,7 @@ impl CdcTask {
         preflight::require(&mut session).await?;
         let stored = cx.offsets.get(&self.partition).map_err(|e| Error::OffsetUndecodable { reason: e.to_string() })?;
         let joined = joined(&mut session, (config, &filters), stored.as_ref()).await?;
+        let signal_place = stored.as_ref().and_then(|offset| offset.0.get(PLACE_FIELD)?.as_i64());
         let stored = stored.as_ref().map(Resume::read).transpose()?;
         let goes_on = stored.is_some();
         let mut begin = beginning(&mut session, config, stored).await?;
@@ -123,6 +126,7 @@ impl CdcTask {
             heartbeat: Heartbeat::new(config),
             filters: stored_form(config),
             signal_file: config.hears("file").then(|| SignalFile::new(&config.signal_file)),
+            signal_place: SignalPlace::stored(signal_place),
         })
     }
 
@@ -216,6 +220,18 @@ impl SourceTask for CdcTask {
         self.running.as_ref().map(Running::report)
     }
 
+    fn inbox(&self) -> Option<Inbox> {
+        let next = self.running.as_ref()?.signal_place.followed;
+        Some(Inbox { topic: self.config.signal_topic()?, next })
+    }
+
+    fn instruct(&mut self, records: Vec<Instruction>, next: i64) {
+        let Some(running) = &mut self.running else { return };
+        let signals = records.iter().filter_map(|record| signal_topic::signal(record, &self.config.topic_prefix));
+        running.capture.signals.extend(signals);
+        running.signal_place.read(next);
+    }
+
     async fn stop(&mut self) {
         if let Some(mut running) = self.running.take() {
             if let Some(snapshot) = running.snapshot.take() {
@@ -270,7 +286,8 @@ impl Running {
             self.capture.signals.append(&mut file.look(cx.clock.monotonic()));
         }
         self.obey(config).await?;
-        Ok(self.finish(cx, out, partition, began_inside))
+        let followed = self.signal_place.follow();
+        Ok(self.finish(cx, out, partition, began_inside || followed))
     }
 
     /// Hands a batch over; `due` says that the position must be told even without a record.
@@ -311,6 +328,9 @@ impl Running {
             initial: self.snapshot.as_ref().is_some_and(Snapshot::is_initial),
         };
         let mut offset = offset(parts);
+        if let Some(place) = self.signal_place.followed {
+            offset.0.insert(PLACE_FIELD.to_owned(), place.into());
+        }
         if let Some(filters) = &self.filters {
             offset.0.insert(FILTERS_FIELD.to_owned(), filters.clone().into());
         }

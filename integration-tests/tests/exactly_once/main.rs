@@ -18,6 +18,7 @@ mod mysql;
 mod refused;
 mod rewound;
 mod shared_index;
+mod signals;
 mod sinks;
 mod sql_sink;
 

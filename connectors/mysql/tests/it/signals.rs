@@ -1,7 +1,7 @@
 //! Snapshots that signals ask for, beside the stream.
 use crate::render::datum;
 use crate::support::{Harness, Offsets, Server};
-use elasticflow_api::source::SourceRecord;
+use elasticflow_api::source::{Instruction, SourceRecord, SourceTask};
 use mysql_async::prelude::Queryable;
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -140,4 +140,68 @@ async fn a_signal_that_cannot_be_followed_stops_nothing() {
     scene.signal("4", "stop-snapshot", "").await;
     scene.harness.until(4).await;
     assert!(!scene.harness.task.standing().unwrap().snapshot);
+}
+
+fn in_topic(kind: &str, data: &str) -> Instruction {
+    let value = format!("{{\"type\":\"{kind}\",\"data\":{data}}}");
+    Instruction { key: "srv".into(), value: Some(value.into()) }
+}
+
+async fn signals_of_a_topic_are_followed_once(server: Server, db: &'static str) {
+    let mut conn = server.database(db).await;
+    conn.query_drop("CREATE TABLE a (id INT PRIMARY KEY, v INT)").await.unwrap();
+    let all: Vec<String> = (0..50).map(|i| format!("({i},{i})")).collect();
+    conn.query_drop(format!("INSERT INTO a VALUES {}", all.join(","))).await.unwrap();
+    let config = server.config(&[
+        ("database.include.list", db),
+        ("snapshot.mode", "no_data"),
+        ("signal.enabled.channels", "kafka"),
+        ("incremental.snapshot.chunk.size", "10"),
+    ]);
+    let offsets = Arc::new(Offsets::default());
+    let mut harness = Harness::new(config.clone(), &offsets, 20);
+    harness.cx.poll_max = Duration::from_millis(20);
+    harness.start().await.unwrap();
+    let inbox = harness.task.inbox().unwrap();
+    assert_eq!((inbox.topic.as_str(), inbox.next), ("srv-signal", None));
+    harness.task.instruct(Vec::new(), 3);
+    harness.quiet().await;
+    let data = format!("{{\"data-collections\":[\"{db}.a\"]}}");
+    let foreign = Instruction { key: "other".into(), ..in_topic("execute-snapshot", &data) };
+    harness.task.instruct(vec![foreign, in_topic("dance", "{}"), in_topic("execute-snapshot", &data)], 6);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while read(&harness.records, "a").len() < 20 {
+        assert!(Instant::now() < deadline, "the table is not read");
+        harness.poll().await.unwrap();
+    }
+    // Killed in the middle: the place after the signals is stored with what is left of the snapshot.
+    let mut before = std::mem::take(&mut harness.records);
+    drop(harness);
+    let mut harness = Harness::new(config, &offsets, 20);
+    harness.cx.poll_max = Duration::from_millis(20);
+    harness.start().await.unwrap();
+    assert_eq!(harness.task.inbox().unwrap().next, Some(6));
+    harness.task.instruct(Vec::new(), 6);
+    while harness.task.standing().unwrap().snapshot {
+        assert!(Instant::now() < deadline, "the snapshot does not end");
+        harness.poll().await.unwrap();
+    }
+    before.append(&mut harness.records);
+    let mut keys = read(&before, "a");
+    keys.sort_unstable();
+    assert_eq!(keys, (0..50).collect::<Vec<_>>());
+    harness.stop().await;
+    conn.query_drop(format!("DROP DATABASE {db}")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_of_a_topic_are_followed_once_on_mysql() {
+    let Some(server) = Server::of("EF_MYSQL", "signals_of_a_topic_on_mysql").await else { return };
+    signals_of_a_topic_are_followed_once(server, "ef_signal_topic").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_of_a_topic_are_followed_once_on_mariadb() {
+    let Some(server) = Server::of("EF_MARIADB", "signals_of_a_topic_on_mariadb").await else { return };
+    signals_of_a_topic_are_followed_once(server, "ef_signal_topic").await;
 }

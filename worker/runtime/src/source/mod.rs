@@ -5,6 +5,7 @@
 //! after every record before them is acknowledged. Reading order: `run` -> `cycle` -> `transaction` -> `boundary`.
 mod boundary;
 mod cycle;
+mod inbox;
 pub(crate) mod offsets;
 mod poller;
 mod rejects;

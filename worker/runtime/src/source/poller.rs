@@ -4,6 +4,7 @@
 //! Reader and writer are one task of the executor: a record is made, encoded and dropped on one core. On two, the counters
 //! of what records share (schemas, names, headers) travel between the cores for every record, which costs more than the
 //! second core brings.
+use super::inbox::OpenInbox;
 use super::telling::Telling;
 use super::writing::Writing;
 use crate::error::TaskError;
@@ -65,7 +66,12 @@ struct Committed {
 
 impl Poller {
     /// Starts polling a task that has started.
-    pub(super) fn new(connector: Box<dyn SourceTask>, cx: SourceContext, task: Arc<Supervision>) -> Self {
+    pub(super) fn new(
+        connector: Box<dyn SourceTask>,
+        cx: SourceContext,
+        task: Arc<Supervision>,
+        inbox: Option<OpenInbox>,
+    ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
         let committed = Arc::new(Committed::default());
         let writing = Arc::new(Writing::default());
@@ -84,6 +90,7 @@ impl Poller {
             boundary: Boundary::Complete,
             read: Read::default(),
             telling: Telling::default(),
+            inbox,
         };
         // A panic is an error of the connector alone: the writer still ends its transaction.
         let run = AssertUnwindSafe(actor.run()).catch_unwind().map(|ended| ended.map_err(|panic| panicked(&*panic)));
@@ -188,6 +195,7 @@ struct Actor {
     /// Most of a batch where no rate limits it.
     batch_max: Limits,
     telling: Telling,
+    inbox: Option<OpenInbox>,
 }
 
 impl Actor {
@@ -213,6 +221,7 @@ impl Actor {
         loop {
             self.tell_committed().await;
             self.wait_for_leave().await;
+            self.instruct()?;
             failpoint!("source.poll.before");
             let clock = Arc::clone(&self.cx.clock);
             let began = clock.monotonic();
@@ -235,6 +244,17 @@ impl Actor {
                 self.only_tell_committed().await;
             }
         }
+    }
+
+    /// Hands over what the connector is told to do.
+    fn instruct(&mut self) -> Result<(), TaskError> {
+        if let Some(inbox) = &mut self.inbox {
+            let found = inbox.look(self.cx.clock.monotonic())?;
+            if !found.is_empty() {
+                self.connector.instruct(found, inbox.next());
+            }
+        }
+        Ok(())
     }
 
     /// A record that cannot be read is not the end of the task: the writer asks the tolerance.

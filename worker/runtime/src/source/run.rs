@@ -1,5 +1,6 @@
 //! One instance of a source task, from fencing to release.
 use super::cycle::Cycle;
+use super::inbox::OpenInbox;
 use super::offsets::{Pending, Stored, owner};
 use super::poller::Poller;
 use super::rejects::Rejects;
@@ -92,8 +93,15 @@ async fn start_and_cycle(
         }
     }
     failpoint!("source.start.after");
+    let inbox = match open_inbox(&task, connector.as_mut()).await {
+        Ok(inbox) => inbox,
+        Err(error) => {
+            stop_started(&task, connector.as_mut()).await;
+            return Err(error);
+        }
+    };
     task.report_target();
-    let mut poller = Poller::new(connector, cx, Arc::clone(&task));
+    let mut poller = Poller::new(connector, cx, Arc::clone(&task), inbox);
     if !positions.is_empty() {
         poller.committed(positions);
     }
@@ -166,6 +174,14 @@ async fn read_offsets(task: &Supervision, settings: &SourceSettings) -> Result<S
         own.read_to_end().await?;
     }
     Ok(Stored::read(&task.spec.id.connector, &worker, own.as_deref()))
+}
+
+/// Opens the topic from which the connector takes instructions, if there is one.
+async fn open_inbox(task: &Supervision, connector: &mut dyn SourceTask) -> Result<Option<OpenInbox>, TaskError> {
+    let Some(inbox) = connector.inbox() else { return Ok(None) };
+    let inbox = OpenInbox::open(task, &inbox).await?;
+    connector.instruct(Vec::new(), inbox.next());
+    Ok(Some(inbox))
 }
 
 /// Starts the connector within its limit; `Ok(false)` when a stop came first.

@@ -1,7 +1,7 @@
 //! Checks values against declared keys without their Rust types, in the words of Kafka.
 use crate::key::{KeyDef, KeyType, Validity};
 use crate::properties::Properties;
-use crate::secret::Secret;
+use crate::secret::{Secret, without_passwords};
 use std::borrow::Cow;
 
 /// Characters of a value that a message quotes.
@@ -34,7 +34,10 @@ pub fn check_key(def: &KeyDef, properties: &Properties, names: MessageNames<'_>)
         let missing = format!("Missing required configuration \"{}\" which has no default value.", names.typed);
         return Checked { value: None, errors: if def.required { vec![missing] } else { Vec::new() } };
     };
-    let shown = if def.kind == KeyType::Password { Secret::HIDDEN.into() } else { shortened(text.trim()) };
+    let shown = match def.kind {
+        KeyType::Password => Cow::from(Secret::HIDDEN),
+        _ => shortened(&without_passwords(text.trim())).into_owned().into(),
+    };
     let invalid = |name: &str, reason: &str| format!("Invalid value {shown} for configuration {name}: {reason}");
     match normal_form(def.kind, text) {
         Err(reason) => Checked { value: None, errors: vec![invalid(names.typed, &reason)] },
@@ -61,7 +64,7 @@ pub fn shortened(text: &str) -> Cow<'_, str> {
 }
 
 fn value_shown(kind: KeyType, value: String) -> String {
-    if kind == KeyType::Password { Secret::HIDDEN.to_owned() } else { value }
+    if kind == KeyType::Password { Secret::HIDDEN.to_owned() } else { without_passwords(&value).into_owned() }
 }
 
 /// A value in the form of its type: numbers and booleans canonical, lists without blanks, texts trimmed.

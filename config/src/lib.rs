@@ -33,7 +33,7 @@ pub use properties::Properties;
 pub use properties_file::PropertiesError;
 pub use reference::{EnvLookup, ProviderError, ReferenceError, Resolved, Resolver};
 pub use report::ValidationReport;
-pub use secret::Secret;
+pub use secret::{Secret, without_passwords};
 pub use settings::{Reader, Settings, parse};
 pub use table::option_table;
 pub use value::{ConfigValue, Millis, Prefixed};

@@ -4,6 +4,7 @@ use crate::key::{KeyDef, KeyType};
 use crate::properties::Properties;
 use crate::report::ValidationReport;
 use crate::value::ConfigValue;
+use std::borrow::Cow;
 
 /// Settings of a plug-in, made by [`settings!`](crate::settings).
 pub trait Settings: Sized + Send + Sync {
@@ -57,13 +58,13 @@ impl Reader<'_> {
             return T::absent();
         };
         let outcome = T::read(text).and_then(|value| check_validity(def, text).map(|()| value));
-        outcome.map_err(|reason| self.report.invalid(key, shown(def, text), &reason)).ok()
+        outcome.map_err(|reason| self.report.invalid(key, &shown(def, text), &reason)).ok()
     }
 }
 
 /// A secret's text never reaches a message.
-fn shown<'a>(def: &KeyDef, text: &'a str) -> &'a str {
-    if def.kind == KeyType::Password { crate::Secret::HIDDEN } else { text }
+fn shown<'a>(def: &KeyDef, text: &'a str) -> Cow<'a, str> {
+    if def.kind == KeyType::Password { crate::Secret::HIDDEN.into() } else { crate::without_passwords(text) }
 }
 
 /// Declares typed settings.

@@ -1,13 +1,18 @@
 //! Secret values in answers, and the way back.
 use crate::error::HerderError;
 use elasticflow_api::registry::{PluginKind, Registry};
-use elasticflow_config::{KeyDef, KeyType, Properties, Secret};
+use elasticflow_config::{KeyDef, KeyType, Properties, Secret, without_passwords};
 
-/// Hides secret values of a connector's or a task's configuration. References stay: they are no secrets.
+/// Hides secret values of a connector's or a task's configuration, and passwords in URLs. References stay: they are no
+/// secrets.
 pub(crate) fn hide(config: &Properties, registry: &Registry) -> Properties {
     let hidden = |(key, value): (&String, &String)| {
-        let secret = !value.contains("${") && is_secret(key, config, registry);
-        (key.clone(), if secret { Secret::HIDDEN.to_owned() } else { value.clone() })
+        let shown = match value {
+            reference if reference.contains("${") => reference.clone(),
+            _ if is_secret(key, config, registry) => Secret::HIDDEN.to_owned(),
+            plain => without_passwords(plain).into_owned(),
+        };
+        (key.clone(), shown)
     };
     config.0.iter().map(hidden).collect()
 }
@@ -18,11 +23,17 @@ pub(crate) fn hide(config: &Properties, registry: &Registry) -> Properties {
 /// `BadRequest` names the key that has no stored value.
 pub(crate) fn keep_hidden(mut config: Properties, stored: Option<&Properties>) -> Result<Properties, HerderError> {
     for (key, value) in &mut config.0 {
-        if value != Secret::HIDDEN {
+        let in_url = value.contains("://") && value.contains(Secret::HIDDEN);
+        if value != Secret::HIDDEN && !in_url {
             continue;
         }
-        let kept = stored.and_then(|s| s.value(key)).ok_or_else(|| {
-            let why = "stands for a stored secret, but none is stored: send the secret itself or a ${...} reference";
+        // A URL that was changed beside its password would send the password to another place.
+        let same = |kept: &&str| !in_url || without_passwords(kept) == *value;
+        let kept = stored.and_then(|s| s.value(key)).filter(same).ok_or_else(|| {
+            let stored = if in_url { "the same URL is not" } else { "none is" };
+            let why = format!(
+                "stands for a stored secret, but {stored} stored: send the secret itself or a ${{...}} reference"
+            );
             HerderError::BadRequest(format!("Invalid value {} for configuration {key}: {why}", Secret::HIDDEN))
         })?;
         value.clear();
@@ -93,6 +104,16 @@ mod tests {
         let posted = Properties::from_iter([("password", "[hidden]"), ("topic", "t")]);
         let kept = keep_hidden(posted, Some(&stored)).unwrap();
         assert_eq!(kept.value("password"), Some("hunter2"));
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_hidden_and_kept_as_long_as_the_url_stays() {
+        let stored = Properties::from_iter([("connection.url", "jdbc:mysql://h/db?user=u&password=hunter2")]);
+        let shown = hide(&stored, &Registry::default());
+        assert_eq!(shown.value("connection.url"), Some("jdbc:mysql://h/db?user=u&password=[hidden]"));
+        assert_eq!(keep_hidden(shown, Some(&stored)).unwrap(), stored);
+        let elsewhere = Properties::from_iter([("connection.url", "jdbc:mysql://evil/db?user=u&password=[hidden]")]);
+        assert!(keep_hidden(elsewhere, Some(&stored)).is_err(), "a stored password goes nowhere else");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::registry::Plugin;
 use elasticflow_config::check::{Checked, normal_form};
 use elasticflow_config::infos::key_infos;
-use elasticflow_config::{KeyDef, KeyInfo, KeyType, Secret, ValidationReport};
+use elasticflow_config::{KeyDef, KeyInfo, KeyType, Secret, ValidationReport, without_passwords};
 use std::sync::Arc;
 
 /// Lists the connector's keys and asks the connector itself, for a bounded time.
@@ -61,7 +61,7 @@ fn add(def: &KeyDef, info: KeyInfo, input: &Input<'_>, said: &mut ValidationRepo
     let text = input.resolved.value(&key).or(def.default);
     let value = text.and_then(|text| match def.kind {
         KeyType::Password => Some(Secret::HIDDEN.to_owned()),
-        kind => normal_form(kind, text).ok(),
+        kind => normal_form(kind, text).ok().map(|text| without_passwords(&text).into_owned()),
     });
     let errors = said.errors.remove(&key).unwrap_or_default();
     report.add(info, Checked { value, errors }, said.recommended.remove(&key).unwrap_or_default());

@@ -2,17 +2,17 @@
 //!
 //! The work: a binary log in memory to cells, records and JSON, a snapshot of 1,000,000 rows, a backlog of 500,000 rows in
 //! transactions of 1,000, a backlog of 100,000 single-row transactions, the delay of single rows at 1,000 a second, starts of
-//! an idle worker, and upserts of 1,000,000 change events into MySQL; exactly-once on, JSON without schemas, one partition.
-//! CPU is user and system time of the worker's process (of this one for `decode`); a figure without its check (records,
-//! distinct keys) is void. Usage: `bench [decode] [snapshot] [bulk] [single] [latency] [ready] [sink-sql] [--rows N]
-//! [--set KEY=VALUE]...`; without names, all; `--set` gives the connector another setting.
+//! an idle worker, and 1,000,000 change events into MySQL, Elasticsearch and files; exactly-once on, JSON without schemas (with
+//! them into MySQL), one partition. CPU is user and system time of the worker's process (of this one for `decode`); a figure
+//! without its check (records, distinct keys) is void. Usage: `bench [SCENARIO]... [--rows N] [--set KEY=VALUE]...`; without
+//! names, all; `--set` gives the connector another setting.
 mod data;
 mod decode;
 mod latency;
 mod meter;
 mod outcome;
 mod scenarios;
-mod sink;
+mod sinks;
 
 use anyhow::{Context, Result, bail};
 use elasticflow_integration_tests::mysql::Database;
@@ -23,6 +23,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+const SCENARIOS: [&str; 9] =
+    ["decode", "snapshot", "bulk", "single", "latency", "ready", "sink-sql", "sink-index", "sink-files"];
 /// Rows of the reference table.
 const ROWS: u64 = 1_000_000;
 
@@ -77,7 +79,13 @@ async fn run() -> Result<()> {
         outcomes.push(latency::latency(&bench).await?);
     }
     if wanted("sink-sql") {
-        outcomes.push(sink::upsert(&bench).await?);
+        outcomes.push(sinks::upsert(&bench).await?);
+    }
+    if wanted("sink-index") {
+        outcomes.push(sinks::index(&bench).await?);
+    }
+    if wanted("sink-files") {
+        outcomes.push(sinks::lines(&bench).await?);
     }
     say(&outcome::table(&outcomes));
     say(&format!("written to {}", outcome::write(&outcomes)?));
@@ -104,8 +112,8 @@ fn arguments() -> Result<Arguments> {
                 let (key, value) = pair.split_once('=').context("--set takes KEY=VALUE")?;
                 parsed.settings.insert(key.to_owned(), value.to_owned());
             }
-            "decode" | "snapshot" | "bulk" | "single" | "latency" | "ready" | "sink-sql" => parsed.names.push(argument),
-            other => bail!("unknown scenario {other}; known: decode, snapshot, bulk, single, latency, ready, sink-sql"),
+            known if SCENARIOS.contains(&known) => parsed.names.push(argument),
+            other => bail!("unknown scenario {other}; known: {}", SCENARIOS.join(", ")),
         }
     }
     Ok(parsed)

@@ -1,8 +1,9 @@
 //! Upserts from a topic into MySQL.
+use super::{filled, with_json};
 use crate::data::SCHEMA;
 use crate::outcome::Outcome;
-use crate::scenarios::{LOOK_EVERY, WORK_MAX, await_records, figures, options, source, stamp};
-use crate::{Bench, meter, say};
+use crate::scenarios::{LOOK_EVERY, WORK_MAX, figures, options, stamp};
+use crate::{Bench, meter};
 use anyhow::{Result, bail};
 use elasticflow_integration_tests::worker::Worker;
 use mysql_async::prelude::Queryable;
@@ -12,31 +13,17 @@ use std::time::Instant;
 /// Change events of the reference table, JSON with schemas, from POST of the sink to the last row.
 pub(crate) async fn upsert(bench: &Bench) -> Result<Outcome> {
     let run = format!("sink{}", stamp()?);
-    let topic = format!("{run}.{SCHEMA}.snap");
     let worker = Worker::start(options(bench, &run)?).await?;
-    let rest = worker.rest();
-    let filling = format!("{run}-fill");
-    rest.create(&filling, &with_schemas(source(bench, &run, "snap", "initial_only"))).await?;
-    say(&format!("sink-sql: filling the topic with {} records", bench.rows));
-    await_records(bench, &topic, bench.rows, Instant::now()).await?;
-    rest.expect("DELETE", &format!("/connectors/{filling}"), None).await?;
+    let topic = filled(bench, &worker, &run, true).await?;
     let before = meter::read(worker.pid())?;
     let began = Instant::now();
-    rest.create(&run, &with_schemas(sink(bench, &run, &topic))).await?;
+    worker.rest().create(&run, &with_json(sink(bench, &run, &topic), true)).await?;
     let seconds = await_rows(bench, &run, began).await?;
     let outcome = figures(&worker, "sink-sql", bench.rows, seconds, before)?;
     worker.stop().await?;
     let outcome = checked(bench, outcome, &run).await?;
     bench.database.run(&[&format!("DROP TABLE {SCHEMA}.{run}")]).await?;
     Ok(outcome)
-}
-
-fn with_schemas(mut config: Value) -> Value {
-    for side in ["key", "value"] {
-        config[format!("{side}.converter")] = "org.apache.kafka.connect.json.JsonConverter".into();
-        config[format!("{side}.converter.schemas.enable")] = "true".into();
-    }
-    config
 }
 
 fn sink(bench: &Bench, run: &str, topic: &str) -> Value {

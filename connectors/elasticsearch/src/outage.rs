@@ -30,7 +30,8 @@ impl Outage {
 
     /// An answer.
     pub(crate) fn answered(&self, now: Duration, url: &str) {
-        if let Some(start) = self.since.lock().take() {
+        let since = self.since.lock().take();
+        if let Some(start) = since {
             info!(url, outage_s = now.saturating_sub(start).as_secs(), "elasticsearch answers again");
         }
     }

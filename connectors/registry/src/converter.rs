@@ -178,7 +178,8 @@ impl<F: Format> RegistryConverter<F> {
     }
 
     fn missing(&self, id: u32, topic: &str) -> Result<Datum, Failure> {
-        match self.read.write().take_missing(id, topic) {
+        let known_missing = self.read.write().take_missing(id, topic);
+        match known_missing {
             Some(reason) => Err(unreadable::<F>(topic, &format!("schema id {id} is unknown: {reason}")).into()),
             None => Err(Failure::Need(Need::Schema(id))),
         }

@@ -125,7 +125,8 @@ impl TaskBreaker {
         if self.shared.closed.load(Relaxed) {
             return None;
         }
-        match self.shared.machine.lock().wait(self.shared.clock.monotonic()) {
+        let admission = self.shared.machine.lock().wait(self.shared.clock.monotonic());
+        match admission {
             Admission::Go => None,
             Admission::Wait(wait) => Some(wait.unwrap_or(UNTIL_CHANGED)),
         }

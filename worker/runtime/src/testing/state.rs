@@ -88,7 +88,8 @@ impl FakeKafka {
     pub(super) async fn wait<T>(&self, mut look: impl FnMut(&mut State) -> Option<T>) -> T {
         loop {
             let changed = self.changed.notified();
-            if let Some(answer) = look(&mut self.state.lock()) {
+            let answer = look(&mut self.state.lock());
+            if let Some(answer) = answer {
                 return answer;
             }
             changed.await;

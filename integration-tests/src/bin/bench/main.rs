@@ -23,6 +23,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Names of the work.
 const SCENARIOS: [&str; 9] =
     ["decode", "snapshot", "bulk", "single", "latency", "ready", "sink-sql", "sink-index", "sink-files"];
 /// Rows of the reference table.

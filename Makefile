@@ -57,9 +57,9 @@ memory: ## memory of change capture: one transaction of 2,000,000 rows, 2,000 ta
 fuzz: ## ROUNDS=200000 rounds of changed bytes over the recorded events: nothing may make the decoder panic
 	@EF_FUZZ_ROUNDS=$(ROUNDS) cargo test -p elasticflow-mysql --test it -- --nocapture decoder::
 
-flow-seeds: ## SEEDS=10000 seeds of simulated workloads against the rate law, then how long the division among 10,000 sources takes
-	@EF_FLOW_SEEDS=$(SEEDS) cargo test -p elasticflow-flow --test it -- --nocapture the_law_holds
+flow-seeds: ## how long the division among 10,000 sources takes, then SEEDS=10000 seeds of simulated workloads against the rate law
 	@cargo run --release -p elasticflow-flow --example allocation
+	@EF_FLOW_SEEDS=$(SEEDS) cargo test -p elasticflow-flow --test it -- --nocapture the_law_holds
 
 cluster-seeds: ## SEEDS=10000 seeds of the whole control plane in played time: kills, freezes, cuts, lost answers
 	@EF_SEEDS=$(SEEDS) cargo test -p elasticflow-herder --test it -- --nocapture sim::whatever

@@ -177,7 +177,9 @@ async fn a_capped_topic_never_holds_more_than_its_cap_also_when_the_leader_dies(
     };
     let began = Instant::now();
     loop {
-        until(&mut any, "filler", "held by the cap", |a| state(a) == "held" && named(a) && rate(a) == 0.0).await;
+        let held = |a: &Value| state(a) == "held" && named(a) && rate(a) == 0.0;
+        let held = until(&mut any, "filler", "held by the cap", held).await;
+        println!("{}", held["caps"]);
         let (_, bytes) = held_by(&clients, &topic).await;
         if bytes > CAP / 2 {
             break;

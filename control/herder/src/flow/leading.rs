@@ -124,7 +124,7 @@ impl Lead {
             floors: &floors,
         };
         let tracking = &self.tracking;
-        let mut granted = self.capping.period(&caps, |t| tracking.size(t), |s, t| tracking.share(s, t));
+        let mut granted = self.capping.period(&caps, |s, t| tracking.share(s, t));
         let (now_ms, refresh) = (self.clock.wall_ms(), self.periods.is_multiple_of(REFRESH));
         let mut rows = group_rows(picture, &judged, &board, now_ms, refresh);
         for (name, decided) in &decided {

@@ -28,6 +28,8 @@ struct Topic {
     at: Duration,
     /// Offsets per second, averaged.
     growth: Option<f64>,
+    /// Bytes and offsets per second, averaged over the same periods, so that their ratio is right from the first one on.
+    weighed: (f64, f64),
     /// Bytes that one offset stands for.
     size: Option<f64>,
 }
@@ -128,12 +130,14 @@ impl Tracking {
     /// Growth of topics, paces of sources, shares of sources in topics.
     fn average(&mut self, inputs: &Inputs<'_>, elapsed: f64) {
         let part = 1.0 - (-elapsed / SMOOTH).exp();
+        let mut grew = BTreeMap::new();
         for (name, ends) in &inputs.look.ends {
             let Some(topic) = self.topics.get_mut(name).filter(|t| t.at > Duration::ZERO) else { continue };
             let passed = inputs.look.at.saturating_sub(topic.at).as_secs_f64();
             let grown = (ends.values().sum::<i64>() - topic.end).max(0) as f64 / passed.max(0.001);
             let growth = topic.growth.get_or_insert(grown);
             *growth += (grown - *growth) * part;
+            grew.insert(name, grown);
         }
         for (name, measured) in inputs.measured {
             let now = Pace { bytes: measured.bytes_per_second, records: measured.records_per_second };
@@ -143,7 +147,7 @@ impl Tracking {
         }
         self.paces.retain(|name, _| inputs.picture.sources.contains_key(name));
         self.divide(inputs.picture);
-        self.weigh(inputs.picture);
+        self.weigh(inputs, &grew, part);
     }
 
     /// A source's bytes go where its topics grow; a topic of several sources grows for each as much as it sends.
@@ -174,23 +178,22 @@ impl Tracking {
         self.shares = shares;
     }
 
-    /// Bytes that one offset stands for.
-    fn weigh(&mut self, picture: &Picture) {
+    /// Bytes that one offset stands for: only periods count in which both are known to have moved.
+    fn weigh(&mut self, inputs: &Inputs<'_>, grew: &BTreeMap<&String, f64>, part: f64) {
         let mut bytes: BTreeMap<&str, f64> = BTreeMap::new();
-        for (name, source) in &picture.sources {
-            let pace = self.paces.get(name).map_or(0.0, |p| p.bytes);
+        for (name, source) in &inputs.picture.sources {
+            let sent = inputs.measured.get(name).map_or(0.0, |m| m.bytes_per_second);
             for topic in &source.topics {
-                let share = self.shares.get(name).and_then(|s| s.get(topic)).copied().unwrap_or(0.0);
-                *bytes.entry(topic).or_default() += pace * share;
+                *bytes.entry(topic).or_default() += sent * self.share(name, topic);
             }
         }
-        for (name, bytes) in bytes {
-            if let Some(topic) = self.topics.get_mut(name)
-                && let Some(growth) = topic.growth.filter(|g| *g >= GROWS)
-                && bytes > 0.0
-            {
-                topic.size = Some(bytes / growth);
-            }
+        for (name, grown) in grew {
+            let sent = bytes.get(name.as_str()).copied().unwrap_or(0.0);
+            let Some(topic) = self.topics.get_mut(*name).filter(|_| sent > 0.0 && *grown >= GROWS) else { continue };
+            let (bytes, offsets) = &mut topic.weighed;
+            *bytes += (sent - *bytes) * part;
+            *offsets += (grown - *offsets) * part;
+            topic.size = Some(*bytes / *offsets);
         }
     }
 

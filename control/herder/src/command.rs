@@ -63,6 +63,28 @@ pub(crate) enum Command {
     Replan { name: String },
 }
 
+impl Command {
+    /// Whether whoever asked is still there to hear the answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        match self {
+            Self::Put { answer, .. } => !answer.is_closed(),
+            Self::Delete { answer, .. }
+            | Self::Target { answer, .. }
+            | Self::RestartTask { answer, .. }
+            | Self::ResetTopics { answer, .. }
+            | Self::SetLevel { answer, .. }
+            | Self::Drain { answer, .. }
+            | Self::Sync { answer } => !answer.is_closed(),
+            Self::Restart { answer, .. } => !answer.is_closed(),
+            Self::AlterOffsets { answer, .. } => !answer.is_closed(),
+            Self::Offsets { answer, .. } => !answer.is_closed(),
+            Self::StoredConfig { answer, .. } => !answer.is_closed(),
+            Self::Current { answer, .. } => !answer.is_closed(),
+            Self::Replan { .. } => true,
+        }
+    }
+}
+
 /// A patch laid over a configuration.
 pub(crate) fn patched(base: &Properties, patch: &ConfigPatch) -> Properties {
     let mut merged = base.clone();

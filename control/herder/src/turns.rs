@@ -75,6 +75,10 @@ impl Herder {
     }
 
     fn turn(&mut self, command: Command) -> Progress {
+        // Whoever has gone has asked elsewhere by now: done late, a deletion would undo what was created after it.
+        if !command.is_awaited() {
+            return Progress::Done;
+        }
         if !self.is_leader() {
             refuse(command, &HerderError::Moving);
             return Progress::Done;

@@ -2,20 +2,18 @@
 //!
 //! Accepts what Connect's reader accepts: leading zeros, a byte-order mark, anything after the first value. Nesting is
 //! bounded; malformed input is an error with its place and nothing of its contents.
+use crate::json::members::last_of_each;
 use crate::json::scan::special_at;
+use crate::json::unescape::unescaped;
 use bytes::Bytes;
 use elasticflow_api::data::{Text, Value};
-use std::collections::HashSet;
+
+pub use crate::json::number::Number;
 
 /// Deepest nesting that is read.
 pub const DEPTH_MAX: u32 = 512;
-/// Numbers with so few characters fit into an int64.
-const INT64_DIGITS: usize = 18;
 /// Most times that values are read again because they turned out to be of another type.
 const ATTEMPTS_MAX: u32 = 10_000;
-/// Objects with more members look for repeated names with a set instead of pair by pair.
-const FEW_MEMBERS: usize = 20;
-
 /// The bytes are not JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{problem} at byte {at}")]
@@ -36,51 +34,6 @@ pub enum Token {
     String,
     Array,
     Object,
-}
-
-/// A number as written.
-#[derive(Debug, Clone, Copy)]
-pub struct Number<'a> {
-    /// Sign, digits, point, exponent.
-    pub text: &'a str,
-    /// Whether there is neither point nor exponent.
-    pub integral: bool,
-}
-
-impl Number<'_> {
-    /// The integer part modulo 2^64, fractions cut.
-    pub fn wrapping_i64(&self) -> i64 {
-        if self.integral && self.text.len() <= INT64_DIGITS {
-            return self.text.parse().unwrap_or(0);
-        }
-        let unsigned = self.text.trim_start_matches('-');
-        let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));
-        let negative_exponent = exponent.starts_with('-');
-        let exponent = exponent.parse::<i64>().unwrap_or(if negative_exponent { i64::MIN / 2 } else { i64::MAX / 2 });
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-        let kept = exponent.saturating_add(i64::try_from(whole.len()).unwrap_or(i64::MAX));
-        let digits = whole.bytes().chain(fraction.bytes());
-        let kept_digits = usize::try_from(kept.max(0)).unwrap_or(usize::MAX);
-        let add = |n: u64, digit: u8| n.wrapping_mul(10).wrapping_add(u64::from(digit.wrapping_sub(b'0')));
-        let mut n = digits.take(kept_digits).fold(0_u64, add);
-        let missing = kept_digits.saturating_sub(whole.len() + fraction.len());
-        // 10^64 is a multiple of 2^64.
-        for _ in 0..missing.min(64) {
-            n = n.wrapping_mul(10);
-        }
-        let n = n.cast_signed();
-        if self.text.starts_with('-') { n.wrapping_neg() } else { n }
-    }
-
-    /// The nearest double, without negative zero, as Java's `BigDecimal` has none.
-    pub fn f64(&self) -> f64 {
-        self.text.parse::<f64>().unwrap_or(0.0) + 0.0
-    }
-
-    /// The nearest float.
-    pub fn f32(&self) -> f32 {
-        self.text.parse::<f32>().unwrap_or(0.0) + 0.0
-    }
 }
 
 /// A place in JSON bytes.
@@ -272,34 +225,8 @@ impl<'a> Cursor<'a> {
     }
 
     fn unescaped(&self, range: std::ops::Range<usize>) -> Result<String, Malformed> {
-        let start = range.start;
-        let bad = |problem| Malformed { problem, at: start };
-        let raw = self.bytes.get(range).unwrap_or_default();
-        let mut rest = std::str::from_utf8(raw).map_err(|_| bad("a text that is not UTF-8"))?;
-        let mut out = String::with_capacity(rest.len());
-        while let Some((plain, escape)) = rest.split_once('\\') {
-            out.push_str(plain);
-            let mut characters = escape.chars();
-            match characters.next() {
-                Some(c @ ('"' | '\\' | '/')) => out.push(c),
-                Some('b') => out.push('\u{8}'),
-                Some('f') => out.push('\u{c}'),
-                Some('n') => out.push('\n'),
-                Some('r') => out.push('\r'),
-                Some('t') => out.push('\t'),
-                Some('u') => {
-                    let (character, after) = unicode_escape(characters.as_str())
-                        .ok_or_else(|| bad("\\u without four hexadecimal digits"))?;
-                    out.push(character);
-                    rest = after;
-                    continue;
-                }
-                _ => return Err(bad("an unknown escape")),
-            }
-            rest = characters.as_str();
-        }
-        out.push_str(rest);
-        Ok(out)
+        let at = range.start;
+        unescaped(self.bytes.get(range).unwrap_or_default()).map_err(|problem| Malformed { problem, at })
     }
 
     /// Reads any value: integers as int64, other numbers as float64, objects as maps, the last of repeated members.
@@ -324,7 +251,7 @@ impl<'a> Cursor<'a> {
                 Value::Array(values)
             }
             Token::Object => {
-                let mut entries = Vec::with_capacity(FEW_MEMBERS);
+                let mut entries = Vec::with_capacity(crate::json::members::FEW_MEMBERS);
                 self.object(|cursor, name| {
                     entries.push((Value::String(name.owned(cursor)?), cursor.value()?));
                     Ok::<_, Malformed>(())
@@ -427,64 +354,6 @@ impl Name {
             true => cursor.unescaped(self.range.clone()).map(Text::from),
         }
     }
-}
-
-/// Reads four digits, and the second half of a pair; a lone half becomes U+FFFD, since texts are UTF-8.
-fn unicode_escape(text: &str) -> Option<(char, &str)> {
-    let (unit, rest) = hex_unit(text)?;
-    if !(0xD800..0xE000).contains(&unit) {
-        return Some((char::from_u32(unit)?, rest));
-    }
-    if unit < 0xDC00
-        && let Some((low, after)) = rest.strip_prefix("\\u").and_then(hex_unit)
-        && (0xDC00..0xE000).contains(&low)
-    {
-        return Some((char::from_u32(0x1_0000 + ((unit - 0xD800) << 10) + (low - 0xDC00))?, after));
-    }
-    Some((char::REPLACEMENT_CHARACTER, rest))
-}
-
-fn hex_unit(text: &str) -> Option<(u32, &str)> {
-    let (digits, rest) = text.split_at_checked(4)?;
-    if !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return None;
-    }
-    Some((u32::from_str_radix(digits, 16).ok()?, rest))
-}
-
-/// A repeated member keeps its first place and takes the last value, as in Java's maps.
-pub(crate) fn last_of_each(mut entries: Vec<(Value, Value)>) -> Vec<(Value, Value)> {
-    if !has_repeated(&entries) {
-        return entries;
-    }
-    let mut kept: Vec<(Value, Value)> = Vec::with_capacity(entries.len());
-    let mut places = std::collections::HashMap::new();
-    for (key, value) in entries.drain(..) {
-        let Value::String(name) = &key else { continue };
-        match places.get(name) {
-            Some(place) => {
-                if let Some(entry) = kept.get_mut::<usize>(*place) {
-                    entry.1 = value;
-                }
-            }
-            None => {
-                places.insert(name.clone(), kept.len());
-                kept.push((key, value));
-            }
-        }
-    }
-    kept
-}
-
-fn has_repeated(entries: &[(Value, Value)]) -> bool {
-    if entries.len() <= FEW_MEMBERS {
-        return entries
-            .iter()
-            .enumerate()
-            .any(|(i, (key, _))| entries.iter().skip(i + 1).any(|(other, _)| key == other));
-    }
-    let mut seen = HashSet::with_capacity(entries.len());
-    entries.iter().any(|(key, _)| matches!(key, Value::String(name) if !seen.insert(name.as_bytes())))
 }
 
 #[cfg(test)]

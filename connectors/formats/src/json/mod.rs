@@ -12,11 +12,14 @@ pub mod cursor;
 mod encode;
 mod envelope;
 mod escape;
+mod members;
+mod number;
 pub mod plan;
 mod reader;
 mod scan;
 mod schema_reader;
 mod schema_writer;
+mod unescape;
 
 pub use converter::{DecimalFormat, JsonConfig, JsonConverter};
 pub use encode::write_schemaless;

@@ -273,7 +273,7 @@ fn read_object(values: &Reader, token: Token, cursor: &mut Cursor<'_>) -> Result
         entries.push((Value::String(name.owned(cursor)?), values.read(cursor)?));
         Ok::<_, FormatError>(())
     })?;
-    Ok(Value::Map(crate::json::cursor::last_of_each(entries)))
+    Ok(Value::Map(crate::json::members::last_of_each(entries)))
 }
 
 fn read_pairs(readers: &(Reader, Reader), token: Token, cursor: &mut Cursor<'_>) -> Result<Value, FormatError> {

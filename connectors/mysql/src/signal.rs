@@ -10,6 +10,28 @@ pub(crate) struct Signal {
     pub(crate) data: String,
 }
 
+impl Signal {
+    /// Of a JSON object with `type`, and perhaps `id` and `data`, which is text or JSON.
+    pub(crate) fn from_json(text: &[u8]) -> Option<Self> {
+        #[derive(serde::Deserialize)]
+        struct Members {
+            #[serde(default)]
+            id: String,
+            #[serde(rename = "type")]
+            kind: String,
+            #[serde(default)]
+            data: serde_json::Value,
+        }
+        let Members { id, kind, data } = serde_json::from_slice(text).ok()?;
+        let data = match data {
+            serde_json::Value::Null => String::new(),
+            serde_json::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Some(Self { id, kind, data })
+    }
+}
+
 /// What a signal asks for.
 #[derive(Debug)]
 pub(crate) enum Order {

@@ -1,7 +1,5 @@
 //! Signals in a file: a line each, as JSON with `id`, `type` and `data`.
 use crate::signal::Signal;
-use serde::Deserialize;
-use serde_json::Value as Json;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,15 +7,6 @@ use std::time::Duration;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// A file above this is no file of signals.
 const BYTES_MAX: usize = 1 << 20;
-
-#[derive(Deserialize)]
-struct Line {
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    data: Json,
-}
 
 /// Reads the file, and takes out of it what has been followed and stored.
 #[derive(Debug)]
@@ -75,20 +64,11 @@ impl SignalFile {
 }
 
 fn signal(line: &str) -> Option<Signal> {
-    match serde_json::from_str::<Line>(line) {
-        Ok(Line { id, kind, data }) => {
-            let data = match data {
-                Json::Null => String::new(),
-                Json::String(text) => text,
-                other => other.to_string(),
-            };
-            Some(Signal { id, kind, data })
-        }
-        Err(_) => {
-            tracing::warn!("a line of the file of signals is no JSON object with id, type and data");
-            None
-        }
+    let signal = Signal::from_json(line.as_bytes());
+    if signal.is_none() {
+        tracing::warn!("a line of the file of signals is no JSON object with id, type and data");
     }
+    signal
 }
 
 #[cfg(test)]

@@ -1,21 +1,9 @@
 //! Signals in a topic of Kafka: the key is the connector's `topic.prefix`, the value JSON with `type` and `data`.
 use crate::signal::Signal;
 use elasticflow_api::source::Instruction;
-use serde::Deserialize;
-use serde_json::Value as Json;
 
 /// Field of the offset with the place in the topic; Debezium ignores it.
 pub(crate) const PLACE_FIELD: &str = "elasticflow_signals";
-
-#[derive(Deserialize)]
-struct Value {
-    #[serde(default)]
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    #[serde(default)]
-    data: Json,
-}
 
 /// How far the topic was read, and how far its signals were followed.
 #[derive(Debug, Default)]
@@ -50,20 +38,11 @@ pub(crate) fn signal(record: &Instruction, prefix: &str) -> Option<Signal> {
         tracing::debug!("a signal for another connector");
         return None;
     }
-    match serde_json::from_slice::<Value>(record.value.as_deref().unwrap_or_default()) {
-        Ok(Value { id, kind, data }) => {
-            let data = match data {
-                Json::Null => String::new(),
-                Json::String(text) => text,
-                other => other.to_string(),
-            };
-            Some(Signal { id, kind, data })
-        }
-        Err(_) => {
-            tracing::warn!("a record of the topic of signals is no JSON object with type and data");
-            None
-        }
+    let signal = Signal::from_json(record.value.as_deref().unwrap_or_default());
+    if signal.is_none() {
+        tracing::warn!("a record of the topic of signals is no JSON object with type and data");
     }
+    signal
 }
 
 #[cfg(test)]

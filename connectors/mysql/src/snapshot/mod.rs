@@ -1,5 +1,9 @@
 //! The snapshot beside the stream: which chunk is next, when its rows may go out, what is stored of its progress.
-use crate::assemble::{Change, Origin};
+mod asked;
+mod sending;
+
+pub(crate) use sending::read_origin;
+
 use crate::batch::Batch;
 use crate::capture::{Capture, Filled, Until};
 use crate::chunk::{Ask, ChunkReader, ReadRow, Told, is_chunkable};
@@ -12,13 +16,9 @@ use crate::position::LogPosition;
 use crate::preflight::reads_rows;
 use crate::progress::{Adhoc, Progress};
 use crate::schema_snapshot::SchemaSnapshot;
-use crate::snapshot_notes::key_text;
 use crate::table::Table;
 use crate::window::{Mark, Window};
 use crate::wire::Session;
-use elasticflow_api::data::{Text, Value};
-use elasticflow_cdc::envelope::Op;
-use elasticflow_cdc::filter::Patterns;
 use elasticflow_cdc::notify::Stage;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -214,49 +214,6 @@ impl Snapshot {
     /// Rows of the current table that have been read.
     pub(crate) fn rows_of_table(&self) -> u64 {
         self.progress.rows
-    }
-
-    /// One more follows when this one is complete.
-    pub(crate) fn enqueue(&mut self, adhoc: Adhoc) {
-        self.progress.queue.push(adhoc);
-    }
-
-    /// Tables that the snapshot has passed already follow when it is complete; the others it comes to by itself.
-    pub(crate) fn enqueue_missed(&mut self, mut adhoc: Adhoc) {
-        let coming = self.tables.iter().chain(self.progress.queue.iter().flat_map(|a| &a.tables));
-        let coming: HashSet<_> = coming.cloned().collect();
-        adhoc.tables.retain(|t| !coming.contains(t));
-        if !adhoc.tables.is_empty() {
-            self.enqueue(adhoc);
-        }
-    }
-
-    /// Reads no further, or reads on; the first snapshot of a connector is not paused.
-    pub(crate) fn pause(&mut self, paused: bool) {
-        if let Some(adhoc) = &mut self.progress.adhoc {
-            adhoc.paused = paused;
-        }
-    }
-
-    pub(crate) fn is_paused(&self) -> bool {
-        self.progress.adhoc.as_ref().is_some_and(|a| a.paused)
-    }
-
-    /// Takes tables out of what signals have asked for: all of them without a pattern.
-    pub(crate) fn drop_tables(&mut self, patterns: &[Patterns]) {
-        let named = |(db, name): &(String, String)| {
-            patterns.is_empty() || patterns.iter().any(|p| p.matches(&format!("{db}.{name}")))
-        };
-        self.progress.queue.iter_mut().for_each(|a| a.tables.retain(|t| !named(t)));
-        self.progress.queue.retain(|a| !a.tables.is_empty());
-        let Some(adhoc) = &mut self.progress.adhoc else { return };
-        let current = self.tables.pop_front();
-        self.tables.retain(|t| !named(t));
-        self.discard = current.as_ref().is_some_and(&named);
-        self.tables.extend(current);
-        self.tables.rotate_right(1.min(self.tables.len()));
-        adhoc.tables = self.tables.iter().cloned().collect();
-        adhoc.paused = false;
     }
 
     /// Tables whose changes need not be sent, because their rows are still to be read.
@@ -488,154 +445,6 @@ impl Snapshot {
             });
         }
         Ok(())
-    }
-
-    fn table_done(&mut self, capture: &mut Capture) {
-        if let Some(table) = self.tables.pop_front() {
-            let name = format!("{}.{}", table.0, table.1);
-            self.tell_table_done(capture, &name);
-            capture.watch.gated.remove(name.as_str());
-            self.scanned.push((name, self.progress.rows));
-            match &mut self.progress.adhoc {
-                Some(adhoc) => adhoc.tables.retain(|t| *t != table),
-                None => self.progress.done = Some(table),
-            }
-        }
-        self.progress.table = None;
-        self.progress.key = None;
-        self.progress.columns = Vec::new();
-        (self.progress.rows, self.about) = (0, None);
-        (self.told_table, self.maximum) = (false, None);
-        self.current = None;
-        self.first_of_table = true;
-    }
-
-    /// Puts rows that may go out into the batch.
-    async fn send(&mut self, capture: &mut Capture, out: &mut Batch) -> Result<Option<Outcome>> {
-        match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Sending { mut rows, next, more, outdated } => {
-                let ends_table = next.is_none();
-                self.tell_table(capture);
-                let mut origin = read_origin(capture, self.is_initial());
-                while out.room() > 0 && !out.is_full() {
-                    let Some(row) = rows.next() else { break };
-                    let last = ends_table && rows.len() == 0;
-                    if !outdated.contains(&row.key) {
-                        self.read(capture, row, (&mut origin, last, last && !more), out);
-                    }
-                }
-                if rows.len() > 0 {
-                    self.phase = Phase::Sending { rows, next, more, outdated };
-                    return Ok(Some(Outcome::InChunk));
-                }
-                self.chunk_done(capture, next).await.map(Some)
-            }
-            Phase::Flowing { mut rows, ended } => {
-                self.tell_table(capture);
-                let mut origin = read_origin(capture, self.is_initial());
-                let due = self.pace.left(capture.clock.monotonic()).is_zero();
-                let portion = if due { self.pace.rows_max() } else { 0 };
-                let before = out.records.len();
-                let passed = |out: &Batch| out.records.len() - before;
-                while out.room() > 0 && !out.is_full() && passed(out) < portion && (rows.len() > 1 || ended.is_some()) {
-                    let Some(row) = rows.pop_front() else { break };
-                    let last = rows.is_empty();
-                    self.read(capture, row, (&mut origin, last, last && ended == Some(false)), out);
-                }
-                if ended.is_some() && rows.is_empty() {
-                    return self.chunk_done(capture, None).await.map(Some);
-                }
-                self.phase = Phase::Flowing { rows, ended };
-                Ok((!out.records.is_empty()).then_some(Outcome::InChunk))
-            }
-            other => {
-                self.phase = other;
-                Ok(None)
-            }
-        }
-    }
-
-    async fn chunk_done(&mut self, capture: &mut Capture, next: Option<Vec<String>>) -> Result<Outcome> {
-        self.tell_chunk(capture);
-        self.log_advance(capture);
-        match (next, &self.current) {
-            (Some(key), Some(table)) => {
-                self.progress.table = self.tables.front().cloned();
-                self.progress.columns = key_names(table);
-                self.progress.key = Some(key);
-            }
-            _ => self.table_done(capture),
-        }
-        if self.tables.is_empty() {
-            capture.watch.window = None;
-            capture.watch.gated.clear();
-            self.tell(capture, Stage::Completed);
-            tracing::info!("the snapshot is complete");
-            if self.only || self.progress.queue.is_empty() {
-                return Ok(Outcome::Finished);
-            }
-            let next = self.progress.queue.remove(0);
-            self.tables = next.tables.clone().into();
-            (self.first, self.first_of_table, self.fresh) = (true, true, true);
-            self.names = names_of(&next.tables);
-            (self.estimates, self.scanned) = (None, Vec::new());
-            self.progress.adhoc = Some(next);
-        }
-        if self.is_paused() {
-            return Ok(Outcome::ChunkDone);
-        }
-        // The next chunk is read while this one is written, if it is due.
-        if self.pace.left(capture.clock.monotonic()).is_zero() {
-            self.ask(capture).await?;
-        }
-        Ok(Outcome::ChunkDone)
-    }
-
-    fn read(
-        &mut self,
-        capture: &mut Capture,
-        row: ReadRow,
-        (origin, last, last_of_all): (&mut Origin, bool, bool),
-        out: &mut Batch,
-    ) {
-        let Some(table) = &self.current else { return };
-        let incremental = self.is_incremental();
-        if incremental && capture.notes.is_on() {
-            self.last_key = key_text(table, &row.values);
-        }
-        self.progress.rows += 1;
-        let now = capture.clock.monotonic();
-        self.pace.passed(now, 1, row.size);
-        self.advance.passed(now, 1, row.size);
-        let marker = match (last_of_all, self.first, last, self.first_of_table) {
-            _ if incremental => "incremental",
-            (true, ..) => "last",
-            (_, true, ..) => "first",
-            (_, _, true, _) => "last_in_data_collection",
-            (_, _, _, true) => "first_in_data_collection",
-            _ => "true",
-        };
-        self.first = false;
-        self.first_of_table = false;
-        origin.snapshot = Value::String(Text::from_static(marker));
-        let change = Change { op: Op::Read, before: None, after: Some(row.values), row: 0 };
-        let made = capture.assembler.change(table, change, origin, &mut out.records);
-        out.count(made, row.size);
-    }
-}
-
-/// Where rows of a snapshot come from: the place that the log has reached.
-pub(crate) fn read_origin(capture: &Capture, initial: bool) -> Origin {
-    Origin {
-        ts_us: capture.assembler.now_ms * 1000,
-        snapshot: Value::Null,
-        // Beside the stream, that of the last event.
-        server_id: if initial { 0 } else { i64::from(capture.last.1) },
-        gtid: None,
-        file: Text::from(capture.boundary.file.as_ref()),
-        pos: capture.boundary.pos.cast_signed(),
-        thread: None,
-        query: None,
     }
 }
 

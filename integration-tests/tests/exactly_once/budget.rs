@@ -1,4 +1,5 @@
 //! An error budget over four tasks: it ends them at exactly its count, and everything is there after a mend.
+use crate::indexed::{into_index, numbers};
 use anyhow::Result;
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
 use elasticflow_integration_tests::search::Search;
@@ -75,13 +76,11 @@ async fn four_tasks_stop_at_exactly_their_common_budget_and_a_larger_one_lets_th
         return println!("skipped: the error budget of an index needs EF_KAFKA and EF_ELASTICSEARCH");
     };
     let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
-    let own = json!({
-        "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
-        "connection.url": url, "schema.ignore": "true", "tasks.max": "4", "flow.errors.budget.records": "2",
-    });
+    let mut own = into_index(&url);
+    own["tasks.max"] = json!("4");
+    own["flow.errors.budget.records"] = json!("2");
     let scene = Scene::start_wide((dir.path(), &bootstrap), NAME, PARTITIONS, own).await.unwrap();
-    let mapping = json!({"mappings": {"properties": {"id": {"type": "long"}, "n": {"type": "long"}}}});
-    search.call("PUT", &format!("/{}", scene.topic), Some(&mapping)).await.unwrap();
+    search.call("PUT", &format!("/{}", scene.topic), Some(&numbers())).await.unwrap();
     for (partition, middle) in (0..PARTITIONS).zip(MIDDLE) {
         let key = |n: i32| format!("{}", partition * 10 + n);
         let good = |n: i32| format!(r#"{{"id":{},"n":1}}"#, partition * 10 + n);

@@ -1,7 +1,7 @@
 //! Dead letters: shown with their reasons, put again after a mend, exactly once and never over something newer.
+use crate::indexed::{Indexed, indexed, numbers};
 use anyhow::{Context, Result, ensure};
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
-use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -61,19 +61,10 @@ async fn two_letters(scene: &Scene) -> Result<(Value, Value)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_letters_of_an_index_are_put_again_once_and_never_over_a_newer_document() {
-    let (Ok(bootstrap), Ok(url)) = (setting("EF_KAFKA"), setting("EF_ELASTICSEARCH")) else {
-        println!("skipped: dead letters of an index need EF_KAFKA and EF_ELASTICSEARCH");
+    let Some(Indexed { search, scene, index, dir: _dir, .. }) = indexed(NAME, "dead letters of an index").await else {
         return;
     };
-    let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
-    let own = json!({
-        "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
-        "connection.url": url, "schema.ignore": "true",
-    });
-    let scene = Scene::start(dir.path(), &bootstrap, NAME, own).await.unwrap();
-    let index = scene.topic.clone();
-    let mapping = json!({"mappings": {"properties": {"id": {"type": "long"}, "n": {"type": "long"}}}});
-    search.call("PUT", &format!("/{index}"), Some(&mapping)).await.unwrap();
+    search.call("PUT", &format!("/{index}"), Some(&numbers())).await.unwrap();
     let (unread, refused) = two_letters(&scene).await.unwrap();
     scene.send(&[("3", r#"{"id":3,"n":33}"#), ("4", r#"{"id":4,"n":"x"}"#)]).await.unwrap();
     let third = await_letters(&scene, "state=open", 3).await.unwrap()[2].clone();

@@ -12,6 +12,7 @@
 
 mod budget;
 mod datagen;
+mod indexed;
 mod letters;
 mod lost_answer;
 mod mysql;

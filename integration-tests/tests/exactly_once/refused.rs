@@ -1,9 +1,9 @@
 //! A destination that does not take what was read: the connector is not done, its status says what waits and for what, and
 //! everything is there once when the cause has gone.
+use crate::indexed::{Indexed, indexed};
 use elasticflow_integration_tests::mysql::Database;
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
 use elasticflow_integration_tests::scenes::run_number;
-use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
 use elasticflow_integration_tests::tables::{System, Tables, runs};
 use mysql_async::prelude::Queryable;
@@ -131,16 +131,10 @@ async fn a_locked_table_of_postgresql_leaves_nothing_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_that_answers_403_leaves_nothing_out() {
-    let (Ok(bootstrap), Ok(url)) = (setting("EF_KAFKA"), setting("EF_ELASTICSEARCH")) else {
-        return println!("skipped: refused commits of an index need EF_KAFKA and EF_ELASTICSEARCH");
+    let Some(Indexed { search, scene, index, dir: _dir, .. }) = indexed(NAME, "refused commits of an index").await
+    else {
+        return;
     };
-    let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
-    let own = json!({
-        "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
-        "connection.url": url, "schema.ignore": "true",
-    });
-    let scene = Scene::start(dir.path(), &bootstrap, NAME, own).await.unwrap();
-    let index = scene.topic.clone();
     scene.send(&FIRST).await.unwrap();
     scene.await_offset(2).await.unwrap();
     let block = |on: Value| json!({"index.blocks.read_only_allow_delete": on});

@@ -1,6 +1,6 @@
 //! Offsets that are reset really write everything again: no stored offset and no newer version hides the second time.
+use crate::indexed::{Indexed, indexed};
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
-use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -11,16 +11,9 @@ const RECORDS: [(&str, &str); 3] =
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_index_is_written_again_over_what_somebody_else_has_put_there() {
-    let (Ok(bootstrap), Ok(url)) = (setting("EF_KAFKA"), setting("EF_ELASTICSEARCH")) else {
-        return println!("skipped: the rewind of an index needs EF_KAFKA and EF_ELASTICSEARCH");
+    let Some(Indexed { search, scene, index, dir: _dir, .. }) = indexed(NAME, "the rewind of an index").await else {
+        return;
     };
-    let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
-    let own = json!({
-        "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
-        "connection.url": url, "schema.ignore": "true",
-    });
-    let scene = Scene::start(dir.path(), &bootstrap, NAME, own).await.unwrap();
-    let index = scene.topic.clone();
     scene.send(&RECORDS).await.unwrap();
     scene.await_offset(3).await.unwrap();
     // Versions above every offset of the topic: without raised epochs the rewrite would change nothing, in silence.

@@ -1,8 +1,8 @@
 //! Two connectors that write into one index.
+use crate::indexed::{Indexed, indexed, numbers};
 use elasticflow_integration_tests::follow::{cluster, create_topic};
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
 use elasticflow_integration_tests::search::Search;
-use elasticflow_integration_tests::servers::setting;
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -26,18 +26,13 @@ async fn await_numbers(scene: &Scene, search: &Search, wanted: &[(&str, i64)]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_connectors_share_an_index_and_the_reset_and_the_end_of_one_leave_the_other_alone() {
-    let (Ok(bootstrap), Ok(url)) = (setting("EF_KAFKA"), setting("EF_ELASTICSEARCH")) else {
-        return println!("skipped: two connectors into one index need EF_KAFKA and EF_ELASTICSEARCH");
+    let Some(Indexed { bootstrap, search, scene, index, dir: _dir }) =
+        indexed(NAME, "two connectors into one index").await
+    else {
+        return;
     };
-    let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
-    let own = json!({
-        "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
-        "connection.url": url, "schema.ignore": "true",
-    });
-    let scene = Scene::start(dir.path(), &bootstrap, NAME, own).await.unwrap();
-    let (index, other) = (scene.topic.clone(), format!("{}-other", scene.topic));
-    let mapping = json!({"mappings": {"properties": {"id": {"type": "long"}, "n": {"type": "long"}}}});
-    search.call("PUT", &format!("/{index}"), Some(&mapping)).await.unwrap();
+    let other = format!("{index}-other");
+    search.call("PUT", &format!("/{index}"), Some(&numbers())).await.unwrap();
     create_topic(cluster(&bootstrap).unwrap().as_ref(), &other, 1).await.unwrap();
     let rest = scene.worker.rest();
     let mut config = rest.expect("GET", &format!("/connectors/{NAME}/config"), None).await.unwrap();

@@ -198,10 +198,9 @@ impl Herder {
             ConfigEvent::Record(record) => self.on_config_record(&record),
             ConfigEvent::CaughtUp => {
                 self.on_config_caught_up();
-                if *self.ready.borrow() {
-                    self.set_health(HealthState::Ready, "");
-                }
+                self.well_again();
             }
+            ConfigEvent::Answering => self.well_again(),
             ConfigEvent::Leading(leading) => self.on_leading(leading),
             ConfigEvent::Synced(token) => self.on_synced(token),
             ConfigEvent::Written(token, outcome) => self.on_written(token, outcome),
@@ -265,6 +264,13 @@ impl Herder {
             Done::Read { outcome, answer } => reply(answer, outcome),
         }
         Ok(())
+    }
+
+    /// What kept a worker that was ready from its work is over.
+    fn well_again(&self) {
+        if *self.ready.borrow() {
+            self.set_health(HealthState::Ready, "");
+        }
     }
 
     fn look_if_ready(&mut self) {

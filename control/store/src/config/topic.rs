@@ -60,6 +60,8 @@ pub enum ConfigEvent {
     Written(WriteToken, Result<(), WriteError>),
     /// Kafka cannot be used for the moment; it is tried again.
     Waiting(String),
+    /// Kafka has answered, and everything that was read is still known: what `Waiting` said is over.
+    Answering,
     /// Kafka will not do without a change by a person.
     Refused(String),
 }
@@ -237,6 +239,9 @@ impl Owner {
         if lead {
             let open = Writer::open(self.kafka.as_ref(), &self.options.transactional_id, &self.options.topic.name);
             session.writer = Some(self.patiently(open).await??);
+            if session.caught_up {
+                self.emit(ConfigEvent::Answering).await?;
+            }
         }
         if session.told {
             session.told = false;
@@ -271,8 +276,23 @@ impl Owner {
             self.emit(ConfigEvent::Synced(token)).await?;
         }
         if session.writer.is_some() && !session.told {
+            self.refuse_what_waits(&mut session.next).await?;
             session.told = true;
             self.emit(ConfigEvent::Leading(true)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes that were asked for before the herder hears that it may write are of an earlier term: carried out now, a
+    /// deletion would undo what another leader has written since.
+    async fn refuse_what_waits(&mut self, syncs: &mut Vec<WriteToken>) -> Result<(), Closed> {
+        while let Ok(request) = self.asked.try_recv() {
+            match request {
+                Request::Sync(token) => syncs.push(token),
+                Request::Write { token, .. } => {
+                    self.emit(ConfigEvent::Written(token, Err(WriteError::Fenced))).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -241,7 +241,11 @@ impl Consumer for SimConsumer {
     async fn commit(&mut self, _: &ConsumedOffsets) -> Result<(), KafkaError> {
         let lost = |_| KafkaError::Retriable("no answer".to_owned());
         self.link.pass().await.map_err(lost)?;
-        let (fenced, gone) = self.with(|member| (member.fenced, member.gone));
+        // A commit maintains the session like a heartbeat, as Kafka's coordinators have it.
+        let (fenced, gone) = self.with(|member| {
+            member.seen = Instant::now();
+            (member.fenced, member.gone)
+        });
         self.link.pass().await.map_err(lost)?;
         match (fenced, gone) {
             (true, _) => Err(KafkaError::Fenced),

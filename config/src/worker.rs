@@ -38,6 +38,8 @@ pub struct WorkerConfig {
     pub topic_settings: BTreeMap<&'static str, BTreeMap<String, String>>,
     /// Converter settings: every key that begins with `key.converter`, `value.converter` or `header.converter`.
     pub converters: Properties,
+    /// Defaults of the `flow.` keys of connectors, with the prefix that they have here.
+    pub flow_defaults: Properties,
     /// Resolves references of connector configurations.
     pub resolver: Resolver,
     /// What to log once at start.
@@ -89,6 +91,7 @@ impl WorkerConfig {
             rest_tls: rest_tls(properties),
             topic_settings: ["config", "offset", "status"].map(|t| (t, topic_settings(properties, t))).into(),
             converters: Properties(chosen(properties, keys::is_converter_key)),
+            flow_defaults: Properties(chosen(properties, |key| key.starts_with(crate::flow::DEFAULTS))),
             settings,
             resolver,
             warnings,

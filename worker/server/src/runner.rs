@@ -2,6 +2,7 @@
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
+use elasticflow_config::flow::settings_of;
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
 use elasticflow_runtime::{Control, Happening, Runtime, RuntimeError, TaskState};
@@ -32,9 +33,9 @@ fn change_of(what: Happening) -> Option<TaskChange> {
     }
 }
 
-/// Whether a source has a hard cap.
-fn is_capped(properties: &Properties) -> bool {
-    properties.value("flow.cap.bytes").is_some_and(|cap| cap.trim() != "-1")
+/// Whether a source has a hard cap, of its own or by the worker's defaults.
+fn is_capped(properties: &Properties, defaults: &Properties) -> bool {
+    settings_of(properties, defaults).value("flow.cap.bytes").is_some_and(|cap| cap.trim() != "-1")
 }
 
 /// The runtime as the herder sees it.
@@ -43,12 +44,15 @@ pub(crate) struct RuntimeRunner {
     pub(crate) news: TaskNews,
     /// Whether there is flow control: a source with a cap then waits for its first grant.
     pub(crate) grants: bool,
+    /// The worker's defaults of flow control.
+    pub(crate) flow_defaults: Properties,
 }
 
 #[async_trait]
 impl TaskRunner for RuntimeRunner {
     fn start(&self, spec: TaskSpec) {
         let (task, generation) = (spec.id.clone(), spec.generation);
+        let is_source = matches!(spec.kind, TaskKind::Source);
         let spec = elasticflow_runtime::TaskSpec {
             id: spec.id,
             kind: match spec.kind {
@@ -62,7 +66,7 @@ impl TaskRunner for RuntimeRunner {
             generation: spec.generation,
             version_epoch: spec.version_epoch,
         };
-        let waits = self.grants && is_capped(&spec.properties);
+        let waits = self.grants && is_source && is_capped(&spec.properties, &self.flow_defaults);
         if let Err(error) = self.runtime.start_task(spec) {
             let change = TaskChange::Failed { trace: error.to_string() };
             self.news.push(TaskEvent { task, generation, change });
@@ -94,5 +98,20 @@ impl TaskRunner for RuntimeRunner {
             Err(error @ RuntimeError::Unreadable(..)) => tracing::warn!(%task, %error, "limits were not changed"),
             Err(error) => tracing::debug!(%task, %error, "nothing to adjust"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cap_is_the_connectors_own_or_the_workers_default() {
+        let (none, own) = (Properties::default(), |cap| Properties::from_iter([("flow.cap.bytes", cap)]));
+        let default = Properties::from_iter([("flow.default.cap.bytes", "16777216")]);
+        assert!(!is_capped(&none, &none));
+        assert!(is_capped(&own("16777216"), &none));
+        assert!(is_capped(&none, &default));
+        assert!(!is_capped(&own("-1"), &default), "its own word counts");
     }
 }

@@ -104,6 +104,7 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
             runtime: runtime.clone(),
             news: news.clone(),
             grants: config.settings.flow_enable,
+            flow_defaults: config.flow_defaults.clone(),
         }),
         news,
         membership: Arc::clone(&membership) as _,
@@ -269,6 +270,7 @@ fn runtime_options(
 fn task_defaults(config: &WorkerConfig) -> Properties {
     let mut keys = config.converters.clone();
     keys.0.extend(config.consumer.iter().map(|(key, value)| (format!("consumer.{key}"), value.clone())));
+    keys.0.extend(config.flow_defaults.0.clone());
     keys
 }
 
@@ -422,4 +424,27 @@ pub(crate) async fn validate(
         clock: Arc::new(SystemClock::new()),
     };
     Ok(elasticflow_herder::validation::validate(connector, nulls, &context).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elasticflow_config::flow::settings_of;
+
+    #[test]
+    fn tasks_have_the_workers_defaults_of_flow_control() {
+        let worker = Properties::from_iter([
+            ("bootstrap.servers", "127.0.0.1:9092"),
+            ("group.id", "g"),
+            ("config.storage.topic", "configs"),
+            ("offset.storage.topic", "offsets"),
+            ("status.storage.topic", "status"),
+            ("key.converter", "org.apache.kafka.connect.json.JsonConverter"),
+            ("value.converter", "org.apache.kafka.connect.json.JsonConverter"),
+            ("flow.default.rate.records", "5"),
+        ]);
+        let config = WorkerConfig::read(&worker).unwrap();
+        let settings = settings_of(&Properties::default(), &task_defaults(&config));
+        assert_eq!(settings.value("flow.rate.records"), Some("5"));
+    }
 }

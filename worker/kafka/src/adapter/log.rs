@@ -2,9 +2,10 @@
 use super::batch::own;
 use super::client::{Alive, Client, Complaints};
 use super::errors;
+use super::groupless::Groupless;
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, EventKind, Handle, Kind, Partitions, Queue, Refusal, Topic};
+use crate::native::{Code, EventKind, Handle, Partitions, Queue, Refusal, Topic};
 use crate::ports::{KafkaError, LogRecord, TopicLog};
 use async_trait::async_trait;
 use elasticflow_api::position::{Offset, TopicPartition};
@@ -51,14 +52,8 @@ impl Positions {
 
 impl RdTopicLog {
     pub(crate) async fn open(topic: &str, settings: &Settings, alive: &Arc<Alive>) -> Result<Self, KafkaError> {
-        let no_queue = || KafkaError::Fatal("a Kafka client has no queue".to_owned());
         let doing = format!("cannot read topic `{topic}`");
-        let handle = settings.start(Kind::Consumer, EventKind::CONSUMER)?;
-        let complaints = Arc::new(Complaints::default());
-        let client = Client::run(handle.main_queue().ok_or_else(no_queue)?, Arc::clone(&complaints) as _, alive)?;
-        let mut records = handle.fresh_queue().ok_or_else(no_queue)?;
-        let ready = Arc::new(Notify::new());
-        records.notify(&ready);
+        let Groupless { handle, complaints, client, records, ready } = Groupless::start(settings, alive)?;
         let (name, limit) = (Arc::<str>::from(topic), settings.call_limit);
         let asked = Arc::clone(&name);
         let partitions = call(&handle, move |handle| partitions_of(handle, &asked, limit)).await?.map_err(

@@ -6,6 +6,7 @@ mod client;
 mod consumer;
 mod delivery;
 mod errors;
+mod groupless;
 mod log;
 mod page;
 mod producer;

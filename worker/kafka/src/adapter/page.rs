@@ -1,10 +1,11 @@
 //! A part of one partition, for people who look at it.
 use super::batch::Gathering;
-use super::client::{Alive, Client, Complaints};
+use super::client::Alive;
 use super::errors;
+use super::groupless::Groupless;
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, EventKind, Handle, Kind, Partitions, Queue, Refusal, Topic};
+use crate::native::{Code, EventKind, Handle, Partitions, Queue, Refusal, Topic};
 use crate::ports::{KafkaError, RecordPage};
 use elasticflow_api::context::Limits;
 use elasticflow_api::position::{Offset, TopicPartition};
@@ -19,21 +20,15 @@ pub(crate) struct Wanted<'a> {
     pub(crate) max: Limits,
 }
 
-/// Reads without a group: none is left behind and none has to be permitted.
+/// Reads a page with a client of its own.
 pub(crate) async fn read(
     wanted: Wanted<'_>,
     settings: &Settings,
     alive: &Arc<Alive>,
 ) -> Result<RecordPage, KafkaError> {
-    let no_queue = || KafkaError::Fatal("a Kafka client has no queue".to_owned());
     let (name, partition) = (Arc::clone(&wanted.at.topic), wanted.at.partition);
     let doing = format!("cannot read partition {partition} of topic `{name}`");
-    let handle = settings.start(Kind::Consumer, EventKind::CONSUMER)?;
-    let complaints = Arc::new(Complaints::default());
-    let client = Client::run(handle.main_queue().ok_or_else(no_queue)?, Arc::clone(&complaints) as _, alive)?;
-    let mut records = handle.fresh_queue().ok_or_else(no_queue)?;
-    let ready = Arc::new(Notify::new());
-    records.notify(&ready);
+    let Groupless { handle, complaints, client, records, ready } = Groupless::start(settings, alive)?;
     let (asked, limit) = (Arc::clone(&name), settings.call_limit);
     let known = call(&handle, move |handle| is_there(handle, &asked, partition, limit)).await?;
     known.map_err(|refusal| complaints.0.explain(&doing, &refusal))?;

@@ -99,18 +99,7 @@ fn measured(name: &str, recorded: &Recorded, pass: impl Fn(&Recorded) -> Result<
         after = meter::read(std::process::id())?;
     }
     let records = passes * recorded.rows;
-    #[expect(clippy::cast_precision_loss, reason = "record counts are far below 2^53")]
-    let records_f = records as f64;
-    let seconds = began.elapsed().as_secs_f64();
-    Ok(Outcome {
-        scenario: name.to_owned(),
-        records,
-        seconds,
-        records_per_s: records_f / seconds,
-        cpu_s_per_million: (after.cpu_s - before.cpu_s) / records_f * 1e6,
-        peak_mib: after.peak_mib,
-        ..Outcome::default()
-    })
+    Ok(Outcome::of(name, records, began.elapsed().as_secs_f64(), (before, after)))
 }
 
 /// Every cell of every image.

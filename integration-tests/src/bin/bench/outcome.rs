@@ -1,4 +1,5 @@
 //! Figures of a scenario, as a table for people and as JSON for programs.
+use crate::meter::Reading;
 use anyhow::Result;
 use serde::Serialize;
 use std::path::Path;
@@ -36,6 +37,21 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// Of work on so many records, between two readings of the process that did it.
+    pub(crate) fn of(scenario: &str, records: u64, seconds: f64, (before, after): (Reading, Reading)) -> Self {
+        #[expect(clippy::cast_precision_loss, reason = "record counts are far below 2^53")]
+        let records_f = records as f64;
+        Self {
+            scenario: scenario.to_owned(),
+            records,
+            seconds,
+            records_per_s: records_f / seconds,
+            cpu_s_per_million: (after.cpu_s - before.cpu_s) / records_f * 1e6,
+            peak_mib: after.peak_mib,
+            ..Self::default()
+        }
+    }
+
     /// Whether everything arrived once.
     pub(crate) fn is_exact(&self) -> bool {
         self.lost == 0 && self.doubled == 0

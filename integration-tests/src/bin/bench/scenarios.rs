@@ -130,18 +130,7 @@ pub(crate) fn figures(
     seconds: f64,
     before: meter::Reading,
 ) -> Result<Outcome> {
-    let after = meter::read(worker.pid())?;
-    #[expect(clippy::cast_precision_loss, reason = "record counts are far below 2^53")]
-    let records_f = records as f64;
-    Ok(Outcome {
-        scenario: name.to_owned(),
-        records,
-        seconds,
-        records_per_s: records_f / seconds,
-        cpu_s_per_million: (after.cpu_s - before.cpu_s) / records_f * 1e6,
-        peak_mib: after.peak_mib,
-        ..Outcome::default()
-    })
+    Ok(Outcome::of(name, records, seconds, (before, meter::read(worker.pid())?)))
 }
 
 /// Waits until a topic holds so many records and nothing more comes; seconds to the last one.

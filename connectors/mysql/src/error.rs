@@ -234,8 +234,12 @@ impl From<Error> for ConnectorError {
         let mut message = error.to_string();
         let mut cause = std::error::Error::source(&error);
         while let Some(inner) = cause {
-            message.push_str(": ");
-            message.push_str(&inner.to_string());
+            // Some errors of libraries print their own cause already.
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message.push_str(": ");
+                message.push_str(&text);
+            }
             cause = inner.source();
         }
         Self { class, code, message, source: Some(Box::new(error)) }

@@ -39,6 +39,8 @@ pub enum Command {
     Status(StatusArgs),
     /// Shows, alters or forgets the committed offsets of a connector
     Offsets(OffsetsArgs),
+    /// Lists a connector's dead letters with their reasons; puts them again or aside
+    Errors(ErrorsArgs),
     /// Pauses connectors: tasks keep their place and do nothing
     Pause(NamesArgs),
     /// Lets paused or stopped connectors run
@@ -49,6 +51,12 @@ pub enum Command {
     Restart(RestartArgs),
     /// Deletes connectors; offsets and consumer groups stay
     Delete(NamesArgs),
+    /// Lists the workers of the group: who leads, who is drained, how much each holds
+    Workers(ListArgs),
+    /// Moves the tasks of workers to the others, for maintenance; they stay drained until they are undrained
+    Drain(WorkersArgs),
+    /// Lets drained workers have tasks again
+    Undrain(WorkersArgs),
     /// Shows or sets the log levels of a worker
     Logs(LogsArgs),
     /// Prints a completion script for a shell
@@ -157,7 +165,7 @@ pub enum Output {
     Json,
 }
 
-/// Of `list`.
+/// Of `list` and `workers`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// The worker
@@ -214,6 +222,56 @@ pub struct OffsetsArgs {
     #[arg(long)]
     pub reset: bool,
     /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// Of `errors`.
+#[derive(Debug, Args)]
+pub struct ErrorsArgs {
+    /// Connector
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Only those with this id; may be given several times
+    #[arg(long = "id", value_name = "ID", conflicts_with = "filter")]
+    pub ids: Vec<String>,
+    /// Only those of which this holds, as in --filter field=amount; may be given several times. Known are stage, kind,
+    /// field, code, state, since and before
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub filter: Vec<(String, String)>,
+    /// Most letters that are listed; 500 is the most
+    #[arg(long, default_value_t = 100, conflicts_with_all = ["replay", "discard"])]
+    pub limit: usize,
+    /// Puts them again through the sink
+    #[arg(long, conflicts_with = "discard")]
+    pub replay: bool,
+    /// A JSON merge patch of the value, applied before they are put again
+    #[arg(long, value_name = "FILE", requires = "replay")]
+    pub patch: Option<PathBuf>,
+    /// Puts them aside
+    #[arg(long)]
+    pub discard: bool,
+    /// Says what would be done, and does nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// The worker
+    #[command(flatten)]
+    pub connection: ConnectionArgs,
+}
+
+/// `key=value`.
+fn key_and_value(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE, such as state=open")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+/// Of `drain` and `undrain`.
+#[derive(Debug, Args)]
+pub struct WorkersArgs {
+    /// Workers, as `elasticflow workers` names them
+    #[arg(value_name = "HOST:PORT", required = true)]
+    pub workers: Vec<String>,
+    /// The worker that is asked
     #[command(flatten)]
     pub connection: ConnectionArgs,
 }

@@ -156,6 +156,10 @@ async fn validate(args: &ValidateArgs, registry: Arc<Registry>) -> Result<ExitCo
     for (key, text) in infos.errors() {
         print(&format!("error    {key}: {text}\n"));
     }
-    print(&format!("{} errors\n", infos.error_count));
+    print(&match infos.error_count {
+        0 => "no errors\n".to_owned(),
+        1 => "1 error\n".to_owned(),
+        count => format!("{count} errors\n"),
+    });
     Ok(if infos.error_count == 0 { ExitCode::SUCCESS } else { ExitCode::from(WRONG_INPUT) })
 }

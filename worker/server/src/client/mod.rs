@@ -1,11 +1,13 @@
-//! Commands that speak to a running worker over REST: `list`, `create`, `apply`, `status`, `offsets`, `pause`, `resume`,
-//! `stop`, `restart`, `delete`, `logs`.
+//! Commands that speak to a running worker over REST: `list`, `create`, `apply`, `status`, `offsets`, `errors`, `pause`,
+//! `resume`, `stop`, `restart`, `delete`, `workers`, `drain`, `undrain`, `logs`.
 //!
 //! Each prints a table for people or the worker's own JSON for programs. A worker that cannot be reached or fails is exit
 //! code 1, a request that it refuses is 2.
 mod apply;
 mod connection;
+mod errors;
 mod show;
+mod workers;
 
 use crate::cli::{
     Cli, Command, ConnectionArgs, CreateArgs, LogsArgs, NamesArgs, OffsetsArgs, Output, RestartArgs, StatusArgs,
@@ -29,11 +31,15 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         Command::Apply(args) => apply::run(&args).await,
         Command::Status(args) => status(&args).await,
         Command::Offsets(args) => offsets(&args).await,
+        Command::Errors(args) => errors::run(&args).await,
         Command::Pause(args) => each(&args, ("PUT", "/pause", "paused")).await,
         Command::Resume(args) => each(&args, ("PUT", "/resume", "resumed")).await,
         Command::Stop(args) => each(&args, ("PUT", "/stop", "stopped")).await,
         Command::Delete(args) => each(&args, ("DELETE", "", "deleted")).await,
         Command::Restart(args) => restart(&args).await,
+        Command::Workers(args) => workers::list(&args.connection).await,
+        Command::Drain(args) => workers::each(&args, "drain").await,
+        Command::Undrain(args) => workers::each(&args, "undrain").await,
         Command::Logs(args) => logs(&args).await,
         _ => bail!("this command speaks to no worker"),
     }

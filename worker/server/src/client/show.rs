@@ -33,15 +33,16 @@ pub(super) fn list(all: &Value) -> String {
     table(&rows)
 }
 
-/// States of connectors and tasks, then the traces of what failed.
+/// States of connectors and tasks with what the tasks do, then the traces of what failed.
 pub(super) fn statuses(all: &Value) -> String {
-    let mut rows = vec![["NAME", "TASK", "STATE", "WORKER"].map(str::to_owned)];
+    let mut rows = vec![["NAME", "TASK", "STATE", "WORKER", "ACTIVITY"].map(str::to_owned)];
     let mut traces = String::new();
     for (name, status) in all.as_object().into_iter().flatten() {
         let parts = std::iter::once(&status["connector"]).chain(tasks(status));
         for part in parts {
             let task = part.get("id").map_or_else(|| "-".to_owned(), text);
-            rows.push([name.clone(), task.clone(), text(&part["state"]), text(&part["worker_id"])]);
+            let activity = part["activity"].as_str().unwrap_or_default().to_owned();
+            rows.push([name.clone(), task.clone(), text(&part["state"]), text(&part["worker_id"]), activity]);
             if let Some(trace) = part["trace"].as_str() {
                 traces.push_str(&format!("\n{name} {task}:\n  {}\n", trace.trim_end().replace('\n', "\n  ")));
             }

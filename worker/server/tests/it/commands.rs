@@ -61,6 +61,36 @@ fn connectors_are_applied_watched_and_taken_away() {
 }
 
 #[test]
+fn workers_are_listed_drained_and_undrained() {
+    let (port, broker_port) = (free_port(), free_port());
+    let _dev = Process::start(&["dev", "--port", &port.to_string(), "--broker-port", &broker_port.to_string()]);
+    until_healthy(port);
+    let url = format!("http://127.0.0.1:{port}");
+    until(&["workers"], &url, |all| all[0]["leader"] == true && all[0]["slots"] != 0);
+    let id = json(&["workers"], &url)[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(output(&["drain", &id, "--url", &url], 0), format!("{id} drained\n"));
+    until(&["workers"], &url, |all| all[0]["drained"] == true);
+    assert_eq!(output(&["undrain", &id, "--url", &url], 0), format!("{id} undrained\n"));
+    until(&["workers"], &url, |all| all[0]["drained"] == false);
+}
+
+#[test]
+fn dead_letters_of_a_connector_that_keeps_none_are_refused_with_the_key_to_set() {
+    let (port, broker_port) = (free_port(), free_port());
+    let _dev = Process::start(&["dev", "--port", &port.to_string(), "--broker-port", &broker_port.to_string()]);
+    until_healthy(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.properties");
+    std::fs::write(&file, "name=c\nconnector.class=FileStreamSource\nfile=none\ntopic=t\n").unwrap();
+    assert_eq!(output(&["create", &file.display().to_string(), "--url", &url], 0), "c created\n");
+    let shown = output(&["errors", "c", "--url", &url], 2);
+    assert!(shown.contains("errors.deadletterqueue.topic.name"), "{shown}");
+    let shown = output(&["errors", "c", "--filter", "state", "--url", &url], 2);
+    assert!(shown.contains("KEY=VALUE"), "{shown}");
+}
+
+#[test]
 fn a_worker_that_is_not_there_is_told_with_its_url() {
     let url = format!("http://127.0.0.1:{}", free_port());
     let shown = output(&["list", "--url", &url], 1);

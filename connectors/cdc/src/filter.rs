@@ -94,6 +94,12 @@ impl Filter {
     pub fn allows(&self, name: &str) -> bool {
         (self.include.is_empty() || self.include.matches(name)) && !self.exclude.matches(name)
     }
+
+    /// Whether something of several names passes: one of them is included, none excluded.
+    pub fn allows_any(&self, names: &[String]) -> bool {
+        let matches = |patterns: &Patterns| names.iter().any(|name| patterns.matches(name));
+        (self.include.is_empty() || matches(&self.include)) && !matches(&self.exclude)
+    }
 }
 
 #[cfg(test)]

@@ -6,10 +6,11 @@ use crate::binlog::{DecodeError, Reader};
 use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
-use crate::position::LogPosition;
+use crate::position::{LogPosition, Part};
 use crate::report::Counts;
 use crate::schema_log::SchemaLog;
 use crate::signal::Signal;
+use crate::sources::Sources;
 use crate::table::{RowError, Table};
 use crate::tables::{Control, Known, Tables};
 use crate::txmeta::TxMeta;
@@ -45,6 +46,10 @@ pub(crate) struct Tx {
     pub(crate) events: u64,
     /// Whether records of it have been made.
     pub(crate) emitted: bool,
+    /// Whether it is the one that was sent in part before.
+    pub(crate) resumed: bool,
+    /// Whether nothing of it is sent: it comes from a source that is not captured.
+    pub(crate) foreign: bool,
 }
 
 /// A rows event being read.
@@ -125,8 +130,8 @@ pub struct Capture {
     pub(crate) announced: Option<Announced>,
     pub(crate) tx: Option<Tx>,
     rows: Option<Rows>,
-    /// Events and rows of the next transaction that are done already.
-    pub(crate) skip: Option<(u64, u64)>,
+    /// What is done already of the transaction that was sent in part; mostly the next one.
+    pub(crate) skip: Option<Part>,
     /// Why the log cannot be read on; it must be opened anew at [`Capture::resume`].
     pub(crate) lost: Option<Error>,
     pub(crate) watch: Watch,
@@ -136,6 +141,7 @@ pub struct Capture {
     pub(crate) signals: Vec<Signal>,
     pub(crate) meta: Option<TxMeta>,
     pub(crate) schema_log: Option<SchemaLog>,
+    pub(crate) sources: Option<Sources>,
     pub(crate) notes: Notes,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
@@ -157,8 +163,8 @@ pub struct Start {
     pub clock: Arc<dyn Clock>,
     /// Transactions executed before.
     pub gtids: Gtids,
-    /// Events and rows to pass over.
-    pub skip: (u64, u64),
+    /// What to pass over.
+    pub skip: Part,
     /// Whether records carry statements.
     pub include_query: bool,
     /// Table whose inserted rows are signals.
@@ -167,6 +173,8 @@ pub struct Start {
     pub meta: Option<TxMeta>,
     /// Tells changes of tables, if that is asked for.
     pub schema_log: Option<SchemaLog>,
+    /// Whose transactions are captured, if not all.
+    pub sources: Option<Sources>,
     /// Tells of snapshots.
     pub notes: Notes,
 }
@@ -187,13 +195,14 @@ impl Capture {
             tx: None,
             rows: None,
             lost: None,
-            skip: (start.skip.0 > 0).then_some(start.skip),
+            skip: Some(start.skip).filter(|part| part.events > 0),
             watch: Watch::default(),
             include_query: start.include_query,
             signal_table: start.signal_table,
             signals: Vec::new(),
             meta: start.meta,
             schema_log: start.schema_log,
+            sources: start.sources,
             notes: start.notes,
             last: (0, 0),
             counts: Counts::default(),
@@ -210,15 +219,22 @@ impl Capture {
         self.tx.as_ref().map_or(self.skip.is_some(), |tx| tx.emitted)
     }
 
-    /// Where a dump must start, and events and rows of the transaction there that are done.
-    pub fn resume(&self) -> (&LogPosition, (u64, u64)) {
+    /// Whether a transaction has begun to be sent while another is sent in part: no position can tell of both.
+    pub(crate) fn is_between_positions(&self) -> bool {
+        self.skip.is_some() && self.tx.as_ref().is_some_and(|tx| tx.emitted && !tx.resumed)
+    }
+
+    /// Where a dump must start, and what is done of the transaction there.
+    pub fn resume(&self) -> (&LogPosition, Part) {
+        let before = self.skip.clone().unwrap_or_default();
         match &self.tx {
             Some(tx) if tx.emitted => {
                 let rows = self.rows.as_ref().map_or(0, |rows| rows.row);
                 // What was done before the transaction was begun again stays done until it is passed.
-                (&tx.begin, (tx.events, rows).max(self.skip.unwrap_or_default()))
+                let (events, rows) = (tx.events, rows).max((before.events, before.rows));
+                (&tx.begin, Part { events, rows, gtid: tx.gtid_text.as_ref().map(|g| Arc::from(&**g)) })
             }
-            _ => (&self.boundary, self.skip.unwrap_or_default()),
+            _ => (&self.boundary, before),
         }
     }
 
@@ -226,7 +242,7 @@ impl Capture {
     fn lose(&mut self, error: Error) -> Filled {
         let (at, done) = self.resume();
         let at = at.clone();
-        self.skip = (done.0 > 0).then_some(done);
+        self.skip = Some(done).filter(|part| part.events > 0);
         self.boundary = at;
         self.tx = None;
         self.rows = None;
@@ -282,7 +298,7 @@ impl Capture {
                 Err(error) => Err(error),
             };
             match taken {
-                Err(error) if error.is_link() => return Ok(self.lose(error)),
+                Err(error) if error.is_link() && !self.is_between_positions() => return Ok(self.lose(error)),
                 other => other?,
             }
             if self.is_between() {
@@ -303,6 +319,9 @@ impl Capture {
         }
         self.counts.transactions += 1;
         if let Some(tx) = self.tx.take() {
+            if tx.resumed {
+                self.skip = None;
+            }
             if let Some(window) = &mut self.watch.window {
                 window.commit(tx.gtid.as_ref(), self.log.at());
             }
@@ -310,14 +329,15 @@ impl Capture {
                 self.gtids.add(gtid);
             }
         }
-        self.skip = None;
         self.passed();
     }
 
     /// A statement that is a transaction of its own has ended.
     pub(crate) fn commit_statement(&mut self) {
-        self.skip = None;
-        if let Some(Announced { gtid: Some(gtid), .. }) = self.announced.take() {
+        let gtid = self.announced.take().and_then(|announced| announced.gtid);
+        let text = self.skip.as_ref().and(gtid.as_ref()).map(ToString::to_string);
+        self.skip = self.skip.take().filter(|part| !part.is_of(text.as_deref()));
+        if let Some(gtid) = gtid {
             self.gtids.add(&gtid);
         }
         self.passed();
@@ -367,13 +387,17 @@ impl Capture {
             return Err(Error::LogOrder { place: place(), what: "rows outside a transaction" });
         };
         let id = crate::binlog::table_map::table_id(&event.body).map_err(broken)?;
+        if tx.foreign {
+            return self.count_event();
+        }
         let done = tx.events;
+        let part = self.skip.as_ref().filter(|_| tx.resumed).map(|part| (part.events, part.rows));
         let table = match self.tables.by_id(id) {
             Some(Known::Captured(table)) => Arc::clone(table),
             Some(Known::Ignored) => return self.count_event(),
             None => return Err(Error::LogOrder { place: place(), what: "rows without a table map" }),
         };
-        let skip = match self.skip {
+        let skip = match part {
             Some((events, _)) if done < events => return self.count_event(),
             Some((events, rows)) if done == events => rows,
             _ => 0,

@@ -3,6 +3,7 @@ use crate::config::CdcConfig;
 use crate::error::Error;
 use crate::filters::Filters;
 use crate::preflight;
+use crate::sources::Sources;
 use crate::task::CdcTask;
 use crate::wire;
 use elasticflow_api::Result;
@@ -38,6 +39,9 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
             Filters::default()
         }
     };
+    if let Err(reason) = Sources::parse(config) {
+        report.error("gtid.source.excludes", reason);
+    }
     if let Some((db, name)) = config.signal_table.as_deref().and_then(|t| t.split_once('.'))
         && !filters.table(db, name)
     {

@@ -105,18 +105,29 @@ impl Capture {
 
     fn begin(&mut self, event: &Event, thread: Option<i64>, out: &mut Batch) {
         let announced = self.announced.take().unwrap_or_default();
+        let gtid_text = announced.gtid.as_ref().map(|g| Text::from(g.to_string()));
+        let resumed = self.skip.as_ref().is_some_and(|part| part.is_of(gtid_text.as_deref()));
+        let foreign = announced.gtid.as_ref().is_some_and(|gtid| self.is_foreign(gtid));
         self.tx = Some(Tx {
-            gtid_text: announced.gtid.as_ref().map(|g| Text::from(g.to_string())),
+            gtid_text,
             gtid: announced.gtid,
             committed_us: announced.committed_us,
             thread,
             query: None,
             begin: LogPosition { file: Arc::clone(&self.log.at().file), pos: event.start },
             events: 1,
-            // One that was sent in part before.
-            emitted: self.skip.is_some(),
+            emitted: resumed,
+            resumed,
+            foreign,
         });
-        self.begin_metadata(event, out);
+        if !foreign {
+            self.begin_metadata(event, out);
+        }
+    }
+
+    /// Whether a transaction comes from a source that is not captured.
+    fn is_foreign(&self, gtid: &Gtid) -> bool {
+        self.sources.as_ref().is_some_and(|sources| sources.drops(gtid))
     }
 
     fn begin_metadata(&mut self, event: &Event, out: &mut Batch) {
@@ -219,7 +230,9 @@ impl Capture {
     }
 
     async fn truncated(&mut self, db: &str, name: &str, event: &Event, out: &mut Batch) -> Result<()> {
-        if !self.assembler.emits_truncate() || !self.tables.captures(db, name) {
+        let gtid = self.announced.as_ref().and_then(|a| a.gtid.as_ref());
+        let foreign = gtid.is_some_and(|gtid| self.is_foreign(gtid));
+        if foreign || !self.assembler.emits_truncate() || !self.tables.captures(db, name) {
             return Ok(());
         }
         let present = self.tables.for_snapshot(&mut self.control, db, name).await?;

@@ -118,6 +118,12 @@ impl GtidSet {
         other.0.iter().all(|(source, all)| all.iter().all(|(first, last)| self.covers(source, *first, *last)))
     }
 
+    /// What comes from some sources.
+    #[must_use]
+    pub fn retained(&self, keep: impl Fn(&GtidSource) -> bool) -> Self {
+        Self(self.0.iter().filter(|(source, _)| keep(source)).map(|(s, all)| (s.clone(), all.clone())).collect())
+    }
+
     /// Both sets together.
     #[must_use]
     pub fn union(mut self, other: &Self) -> Self {
@@ -209,6 +215,18 @@ impl MariaGtids {
     /// The part that cannot be read.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut all = Self::default();
+        for gtid in Self::list(text)? {
+            all.add(gtid);
+        }
+        Ok(all)
+    }
+
+    /// Reads the same where a domain may have several servers.
+    ///
+    /// # Errors
+    /// The part that cannot be read.
+    pub fn list(text: &str) -> Result<Vec<MariaGtid>, String> {
+        let mut all = Vec::new();
         for part in text.split(',').map(str::trim).filter(|p| !p.is_empty()) {
             let mut numbers = part.split('-');
             let bad = || format!("`{part}` is no MariaDB transaction id");
@@ -217,7 +235,7 @@ impl MariaGtids {
             else {
                 return Err(bad());
             };
-            all.add(MariaGtid {
+            all.push(MariaGtid {
                 domain: domain.parse().map_err(|_| bad())?,
                 server: server.parse().map_err(|_| bad())?,
                 sequence: sequence.parse().map_err(|_| bad())?,
@@ -230,6 +248,16 @@ impl MariaGtids {
     #[must_use]
     pub fn without_domains_of(&self, other: &Self) -> Self {
         Self(self.0.iter().filter(|(domain, _)| !other.0.contains_key(domain)).map(|(d, g)| (*d, *g)).collect())
+    }
+
+    /// The last transaction of each domain.
+    pub fn iter(&self) -> impl Iterator<Item = MariaGtid> {
+        self.0.values().copied()
+    }
+
+    /// Whether a domain has one.
+    pub fn has(&self, domain: u32) -> bool {
+        self.0.contains_key(&domain)
     }
 
     /// Steps to a transaction.

@@ -42,6 +42,7 @@ mod signal_topic;
 pub mod sink;
 pub mod snapshot;
 mod snapshot_notes;
+pub mod sources;
 pub mod start;
 pub mod statement;
 pub mod table;

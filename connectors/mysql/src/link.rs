@@ -67,9 +67,12 @@ pub(crate) async fn reopen(config: &Arc<CdcConfig>, cx: &SourceContext, running:
 async fn reopened(config: &Arc<CdcConfig>, cx: &SourceContext, running: &mut Running) -> Result<()> {
     let mut session = wire::connect(config).await?;
     preflight::require(&mut session).await?;
-    let (at, (events, rows)) = running.capture.resume();
-    let gtids = running.capture.gtids.clone();
-    let resume = Resume { events, rows, ..Resume::new(at.clone(), gtids) };
+    let (at, part) = running.capture.resume();
+    let resume = Resume { part, ..Resume::new(at.clone(), running.capture.gtids.clone()) };
+    let resume = match &running.capture.sources {
+        Some(sources) => sources.known(&mut session, resume).await?,
+        None => resume,
+    };
     on_server(&mut session, &resume).await?;
     let from = dump_from(&mut session, &resume).await?;
     if session.server != running.server {
@@ -84,6 +87,8 @@ async fn reopened(config: &Arc<CdcConfig>, cx: &SourceContext, running: &mut Run
         snapshot.interrupted();
     }
     let control = Control::new(Arc::clone(config), Some(session));
+    // Of sources that are not captured, this server may have others.
+    running.capture.gtids = resume.gtids;
     running.capture.reopened(log, control);
     Ok(())
 }

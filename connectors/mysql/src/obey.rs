@@ -11,26 +11,35 @@ use elasticflow_cdc::filter::Patterns;
 use elasticflow_cdc::notify::Stage;
 use std::sync::Arc;
 
+/// Longest part of a signal in words for people.
+const WORDS_MAX: usize = 120;
+
 impl Running {
     /// Follows the signals that have come.
     pub(crate) async fn obey(&mut self, config: &Arc<CdcConfig>) -> Result<()> {
         for signal in std::mem::take(&mut self.capture.signals) {
-            match signal.order() {
-                Ok(order) => self.follow(config, &signal, order).await?,
-                Err(reason) => tracing::warn!(id = signal.id, reason, "a signal is not followed"),
+            let refused = match signal.order() {
+                Ok(order) => self.follow(config, &signal, order).await?.map(str::to_owned),
+                Err(reason) => Some(reason),
+            };
+            if let Some(reason) = &refused {
+                tracing::warn!(id = signal.id, reason, "a signal is not followed");
             }
+            self.last_signal = Some(told(&signal, refused.as_deref()));
         }
         Ok(())
     }
 
-    async fn follow(&mut self, config: &Arc<CdcConfig>, signal: &Signal, order: Order) -> Result<()> {
+    /// Does what is asked; the answer says why not, if it cannot be done.
+    async fn follow(&mut self, config: &Arc<CdcConfig>, signal: &Signal, order: Order) -> Result<Option<&'static str>> {
         tracing::info!(id = signal.id, kind = signal.kind, "following a signal");
         match (order, &mut self.snapshot) {
             (Order::Execute { tables, blocking, conditions }, _) => {
                 let adhoc = self.asked_for(config, (&tables, &conditions), blocking).await?;
                 if adhoc.tables.is_empty() {
-                    tracing::warn!(id = signal.id, "no captured table matches the data-collections of a signal");
-                } else if let Some(snapshot) = &mut self.snapshot {
+                    return Ok(Some("no captured table matches its data-collections"));
+                }
+                if let Some(snapshot) = &mut self.snapshot {
                     snapshot.enqueue(adhoc);
                 } else {
                     self.snapshot = Some(Snapshot::adhoc(config, adhoc, Arc::clone(&self.wake)));
@@ -49,15 +58,12 @@ impl Running {
                 snapshot.tell(&mut self.capture, Stage::Resumed);
             }
             (Order::Stop(_) | Order::Pause | Order::Resume, _) => {
-                tracing::warn!(
-                    id = signal.id,
-                    "a signal is not followed: no snapshot that a signal has asked for runs"
-                );
+                return Ok(Some("no snapshot that a signal has asked for runs"));
             }
             (Order::Log(message), _) => tracing::info!(id = signal.id, message, "a signal asks for this line"),
             (Order::Nothing, _) => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     async fn asked_for(
@@ -82,5 +88,29 @@ impl Running {
             }
         }
         Ok(adhoc)
+    }
+}
+
+/// What became of a signal, in words for the status.
+fn told(signal: &Signal, refused: Option<&str>) -> String {
+    let short = |text: &str| text.chars().take(WORDS_MAX).collect::<String>();
+    let (id, kind) = (short(&signal.id), short(&signal.kind));
+    match refused {
+        None => format!("the last signal, {kind} {id}, is followed"),
+        Some(reason) => format!("the last signal, {kind} {id}, is not followed: {}", short(reason)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signal_is_told_with_what_became_of_it_and_never_at_length() {
+        let signal = Signal { id: "7".to_owned(), kind: "stop-snapshot".to_owned(), data: String::new() };
+        assert_eq!(told(&signal, None), "the last signal, stop-snapshot 7, is followed");
+        assert!(told(&signal, Some("none runs")).ends_with("is not followed: none runs"));
+        let long = Signal { id: "x".repeat(5000), ..signal };
+        assert!(told(&long, Some(&"y".repeat(5000))).len() < 500);
     }
 }

@@ -49,6 +49,29 @@ impl std::fmt::Display for LogPosition {
     }
 }
 
+/// What is done of a transaction that was sent in part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Events of it; 0 and 0 between transactions.
+    pub events: u64,
+    /// Rows of the next event.
+    pub rows: u64,
+    /// Its id, if that is known: on another server other transactions may come before it.
+    pub gtid: Option<Arc<str>>,
+}
+
+impl Part {
+    /// Whether there is such a transaction.
+    pub fn is_open(&self) -> bool {
+        self.events > 0 || self.rows > 0
+    }
+
+    /// Whether a transaction is the one.
+    pub fn is_of(&self, gtid: Option<&str>) -> bool {
+        self.gtid.is_none() || self.gtid.as_deref() == gtid
+    }
+}
+
 /// Where to go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resume {
@@ -56,10 +79,8 @@ pub struct Resume {
     pub at: LogPosition,
     /// Transactions executed before that place.
     pub gtids: Gtids,
-    /// Events of the transaction that are done.
-    pub events: u64,
-    /// Rows of the next event that are done.
-    pub rows: u64,
+    /// What is done of the transaction there.
+    pub part: Part,
     /// What Debezium's snapshot said about itself.
     pub snapshot: Option<String>,
     /// Our own field: progress of the snapshot.
@@ -70,12 +91,14 @@ pub struct Resume {
 
 /// Name of our own field; Debezium ignores it.
 pub const OWN_FIELD: &str = "elasticflow";
+/// Field with the id of the transaction that was sent in part.
+const OPEN_FIELD: &str = "elasticflow_gtid";
 
 impl Resume {
     /// Between transactions.
     pub fn new(at: LogPosition, gtids: Gtids) -> Self {
         let transaction = Stored::default();
-        Self { at, gtids, events: 0, rows: 0, snapshot: None, own: None, transaction }
+        Self { at, gtids, part: Part::default(), snapshot: None, own: None, transaction }
     }
 
     /// Reads a stored offset.
@@ -96,8 +119,11 @@ impl Resume {
         Ok(Self {
             at: LogPosition::new(file, pos),
             gtids: gtids(text("gtids").unwrap_or_default()).map_err(|e| bad(format!("`gtids`: {e}")))?,
-            events: number("event")?.unwrap_or(0),
-            rows: number("row")?.unwrap_or(0),
+            part: Part {
+                events: number("event")?.unwrap_or(0),
+                rows: number("row")?.unwrap_or(0),
+                gtid: text(OPEN_FIELD).map(Arc::from),
+            },
             snapshot: match offset.0.get("snapshot") {
                 None | Some(Json::Null | Json::Bool(false)) => None,
                 Some(Json::String(word)) => (word != "false").then(|| word.clone()),
@@ -121,7 +147,7 @@ fn gtids(text: &str) -> std::result::Result<Gtids, String> {
 }
 
 /// The parts of an offset that is written.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Parts<'a> {
     /// Seconds of the event.
     pub ts_sec: i64,
@@ -129,10 +155,8 @@ pub struct Parts<'a> {
     pub at: &'a LogPosition,
     /// Transactions executed before.
     pub gtids: Option<&'a str>,
-    /// Events and rows of the transaction that are done; 0 and 0 between transactions.
-    pub events: u64,
-    /// Rows of the next event that are done.
-    pub rows: u64,
+    /// What is done of the transaction there.
+    pub part: Part,
     /// Server of the event.
     pub server_id: Option<u32>,
     /// Progress of a snapshot that still runs.
@@ -142,7 +166,7 @@ pub struct Parts<'a> {
 }
 
 /// Builds the offset.
-pub fn offset(parts: Parts<'_>) -> SourceOffset {
+pub fn offset(parts: &Parts<'_>) -> SourceOffset {
     let mut map = Map::new();
     map.insert("ts_sec".to_owned(), parts.ts_sec.into());
     map.insert("file".to_owned(), Json::String(parts.at.file.as_ref().to_owned()));
@@ -150,9 +174,13 @@ pub fn offset(parts: Parts<'_>) -> SourceOffset {
     if let Some(gtids) = parts.gtids {
         map.insert("gtids".to_owned(), Json::String(gtids.to_owned()));
     }
-    if parts.events > 0 || parts.rows > 0 {
-        map.insert("row".to_owned(), parts.rows.into());
-        map.insert("event".to_owned(), parts.events.into());
+    let part = &parts.part;
+    if part.is_open() {
+        map.insert("row".to_owned(), part.rows.into());
+        map.insert("event".to_owned(), part.events.into());
+        if let Some(gtid) = &part.gtid {
+            map.insert(OPEN_FIELD.to_owned(), Json::String(gtid.as_ref().to_owned()));
+        }
     }
     if let Some(id) = parts.server_id {
         map.insert("server_id".to_owned(), id.into());
@@ -180,7 +208,7 @@ mod tests {
             r#"{"ts_sec":1,"file":"binlog.000003","pos":197,"gtids":"3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5","row":2,"server_id":101,"event":3}"#,
         ))
         .unwrap();
-        assert_eq!((resume.at, resume.events, resume.rows), (LogPosition::new("binlog.000003", 197), 3, 2));
+        assert_eq!((resume.at, resume.part.events, resume.part.rows), (LogPosition::new("binlog.000003", 197), 3, 2));
         assert_eq!(resume.gtids.text().unwrap(), "3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5");
     }
 

@@ -47,6 +47,7 @@ impl Running {
             (None, Some(advanced)) => (self.snapshot_phase(advanced), format!("{}; {place}", advanced.words)),
             (None, None) => ("streaming", format!("streaming: {place}")),
         };
+        let words = self.last_signal.as_ref().map_or_else(|| words.clone(), |signal| format!("{words}; {signal}"));
         let mut figures = of_stream(&self.capture, now);
         figures.push(counter(
             "elasticflow_cdc_disconnects_total",

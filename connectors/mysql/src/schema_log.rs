@@ -143,7 +143,8 @@ impl SchemaLog {
 impl Capture {
     /// Tells what a statement of the log does to tables.
     pub(crate) async fn schema_changed(&mut self, text: &str, db: &str, event: &Event, out: &mut Batch) -> Result<()> {
-        let done = self.tx.as_ref().zip(self.skip).is_some_and(|(tx, (events, _))| tx.events < events);
+        let done = self.tx.as_ref().zip(self.skip.as_ref());
+        let done = done.is_some_and(|(tx, part)| tx.resumed && tx.events < part.events);
         let Some(log) = self.schema_log.as_mut().filter(|_| !done) else { return Ok(()) };
         let all = log.read(text, db);
         let mut origin = self.origin(event);

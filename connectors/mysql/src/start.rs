@@ -2,8 +2,9 @@
 use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result, of_client};
 use crate::gtid::{GtidSet, Gtids, MariaGtids};
-use crate::position::{LogPosition, Resume};
+use crate::position::{LogPosition, Part, Resume};
 use crate::preflight::{end_of_log, files, gtid_mode, reads_rows};
+use crate::sources::Sources;
 use crate::txmeta::Stored;
 use crate::wire::{DumpFrom, Flavour, Session};
 use mysql_async::prelude::Queryable;
@@ -17,8 +18,8 @@ pub struct Beginning {
     pub at: LogPosition,
     /// Transactions executed before.
     pub gtids: Gtids,
-    /// Events and rows to pass over.
-    pub skip: (u64, u64),
+    /// What to pass over.
+    pub skip: Part,
     /// Whether rows are read, and the progress of a snapshot that goes on.
     pub snapshot: Option<Option<String>>,
     /// Whether there is nothing to do any more.
@@ -40,6 +41,10 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
         tracing::info!("the stored offset is of a snapshot that another program began: the snapshot starts again");
         return fresh(session, config).await;
     }
+    let resume = match Sources::of_task(config)? {
+        Some(sources) => sources.known(session, resume).await?,
+        None => resume,
+    };
     match on_server(session, &resume).await {
         Err(Error::PositionLost { position, .. }) if config.snapshot_mode == SnapshotMode::WhenNeeded => {
             tracing::warn!(position, "the stored position is no longer on the server: taking a new snapshot");
@@ -51,7 +56,7 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
         from: dump_from(session, &resume).await?,
         at: resume.at,
         gtids: resume.gtids,
-        skip: (resume.events, resume.rows),
+        skip: resume.part,
         transaction: resume.transaction,
         finished: config.snapshot_mode == SnapshotMode::InitialOnly && !unfinished,
         // Own progress is stored while a snapshot runs, the first one or one that a signal has asked for.
@@ -59,7 +64,8 @@ pub async fn beginning(session: &mut Session, config: &CdcConfig, stored: Option
     })
 }
 
-async fn text(session: &mut Session, sql: &str) -> Result<Option<String>> {
+/// The first value of a query, on one line.
+pub(crate) async fn text(session: &mut Session, sql: &str) -> Result<Option<String>> {
     let row: Option<Option<String>> =
         session.conn.query_first(sql).await.map_err(|e| of_client(e, "reading the position of the server"))?;
     Ok(row.flatten().map(|t| t.replace('\n', "")))
@@ -140,7 +146,7 @@ pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginnin
             (DumpFrom::Position(at.clone()), at, gtids)
         }
     };
-    Ok(Beginning { from, at, gtids, skip: (0, 0), snapshot, finished: false, transaction: Stored::default() })
+    Ok(Beginning { from, at, gtids, skip: Part::default(), snapshot, finished: false, transaction: Stored::default() })
 }
 
 async fn oldest(session: &mut Session) -> Result<Beginning> {
@@ -155,7 +161,15 @@ async fn oldest(session: &mut Session) -> Result<Beginning> {
         _ => Gtids::Off,
     };
     let from = DumpFrom::Position(at.clone());
-    Ok(Beginning { from, at, gtids, skip: (0, 0), snapshot: None, finished: false, transaction: Stored::default() })
+    Ok(Beginning {
+        from,
+        at,
+        gtids,
+        skip: Part::default(),
+        snapshot: None,
+        finished: false,
+        transaction: Stored::default(),
+    })
 }
 
 /// Opens a snapshot on MariaDB and says exactly what it sees.

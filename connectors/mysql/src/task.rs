@@ -17,6 +17,7 @@ use crate::schema_log::SchemaLog;
 use crate::signal_file::SignalFile;
 use crate::signal_topic::{self, PLACE_FIELD, SignalPlace};
 use crate::snapshot::{Outcome, Snapshot};
+use crate::sources::Sources;
 use crate::start::{Beginning, beginning, fresh};
 use crate::table::Maker;
 use crate::tables::{Control, Tables};
@@ -58,6 +59,8 @@ pub(crate) struct Running {
     filters: Option<String>,
     signal_file: Option<SignalFile>,
     signal_place: SignalPlace,
+    /// What became of the last signal, in words.
+    pub(crate) last_signal: Option<String>,
 }
 
 impl CdcTask {
@@ -127,6 +130,7 @@ impl CdcTask {
             filters: stored_form(config),
             signal_file: config.hears("file").then(|| SignalFile::new(&config.signal_file)),
             signal_place: SignalPlace::stored(signal_place),
+            last_signal: None,
         })
     }
 
@@ -161,11 +165,12 @@ impl CdcTask {
             assembler,
             clock: Arc::clone(&cx.clock),
             gtids: begin.gtids.clone(),
-            skip: begin.skip,
+            skip: begin.skip.clone(),
             include_query: config.include_query,
             signal_table: config.signal_table.as_deref().filter(|_| config.hears("source")).map(Arc::from),
             meta,
             schema_log,
+            sources: Sources::of_task(config)?,
             notes: config.notes(),
         }))
     }
@@ -302,6 +307,9 @@ impl Running {
         if !inside {
             out.records.append(&mut self.capture.notes.take());
         }
+        if self.capture.is_between_positions() {
+            return out.finish(None, boundary);
+        }
         let idle = out.records.is_empty();
         if idle && (inside || !due && now.saturating_sub(self.told) < IDLE_PROGRESS) {
             return out.finish(None, boundary);
@@ -316,18 +324,17 @@ impl Running {
         let gtids = capture.gtids.text();
         let progress = self.snapshot.as_ref().map(Snapshot::progress);
         let (seconds, server) = capture.last;
-        let (at, (events, rows)) = capture.resume();
+        let (at, part) = capture.resume();
         let parts = Parts {
             ts_sec: if seconds == 0 { cx.clock.wall_ms() / 1000 } else { i64::from(seconds) },
             at,
             gtids: gtids.as_deref(),
-            events,
-            rows,
+            part,
             server_id: (server != 0).then_some(server),
             snapshot: progress.as_deref(),
             initial: self.snapshot.as_ref().is_some_and(Snapshot::is_initial),
         };
-        let mut offset = offset(parts);
+        let mut offset = offset(&parts);
         if let Some(place) = self.signal_place.followed {
             offset.0.insert(PLACE_FIELD.to_owned(), place.into());
         }

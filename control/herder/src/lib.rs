@@ -30,6 +30,7 @@ pub mod ports;
 mod positions;
 mod run;
 mod secrets;
+pub mod signals;
 mod sink_offsets;
 mod statuses;
 mod turns;

@@ -3,6 +3,7 @@ use crate::problem::Problem;
 use elasticflow_config::{Members, Posted, shortened, text_of};
 use elasticflow_herder::answer::{InitialState, OffsetChange};
 use elasticflow_herder::letters::LetterRequest;
+use elasticflow_herder::signals::Signal;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
@@ -107,6 +108,21 @@ pub(crate) fn level(body: &[u8]) -> Result<Option<String>, Problem> {
     Ok(None)
 }
 
+/// Reads a signal to a source.
+pub(crate) fn signal(body: &[u8]) -> Result<Signal, Problem> {
+    let mut signal = Signal::default();
+    for (member, value) in members(text(body)?)? {
+        let wrong = |expected: &str| Problem::bad_request(format!("{member}: expected {expected}"));
+        match member.as_str() {
+            "id" => signal.id = text_of(value).ok_or_else(|| wrong("text"))?,
+            "type" => signal.kind = text_of(value).flatten().ok_or_else(|| wrong("text"))?,
+            "data" => signal.data = object(value, "data")?.unwrap_or_default(),
+            other => return Err(unknown(other, "id, type and data")),
+        }
+    }
+    Ok(signal)
+}
+
 /// Reads which dead letters are put again or aside.
 pub(crate) fn letters(body: &[u8]) -> Result<LetterRequest, Problem> {
     let mut request = LetterRequest::default();
@@ -203,6 +219,15 @@ mod tests {
             assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
         }
         assert!(create(&[b'{', 0xff, b'}']).is_err());
+    }
+
+    #[test]
+    fn a_signal_has_a_type_and_may_have_an_id_and_data() {
+        let read = signal(br#"{"type":"log","data":{"message":"m"},"id":"7"}"#).unwrap();
+        assert_eq!((read.kind.as_str(), read.id.as_deref(), read.data.len()), ("log", Some("7"), 1));
+        for body in [r#"{"type":1}"#, r#"{"type":"log","data":[]}"#, r#"{"kind":"log"}"#, "[]"] {
+            assert!(signal(body.as_bytes()).is_err(), "{body}");
+        }
     }
 
     #[test]

@@ -46,12 +46,13 @@ fn template(resource: &Resource) -> &'static str {
         Resource::ErrorsReplay(_) => "/flow/v1/connectors/{name}/errors/replay",
         Resource::ErrorsDiscard(_) => "/flow/v1/connectors/{name}/errors/discard",
         Resource::ErrorsBudget(_) => "/flow/v1/connectors/{name}/errors/budget",
+        Resource::Signals(_) => "/flow/v1/connectors/{name}/signals",
         Resource::ErrorsBudgetReset(_) => "/flow/v1/connectors/{name}/errors/budget/reset",
     }
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 38;
+const RESOURCES: usize = 39;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -40,6 +40,7 @@ pub(crate) enum Resource {
     ErrorsDiscard(String),
     ErrorsBudget(String),
     ErrorsBudgetReset(String),
+    Signals(String),
 }
 
 impl Resource {
@@ -80,6 +81,7 @@ impl Resource {
             ["flow", "v1", "alerts"] => Self::FlowAlerts,
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
+            ["flow", "v1", "connectors", n, "signals"] => Self::Signals(name(n)),
             ["flow", "v1", "connectors", n, "errors"] => Self::Errors(name(n)),
             ["flow", "v1", "connectors", n, "errors", "replay"] => Self::ErrorsReplay(name(n)),
             ["flow", "v1", "connectors", n, "errors", "discard"] => Self::ErrorsDiscard(name(n)),
@@ -118,7 +120,8 @@ impl Resource {
             | Self::Undrain(_)
             | Self::ErrorsReplay(_)
             | Self::ErrorsDiscard(_)
-            | Self::ErrorsBudgetReset(_) => &["POST", "OPTIONS"],
+            | Self::ErrorsBudgetReset(_)
+            | Self::Signals(_) => &["POST", "OPTIONS"],
             Self::Pause(_)
             | Self::Resume(_)
             | Self::Stop(_)
@@ -150,7 +153,7 @@ impl Resource {
             | Self::FlowConnector(n)
             | Self::FlowBreaker(n) => Some(n),
             Self::Errors(n) | Self::Error(n, _) | Self::ErrorsReplay(n) | Self::ErrorsDiscard(n) => Some(n),
-            Self::ErrorsBudget(n) | Self::ErrorsBudgetReset(n) => Some(n),
+            Self::ErrorsBudget(n) | Self::ErrorsBudgetReset(n) | Self::Signals(n) => Some(n),
             Self::Root
             | Self::Health
             | Self::Metrics

@@ -65,6 +65,13 @@ async fn a_signal_in_kafka_has_a_table_read_again() {
     assert!(producer.send(record).is_ok());
     producer.drain().await.unwrap();
 
+    read_again(kafka.as_ref(), &name).await;
+    worker.stop().await.unwrap();
+    database.run(&[&format!("DROP DATABASE {name}")]).await.unwrap();
+}
+
+/// Reads the twenty rows of the table, each once.
+async fn read_again(kafka: &dyn Kafka, name: &str) {
     let (topic, began) = (format!("{name}.{name}.t"), Instant::now());
     while !kafka.admin().topics().await.unwrap().contains_key(&topic) {
         assert!(began.elapsed() < SOON, "{topic} does not appear");
@@ -78,6 +85,66 @@ async fn a_signal_in_kafka_has_a_table_read_again() {
         assert_eq!(value["op"], "r");
         assert!(read.insert(value["after"]["id"].as_u64().unwrap()), "a row is read twice");
     }
-    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_over_rest_reaches_the_task_from_any_worker() {
+    let (Ok(bootstrap), Ok(_)) = (setting("EF_KAFKA"), setting("EF_MYSQL")) else {
+        println!("skipped: EF_KAFKA or EF_MYSQL is not set; `scripts/services up kafka mysql` starts them");
+        return;
+    };
+    let database = Database::of("EF_MYSQL").unwrap();
+    let name = format!("ef_asked_{}", std::process::id());
+    let rows: Vec<String> = (0..20).map(|id| format!("({id})")).collect();
+    let (create, table) = (format!("CREATE DATABASE {name}"), format!("CREATE TABLE {name}.t (id INT PRIMARY KEY)"));
+    let fill = format!("INSERT INTO {name}.t VALUES {}", rows.join(","));
+    database.run(&[&create, &table, &fill]).await.unwrap();
+    let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let options = dirs.each_ref().map(|dir| WorkerOptions::new(dir.path(), &bootstrap, &name).unwrap());
+    let first = format!("127.0.0.1:{}", options[0].port);
+    let [one, two] = options;
+    let workers = [Worker::start(one).await.unwrap(), Worker::start(two).await.unwrap()];
+    workers[0].rest().create(&name, &source(&database, &name)).await.unwrap();
+    streams(&workers[0], &name).await;
+
+    let (_, status) = workers[0].rest().call("GET", &format!("/connectors/{name}/status"), None).await.unwrap();
+    let other = usize::from(status["tasks"][0]["worker_id"] == first.as_str());
+    let (rest, path) = (workers[other].rest(), format!("/flow/v1/connectors/{name}/signals"));
+    let call = async |signal: Value| rest.call("POST", &path, Some(&signal)).await.unwrap();
+    assert_eq!(call(json!({"type": "explode"})).await.0, 400);
+    assert_eq!(
+        rest.call("POST", "/flow/v1/connectors/nobody/signals", Some(&json!({"type": "log"}))).await.unwrap().0,
+        404
+    );
+    let data = json!({"data-collections": [format!("{name}.t")]});
+    let (status, receipt) = call(json!({"id": "again", "type": "execute-snapshot", "data": data})).await;
+    assert_eq!((status, &receipt["id"]), (202, &json!("again")), "{receipt}");
+    let kafka = elasticflow_integration_tests::follow::cluster(&bootstrap).unwrap();
+    read_again(kafka.as_ref(), &name).await;
+    let began = Instant::now();
+    loop {
+        let (_, status) = rest.call("GET", &format!("/connectors/{name}/status"), None).await.unwrap();
+        let words = status["tasks"][0]["activity"].as_str().unwrap_or_default().to_owned();
+        if words.contains("execute-snapshot again, is followed") {
+            break;
+        }
+        assert!(began.elapsed() < SOON, "the signal is not told: {words}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+
+    rest.expect("PUT", &format!("/connectors/{name}/pause"), None).await.unwrap();
+    let began = Instant::now();
+    loop {
+        let (status, refusal) = call(json!({"type": "log", "data": {"message": "m"}})).await;
+        if status == 409 {
+            assert!(refusal["message"].as_str().unwrap().contains("PAUSED"), "{refusal}");
+            break;
+        }
+        assert!(began.elapsed() < SOON, "a paused connector takes signals: {refusal}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for worker in workers {
+        worker.stop().await.unwrap();
+    }
     database.run(&[&format!("DROP DATABASE {name}")]).await.unwrap();
 }

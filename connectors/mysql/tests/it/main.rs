@@ -19,6 +19,7 @@ mod report;
 mod signals;
 mod sink;
 mod snapshot;
+mod sources;
 mod storms;
 mod streaming;
 mod support;

@@ -138,6 +138,11 @@ impl Letters {
     pub(crate) fn new(kafka: Arc<dyn Kafka>, cx: Arc<WorkerContext>) -> Self {
         Self { kafka, cx, writing: tokio::sync::Mutex::new(()) }
     }
+
+    /// The cluster in which they stand.
+    pub(crate) fn kafka(&self) -> &Arc<dyn Kafka> {
+        &self.kafka
+    }
 }
 
 fn failed(doing: &str, error: &KafkaError) -> HerderError {

@@ -94,6 +94,10 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
             Ok(Answer::empty(StatusCode::ACCEPTED))
         }
         Resource::Offsets(name) => offsets::handle(rest, &name, &call).await,
+        Resource::Signals(name) => {
+            let receipt = rest.herder.signal(&name, crate::body::signal(&call.body)?).await?;
+            Ok(Answer::json(StatusCode::ACCEPTED, &receipt))
+        }
         Resource::Errors(name) => letters::list(rest, &name, &call).await,
         Resource::Error(name, id) => letters::one(rest, &name, &id, &call).await,
         Resource::ErrorsReplay(name) => letters::replay(rest, &name, &call).await,

@@ -101,7 +101,7 @@ async fn chosen_alone(shared: &Server, service: &'static str, under: Under, [mai
 async fn transactions_of_chosen_servers_alone_are_read_and_the_others_stop_no_failover_on_mysql() {
     let name = "transactions_of_chosen_servers_alone_are_read_and_the_others_stop_no_failover_on_mysql";
     if let Some(shared) = Server::of("EF_MYSQL", name).await {
-        chosen_alone(&shared, "mysql", mysql, [MAIN, OTHER, THIRD]).await;
+        Box::pin(chosen_alone(&shared, "mysql", mysql, [MAIN, OTHER, THIRD])).await;
     }
 }
 
@@ -109,6 +109,6 @@ async fn transactions_of_chosen_servers_alone_are_read_and_the_others_stop_no_fa
 async fn transactions_of_chosen_domains_alone_are_read_and_the_others_stop_no_failover_on_mariadb() {
     let name = "transactions_of_chosen_domains_alone_are_read_and_the_others_stop_no_failover_on_mariadb";
     if let Some(shared) = Server::of("EF_MARIADB", name).await {
-        chosen_alone(&shared, "mariadb", maria, ["5", "6", "7"]).await;
+        Box::pin(chosen_alone(&shared, "mariadb", maria, ["5", "6", "7"])).await;
     }
 }

@@ -2,6 +2,7 @@
 use crate::answer::{ConnectorKind, ConnectorOffsets, ConnectorStatus, HealthState, OffsetChange, Put};
 use crate::command::Answer;
 use crate::error::HerderError;
+use crate::fresh::Fresh;
 use crate::handle::{Leader, WorkerContext};
 use crate::lanes::{Lanes, Progress};
 use crate::mapping::Mapping;
@@ -29,6 +30,8 @@ pub(crate) struct Herder {
     pub(crate) membership: Arc<dyn Membership>,
     /// What this worker relies on; as acted upon.
     pub(crate) leases: Arc<Leases>,
+    /// Which of it is too fresh to be acted upon.
+    pub(crate) fresh: Fresh,
     /// It may write the config topic.
     pub(crate) leading: bool,
     /// Who holds which slot, and which tasks are on their way.
@@ -131,6 +134,8 @@ pub(crate) enum Done {
     Sweep,
     /// This worker says again what it holds.
     ClaimAgain,
+    /// The end of the config topic is asked for again, for slots that were gained.
+    CatchUpAgain,
     /// A fencing round is due again.
     FenceAgain { name: String },
     /// Positions are altered.

@@ -10,7 +10,7 @@ use elasticflow_config::flow::{PlacementSettings, settings_of};
 use elasticflow_config::{Properties, parse};
 use elasticflow_plan::place::{Group, Load, Place, Slot, assign};
 use elasticflow_plan::reconcile::TaskName;
-use elasticflow_store::config::{ConfigRecord, Connector, WriteToken};
+use elasticflow_store::config::{ConfigRecord, Connector, WriteError, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use std::time::Duration;
 const QUIET: Duration = Duration::from_secs(1);
 /// Wait before the mapping is written again after a failure.
 const MAP_AGAIN: Duration = Duration::from_secs(1);
+/// Wait before the end of the config topic is asked for again, when too many requests wait for it.
+const CATCH_UP_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a task of the connector costs a worker. A reference cannot be read here: it counts as the default.
 fn weight(connector: &Connector) -> u32 {
@@ -181,17 +183,35 @@ impl Herder {
     // --- the end of the config topic ------------------------------------------------------------------------------
 
     pub(crate) fn sync(&mut self, answer: Answer<()>) {
+        match self.ask_for_end() {
+            Ok(token) => drop(self.syncs.insert(token, answer)),
+            Err(busy) => reply(answer, Err(write_failed(&busy))),
+        }
+    }
+
+    fn ask_for_end(&mut self) -> Result<WriteToken, WriteError> {
         self.token_last += 1;
         let token = WriteToken(self.token_last);
-        match self.config_topic.sync(token) {
-            Ok(()) => drop(self.syncs.insert(token, answer)),
-            Err(busy) => reply(answer, Err(write_failed(&busy))),
+        self.config_topic.sync(token).map(|()| token)
+    }
+
+    /// Has the config topic read to its end as it is now, if a slot was gained.
+    pub(crate) fn catch_up(&mut self) {
+        if !self.fresh.is_waiting() {
+            return;
+        }
+        match self.ask_for_end() {
+            Ok(token) => self.fresh.asked(token),
+            Err(_) => self.later(CATCH_UP_AGAIN, Done::CatchUpAgain),
         }
     }
 
     pub(crate) fn on_synced(&mut self, token: WriteToken) {
         if let Some(answer) = self.syncs.remove(&token) {
             reply(answer, Ok(()));
+        }
+        if self.fresh.caught_up(token) {
+            self.dirty.extend(self.wanted.keys().cloned());
         }
     }
 }

@@ -14,6 +14,7 @@ mod failure;
 pub mod figures;
 pub mod flow;
 mod fold;
+mod fresh;
 mod handle;
 mod herder;
 mod instant;

@@ -2,7 +2,8 @@
 //! of a task that moves.
 //!
 //! A lease alone is not enough: when the leader has moved a task, the worker it moves to waits until the one before has
-//! said that its instance has ended, at most as long as tasks have to stop.
+//! said that its instance has ended, at most as long as tasks have to stop. And a slot that was gained says nothing before
+//! the mapping is known as it was then: see [`crate::fresh`].
 use crate::answer::RunState;
 use crate::handle::Leader;
 use crate::herder::{Done, Herder};
@@ -86,7 +87,12 @@ impl Herder {
     /// Whether a task is to run here, now.
     pub(crate) fn holds(&self, task: &TaskName) -> bool {
         let Some(place) = self.place(task) else { return false };
-        self.leases.slots.contains(&place.slot) && !self.must_wait(task, place)
+        self.may_act_on(place.slot) && !self.must_wait(task, place)
+    }
+
+    /// Whether a slot is this worker's, and the mapping is known as it was when the slot was gained.
+    fn may_act_on(&self, slot: Slot) -> bool {
+        self.leases.slots.contains(&slot) && !self.fresh.contains(slot)
     }
 
     /// Whether an instance that was started is still the one that is to run here.
@@ -113,7 +119,7 @@ impl Herder {
         let mut begun = false;
         for (index, place) in (0u32..).zip(self.state.places(name).to_vec()) {
             let task = (name.to_owned(), index);
-            if !self.leases.slots.contains(&place.slot) || !self.must_wait(&task, place) {
+            if !self.may_act_on(place.slot) || !self.must_wait(&task, place) {
                 continue;
             }
             let known = self.mapping.waits.get(&task).is_some_and(|(generation, _)| *generation == place.generation);
@@ -206,7 +212,9 @@ impl Herder {
 
     /// The leases have changed.
     pub(crate) fn on_leases(&mut self) {
-        self.leases = self.membership.leases();
+        let before = std::mem::replace(&mut self.leases, self.membership.leases());
+        self.fresh.change(&before, &self.leases);
+        self.catch_up();
         tracing::info!(slots = self.leases.slots.len(), leads = self.leases.leads, "the leases have changed");
         self.config_topic.lead(self.leases.leads);
         self.publish_workers();

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::TaskConfig;
 use elasticflow_config::Properties;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,6 +115,8 @@ pub struct Leases {
     pub version: u64,
     /// Slots whose tasks are this worker's.
     pub slots: BTreeSet<i32>,
+    /// Version with which each slot was gained: a slot that was lost in between is another lease.
+    pub gained: BTreeMap<i32, u64>,
     /// Whether it leads its group.
     pub leads: bool,
 }
@@ -145,7 +147,7 @@ pub struct SingleWorker;
 #[async_trait]
 impl Membership for SingleWorker {
     fn leases(&self) -> Arc<Leases> {
-        Arc::new(Leases { version: 1, slots: BTreeSet::from([0]), leads: true })
+        Arc::new(Leases { version: 1, slots: BTreeSet::from([0]), gained: BTreeMap::new(), leads: true })
     }
     async fn changed(&self, since: u64) {
         if since >= 1 {

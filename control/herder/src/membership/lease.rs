@@ -83,7 +83,9 @@ impl Book {
             return;
         }
         state.version += 1;
-        state.shown = Arc::new(Leases { version: state.version, slots, leads });
+        let since = |slot: &i32| state.shown.gained.get(slot).copied().unwrap_or(state.version);
+        let gained = slots.iter().map(|slot| (*slot, since(slot))).collect();
+        state.shown = Arc::new(Leases { version: state.version, slots, gained, leads });
         self.changed.send_replace(state.version);
     }
 

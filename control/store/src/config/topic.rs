@@ -93,7 +93,8 @@ impl ConfigTopic {
         let (requests, asked) = mpsc::channel(WRITES_MAX);
         let (events, news) = mpsc::channel(EVENTS_MAX);
         let (lead, leads) = watch::channel(false);
-        tokio::spawn(Owner { kafka, options, asked, events, leads, seen: -1, open: None }.run());
+        let (waiting, next) = Default::default();
+        tokio::spawn(Owner { kafka, options, asked, events, leads, seen: -1, open: None, waiting, next }.run());
         (Self { requests, lead }, news)
     }
 
@@ -142,9 +143,9 @@ impl From<KafkaError> for End {
 }
 
 impl Session {
-    /// Somebody waits for the end.
+    /// The end is needed, whoever waits for it.
     fn is_reading(&self) -> bool {
-        !self.caught_up || (self.writer.is_some() && !self.told) || !self.waiting.is_empty() || !self.next.is_empty()
+        !self.caught_up || (self.writer.is_some() && !self.told)
     }
 }
 
@@ -157,6 +158,9 @@ struct Owner {
     /// Offset of the last record that was handed over.
     seen: i64,
     open: Option<OpenQuestion>,
+    /// Who waits for the end that is being read to, and for the one after it: with whichever clients that is reached.
+    waiting: Vec<WriteToken>,
+    next: Vec<WriteToken>,
 }
 
 /// A write whose commit was asked for and not confirmed.
@@ -182,9 +186,6 @@ struct Session {
     /// The herder was told that it may write.
     told: bool,
     caught_up: bool,
-    /// Who waits for the end that is being read to, and for the one after it.
-    waiting: Vec<WriteToken>,
-    next: Vec<WriteToken>,
 }
 
 impl Owner {
@@ -218,10 +219,9 @@ impl Owner {
         self.patiently(ensure_single(self.kafka.admin(), &self.options.topic)).await??;
         let log = self.patiently(self.kafka.log(&topic)).await??;
         self.emit(ConfigEvent::Restarted).await?;
-        let (waiting, next) = Default::default();
-        let mut session = Session { log, writer: None, told: false, caught_up: false, waiting, next };
+        let mut session = Session { log, writer: None, told: false, caught_up: false };
         loop {
-            let reading = session.is_reading();
+            let reading = session.is_reading() || !self.waiting.is_empty() || !self.next.is_empty();
             let lead = *self.leads.borrow_and_update();
             if lead != session.writer.is_some() {
                 // Fencing comes before reading: the open transaction of a dead writer would stand between us and the end.
@@ -252,7 +252,7 @@ impl Owner {
 
     /// Reads to the end as it is now and tells everybody who waits for that; a change of leadership interrupts it.
     async fn read_on(&mut self, session: &mut Session, backoff: &mut Duration) -> Result<(), End> {
-        session.waiting.append(&mut session.next);
+        self.waiting.append(&mut self.next);
         let end = session.log.read_to_end();
         tokio::pin!(end);
         loop {
@@ -272,11 +272,11 @@ impl Owner {
             }
         }
         *backoff = BACKOFF_FIRST;
-        for token in std::mem::take(&mut session.waiting) {
+        for token in std::mem::take(&mut self.waiting) {
             self.emit(ConfigEvent::Synced(token)).await?;
         }
         if session.writer.is_some() && !session.told {
-            self.refuse_what_waits(&mut session.next).await?;
+            self.refuse_what_waits().await?;
             session.told = true;
             self.emit(ConfigEvent::Leading(true)).await?;
         }
@@ -285,10 +285,10 @@ impl Owner {
 
     /// Writes that were asked for before the herder hears that it may write are of an earlier term: carried out now, a
     /// deletion would undo what another leader has written since.
-    async fn refuse_what_waits(&mut self, syncs: &mut Vec<WriteToken>) -> Result<(), Closed> {
+    async fn refuse_what_waits(&mut self) -> Result<(), Closed> {
         while let Ok(request) = self.asked.try_recv() {
             match request {
-                Request::Sync(token) => syncs.push(token),
+                Request::Sync(token) => self.next.push(token),
                 Request::Write { token, .. } => {
                     self.emit(ConfigEvent::Written(token, Err(WriteError::Fenced))).await?;
                 }
@@ -303,7 +303,7 @@ impl Owner {
             biased;
             changed = self.leads.changed() => changed.map_err(|_| End::Closed)?,
             request = self.asked.recv() => match request {
-                Some(Request::Sync(token)) => session.next.push(token),
+                Some(Request::Sync(token)) => self.next.push(token),
                 Some(Request::Write { token, rows }) => self.serve(token, &rows, session).await?,
                 None => return Ok(false),
             },

@@ -74,3 +74,16 @@ async fn a_slot_is_let_go_when_the_herder_has_followed_and_has_nothing_on_it() {
     book.settle(version, BTreeSet::from([2]));
     gone.await.unwrap();
 }
+
+#[test]
+fn a_slot_that_was_lost_and_came_back_is_told_from_one_that_was_held_all_the_time() {
+    let (_, book) = book();
+    book.prove(&mut all(), secs(0), secs(8));
+    let first = book.leases();
+    book.take(&BTreeSet::from([Lease::Slot(1)]));
+    book.prove(&mut BTreeSet::from([Lease::Slot(1)]), secs(1), secs(9));
+    let second = book.leases();
+    assert_eq!(first.slots, second.slots);
+    assert_eq!(first.gained.get(&2), second.gained.get(&2));
+    assert_ne!(first.gained.get(&1), second.gained.get(&1));
+}

@@ -52,7 +52,11 @@ mod tests {
     use super::*;
 
     fn leases(of: &[(Slot, u64)]) -> Leases {
-        Leases { slots: of.iter().map(|(slot, _)| *slot).collect(), gained: of.iter().copied().collect(), ..Leases::default() }
+        Leases {
+            slots: of.iter().map(|(slot, _)| *slot).collect(),
+            gained: of.iter().copied().collect(),
+            ..Leases::default()
+        }
     }
 
     #[test]

@@ -79,12 +79,21 @@ impl Herder {
         loads
     }
 
-    /// Whether the last move of a task has ended.
+    /// Whether the last move of a task has ended. That its former worker still says that it runs means nothing: moved again
+    /// then, the task would be waited for at a worker that has never had it.
     fn has_arrived(&self, task: &TaskName, place: Place) -> bool {
         let runs = |state| matches!(state, RunState::Running | RunState::Paused | RunState::Failed);
+        let status = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1));
         place.from.is_none()
             || self.mapping.is_released(task, place.generation)
-            || self.statuses.of(&task.0).and_then(|p| p.tasks.get(&task.1)).is_some_and(|s| runs(s.state))
+            || status.is_some_and(|status| runs(status.state) && self.is_held_by(&status.worker_id, place.slot))
+    }
+
+    fn is_held_by(&self, worker: &str, slot: Slot) -> bool {
+        if worker == self.cx.options.worker_id {
+            return self.leases.slots.contains(&slot);
+        }
+        self.mapping.others().holder(slot) == Some(worker)
     }
 
     /// Gives slots to tasks that have none, and evens out the load when a worker has joined.
@@ -102,12 +111,14 @@ impl Herder {
             let stays = |worker: &String| group.workers.contains_key(worker) && !group.drained.contains(worker);
             self.mapping.evened.retain(stays);
         }
-        let changes = assign(&group, &loads, even);
+        let mut changes = assign(&group, &loads, even);
+        changes.retain(|(name, _), _| !self.mapping.placing.contains(name));
         if changes.is_empty() {
             return;
         }
         tracing::info!(tasks = changes.len(), even, "tasks get their slots");
         let rows = self.moved(&changes);
+        self.mapping.moving = changes.into_keys().map(|(name, _)| name).collect();
         self.mapping.writing = true;
         self.write("", rows, Then::Places);
     }
@@ -144,14 +155,15 @@ impl Herder {
         self.state.generation().max(self.mapping.generation()) + 1
     }
 
-    /// The placement row of a connector that has more tasks than it ever had; `None` when its places stay.
+    /// The placement row of a connector that has more tasks than it ever had; `None` when its places stay, or are being
+    /// written: the tasks that are new then get theirs afterwards.
     ///
     /// The places of tasks that are gone are kept: a worker that is cut off may still run one of them, and a task of that
     /// index that comes back must not run elsewhere beside it.
     pub(crate) fn places_for(&self, name: &str, count: u32) -> Option<ConfigRecord> {
         let known = self.state.places(name);
         let wanted = usize::try_from(count).unwrap_or(usize::MAX);
-        if known.len() >= wanted {
+        if known.len() >= wanted || self.mapping.moving.contains(name) {
             return None;
         }
         let weight = self.state.connector(name).map_or(1, weight);
@@ -173,11 +185,17 @@ impl Herder {
     /// The mapping is written, or has to be tried again.
     pub(crate) fn mapped(&mut self, failed: bool) {
         self.mapping.writing = false;
+        self.mapping.moving.clear();
         if failed {
             self.later(MAP_AGAIN, Done::MapAgain);
         } else {
             self.mapping.due = true;
         }
+    }
+
+    /// A connector's places are written with its tasks, or are not.
+    pub(crate) fn placed(&mut self, name: &str) {
+        self.mapping.due |= self.mapping.placing.remove(name);
     }
 
     // --- the end of the config topic ------------------------------------------------------------------------------

@@ -46,6 +46,10 @@ pub(crate) struct Mapping {
     pub(crate) due: bool,
     /// A change of it is being written.
     pub(crate) writing: bool,
+    /// Connectors whose row of places that change writes, and those whose row is being written with new tasks. A row is
+    /// written whole: a second change, made from what was read before, would undo the first.
+    pub(crate) moving: BTreeSet<String>,
+    pub(crate) placing: BTreeSet<String>,
     /// Workers among which the tasks were last evened out.
     pub(crate) evened: BTreeSet<String>,
     /// When a group that has changed is looked at again: it may go on changing.

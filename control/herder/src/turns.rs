@@ -356,6 +356,9 @@ impl Herder {
         let count = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
         let row = |(index, config)| ConfigRecord::Task { name: name.clone(), index, config: Some(config) };
         let mut rows: Vec<ConfigRecord> = self.places_for(&name, count).into_iter().collect();
+        if !rows.is_empty() {
+            self.mapping.placing.insert(name.clone());
+        }
         rows.extend((0u32..).zip(tasks).map(row));
         rows.push(ConfigRecord::Commit { name: name.clone(), tasks: count });
         self.write(&name, rows, Then::Tasks)
@@ -375,6 +378,9 @@ impl Herder {
 
     /// A write has ended; everything that it wrote has been folded. Busy when the turn goes on.
     pub(crate) fn finish(&mut self, name: &str, then: Then, outcome: Result<(), WriteError>) -> Progress {
+        if matches!(then, Then::Tasks) {
+            self.placed(name);
+        }
         let failed = outcome.as_ref().err().map(write_failed);
         let outcome = |failed: Option<HerderError>| failed.map_or(Ok(()), Err);
         match then {

@@ -149,6 +149,7 @@ impl SimProducer {
             known.1 = Some(transaction);
         }
         for (topic, key, value) in self.queued.drain(..) {
+            trace(|| format!("  open {} {}", text(Some(&key)), text(value.as_ref())));
             state.topics.entry(topic).or_default().push(Row { key, value, fate: Fate::Open(transaction) });
         }
         transaction

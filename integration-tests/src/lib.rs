@@ -4,6 +4,7 @@
 //! The servers come from `scripts/services`; their addresses are read from the environment ([`servers`]). Programs in
 //! `src/bin` are the long ones: the demo of the main job, chaos, benchmarks.
 pub mod chaos;
+pub mod connect;
 pub mod cut;
 pub mod follow;
 pub mod ledger;

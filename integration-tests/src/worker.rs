@@ -51,20 +51,26 @@ impl WorkerOptions {
     }
 
     fn properties_text(&self) -> String {
+        let mut text = self.text_of_connect();
+        text.push_str("development.broker.allow=true\n");
+        for (key, value) in &self.properties {
+            text.push_str(&format!("{key}={value}\n"));
+        }
+        text
+    }
+
+    /// The part of the properties that Kafka Connect has too.
+    pub(crate) fn text_of_connect(&self) -> String {
         let Self { bootstrap, group, port, .. } = self;
-        let mut text = format!(
+        format!(
             "bootstrap.servers={bootstrap}\ngroup.id={group}\n\
              config.storage.topic={group}-configs\noffset.storage.topic={group}-offsets\nstatus.storage.topic={group}-status\n\
              config.storage.replication.factor=1\noffset.storage.replication.factor=1\nstatus.storage.replication.factor=1\n\
              offset.storage.partitions=5\nstatus.storage.partitions=5\n\
              key.converter=org.apache.kafka.connect.json.JsonConverter\nkey.converter.schemas.enable=false\n\
              value.converter=org.apache.kafka.connect.json.JsonConverter\nvalue.converter.schemas.enable=false\n\
-             exactly.once.source.support=enabled\ndevelopment.broker.allow=true\nlisteners=http://127.0.0.1:{port}\n"
-        );
-        for (key, value) in &self.properties {
-            text.push_str(&format!("{key}={value}\n"));
-        }
-        text
+             exactly.once.source.support=enabled\nlisteners=http://127.0.0.1:{port}\n"
+        )
     }
 }
 
@@ -195,18 +201,7 @@ impl Worker {
     /// # Errors
     /// It does not end in time, or the process cannot be asked.
     pub async fn stop(mut self) -> Result<bool> {
-        let pid = libc::pid_t::try_from(self.child.id())?;
-        signal(pid, libc::SIGTERM)?;
-        let began = Instant::now();
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status.success());
-            }
-            if began.elapsed() > STOP_MAX {
-                bail!("the worker does not end after SIGTERM:\n{}", self.log_tail());
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        end_softly(&mut self.child, STOP_MAX).await.with_context(|| self.log_tail())
     }
 
     /// The last lines of its log.
@@ -214,6 +209,24 @@ impl Worker {
         let text = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = text.lines().collect();
         lines.iter().skip(lines.len().saturating_sub(30)).copied().collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// Ends a child with SIGTERM and waits until it is gone; whether it ended with exit code 0.
+///
+/// # Errors
+/// It does not end in time, or the process cannot be asked.
+pub(crate) async fn end_softly(child: &mut Child, most: Duration) -> Result<bool> {
+    signal(libc::pid_t::try_from(child.id())?, libc::SIGTERM)?;
+    let began = Instant::now();
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return Ok(status.success());
+        }
+        if began.elapsed() > most {
+            bail!("the worker does not end after SIGTERM");
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }
 

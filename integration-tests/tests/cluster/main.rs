@@ -10,6 +10,7 @@
 )]
 mod failures;
 mod moves;
+mod takeover;
 mod throttle;
 mod tls;
 

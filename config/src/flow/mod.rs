@@ -6,6 +6,7 @@
 //!
 //! Keys of [`is_live`] change while tasks run; every other key restarts them.
 
+mod batch;
 mod breaker;
 mod budget;
 mod lag;
@@ -15,6 +16,7 @@ mod rate;
 mod reason;
 mod restart;
 
+pub use batch::{BatchAction, BatchMode, BatchPublish, BatchSettings};
 pub use breaker::BreakerSettings;
 pub use budget::{BudgetSettings, BudgetWindow};
 pub use lag::{Cap, LagControl, LagSettings};
@@ -47,7 +49,11 @@ pub enum Direction {
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
     let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
-    enforced.chain(BudgetSettings::keys()).chain(LagSettings::keys()).chain(PlacementSettings::keys())
+    enforced
+        .chain(BudgetSettings::keys())
+        .chain(LagSettings::keys())
+        .chain(PlacementSettings::keys())
+        .chain(BatchSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
@@ -87,6 +93,12 @@ pub fn problem(key: &str, direction: Direction) -> Option<String> {
             Direction::Sink if rate::SOURCES_ALONE.contains(&key) => Some(format!(
                 "{key} is for sources: a sink takes no snapshots; use flow.rate.records or flow.rate.bytes"
             )),
+            Direction::Sink if batch::SOURCES_ALONE.contains(&key) => {
+                Some(format!("{key} is for sources; a sink shows batches as a whole with flow.batch.publish=atomic"))
+            }
+            Direction::Source if batch::SINKS_ALONE.contains(&key) => {
+                Some(format!("{key} is for sinks; a source makes batches with flow.batch.mode=run"))
+            }
             Direction::Source | Direction::Sink => None,
         };
     }
@@ -157,6 +169,7 @@ pub fn check_values(settings: &Properties) -> ValidationReport {
     let mut report = TaskSettings::read(settings).err().unwrap_or_default();
     report.merge(parse::<LagSettings>(settings).err().unwrap_or_default());
     report.merge(parse::<PlacementSettings>(settings).err().unwrap_or_default());
+    report.merge(parse::<BatchSettings>(settings).err().unwrap_or_default());
     report
 }
 

@@ -3,7 +3,7 @@ use crate::context::ConnectorContext;
 use crate::convert::{Converter, HeaderConverter, Predicate, Transform};
 use crate::error::{ConnectorError, ErrorClass, Result};
 use crate::position::{Offset, TaskId, TopicPartition};
-use crate::sink::{SinkConnector, SinkKind};
+use crate::sink::{PublishKind, SinkConnector, SinkKind};
 use crate::source::{SourceConnector, SourceTask};
 use async_trait::async_trait;
 use elasticflow_config::{KeyDef, Properties, Settings, ValidationReport, parse};
@@ -47,6 +47,8 @@ pub trait DynSourceConnector: Send + Sync {
     async fn validate(&self, props: &Properties, cx: &ConnectorContext) -> ValidationReport;
     /// See [`SourceConnector::plan`].
     async fn plan(&self, props: &Properties, tasks_max: usize, cx: &ConnectorContext) -> Result<Vec<TaskConfig>>;
+    /// See [`SourceConnector::ends`]; false when the properties do not parse.
+    fn ends(&self, props: &Properties) -> bool;
     /// See [`SourceConnector::task`].
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<Box<dyn SourceTask>>;
     /// See [`SourceConnector::check_offset`].
@@ -68,6 +70,9 @@ impl<C: SourceConnector> DynSourceConnector for C {
     }
     fn guarantee(&self, props: &Properties) -> Option<Guarantee> {
         parse(props).ok().map(|config| SourceConnector::guarantee(self, &config))
+    }
+    fn ends(&self, props: &Properties) -> bool {
+        parse(props).is_ok_and(|config| SourceConnector::ends(self, &config))
     }
     async fn validate(&self, props: &Properties, cx: &ConnectorContext) -> ValidationReport {
         match parse::<C::Config>(props) {
@@ -107,6 +112,8 @@ pub trait DynSinkConnector: Send + Sync {
     fn plan(&self, props: &Properties, tasks_max: usize) -> Result<Vec<TaskConfig>>;
     /// See [`SinkConnector::task`].
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<SinkKind>;
+    /// See [`SinkConnector::publishes`]; none when the properties do not parse.
+    fn publishes(&self, props: &Properties) -> &'static [PublishKind];
     /// See [`SinkConnector::alter_offsets`].
     async fn alter_offsets(
         &self,
@@ -138,6 +145,9 @@ impl<C: SinkConnector> DynSinkConnector for C {
     }
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<SinkKind> {
         SinkConnector::task(self, &typed(props)?, task)
+    }
+    fn publishes(&self, props: &Properties) -> &'static [PublishKind] {
+        parse(props).map(|config| SinkConnector::publishes(self, &config)).unwrap_or_default()
     }
     async fn alter_offsets(
         &self,

@@ -25,6 +25,12 @@ pub trait SinkConnector: Send + Sync + 'static {
     fn plan(&self, config: &Self::Config, tasks_max: usize) -> Result<Vec<TaskConfig>>;
     /// Builds a task without I/O; its kind may depend on the configuration.
     fn task(&self, config: &Self::Config, task: TaskConfig) -> Result<SinkKind>;
+    /// What a batch can do here when it is published as a whole; none where the destination, or this configuration, cannot
+    /// publish one.
+    fn publishes(&self, config: &Self::Config) -> &'static [PublishKind] {
+        let _ = config;
+        &[]
+    }
     /// Offsets changed by a user on a stopped connector, for destinations that store them: written there in one
     /// transaction that also raises the owner epoch. `None` removes the row. `id` names group and connector (its task index is 0). Other kinds: nothing to do.
     fn alter_offsets(
@@ -148,16 +154,59 @@ pub trait TwoPhaseSink: SinkTask {
     async fn in_doubt(&mut self) -> Result<Vec<Handle>>;
 }
 
-/// Atomic batches: staged with the sink's ordinary commit, published at once. All calls are idempotent and may come from
-/// another task or process; what is done is recognised by names or a ledger at the destination, never by memory.
+/// Atomic batches: staged with the sink's ordinary commit, published at once. Publishing and dropping may be repeated and may
+/// come from another task or process; what is done is recognised by names or a ledger at the destination, never by memory.
 #[async_trait]
 pub trait AtomicBatches: Send {
-    /// Directs the following `put`s of this batch to its staging. A smaller attempt of the same batch is dropped.
-    async fn stage(&mut self, batch: &BatchId, attempt: u32) -> Result<()>;
-    /// Makes the whole batch visible in one step, after the leader has written the publish decision.
-    async fn publish(&mut self, batch: &BatchId, kind: PublishKind) -> Result<Committed>;
-    /// Removes the staging of an aborted batch.
+    /// Directs the next `put` to the staging of its batch.
+    ///
+    /// Called: before every `put` of records of a batch. The numbers of `part` are made durable together with that `put`,
+    /// so that [`AtomicBatches::publish`] can tell whether everything is there.
+    async fn stage(&mut self, part: &BatchPart) -> Result<()>;
+    /// Makes the whole batch visible in one step.
+    ///
+    /// Called: once the group has passed everything of the batch, by task 0, and again when its answer was lost. On
+    /// `Ok(Incomplete)`: less is staged than was announced, and nothing was published; the call is repeated. On
+    /// `Err(Definite)`: more is staged, and nothing was published.
+    async fn publish(&mut self, batch: &Announced, kind: PublishKind) -> Result<Published>;
+    /// Removes the staging of a batch that was given up. Nothing staged is no error.
     async fn drop_staged(&mut self, batch: &BatchId) -> Result<()>;
+}
+
+/// What the next `put` holds of a batch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BatchPart {
+    /// The batch.
+    pub batch: BatchId,
+    /// Which attempt at it, from 1. Smaller ones are void.
+    pub attempt: u32,
+    /// Records consumed per partition, those included that are filtered or rejected.
+    pub records: BTreeMap<TopicPartition, u64>,
+}
+
+/// A batch that is complete in Kafka.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The batch.
+    pub batch: BatchId,
+    /// The attempt that counts.
+    pub attempt: u32,
+    /// Records of this attempt.
+    pub records: u64,
+}
+
+/// How publishing ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// By this call.
+    Now,
+    /// By an earlier call.
+    Before,
+    /// Not yet.
+    Incomplete {
+        /// Records that are staged.
+        staged: u64,
+    },
 }
 
 /// What publishing does to what was there.
@@ -169,6 +218,17 @@ pub enum PublishKind {
     Append,
     /// Rows of the batch overwrite rows of the same key.
     Upsert,
+}
+
+impl PublishKind {
+    /// As in configurations.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Append => "append",
+            Self::Upsert => "upsert",
+        }
+    }
 }
 
 /// A prepared unit: its name and what the sink needs to find it again.

@@ -23,6 +23,12 @@ pub trait SourceConnector: Send + Sync + 'static {
     /// What this configuration can promise.
     fn guarantee(&self, config: &Self::Config) -> Guarantee;
 
+    /// Whether a run comes to an end, which [`SourceBatch::end_of_data`] tells: a batch can be made of it.
+    fn ends(&self, config: &Self::Config) -> bool {
+        let _ = config;
+        false
+    }
+
     /// Checks the configuration against the outside world.
     ///
     /// Called: on validation and before every plan; concurrently with itself. Reports every error, not the first.

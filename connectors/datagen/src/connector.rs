@@ -146,6 +146,10 @@ impl SourceConnector for Datagen {
         Guarantee::ExactlyOnce
     }
 
+    fn ends(&self, config: &DatagenConfig) -> bool {
+        config.iterations >= 0
+    }
+
     async fn validate(&self, config: &DatagenConfig, _: &ConnectorContext) -> ValidationReport {
         shape_of(config).err().unwrap_or_default()
     }

@@ -123,6 +123,18 @@ impl Call {
         Self { method: Method::GET, path: path.to_owned(), content_type: "", body: None }
     }
 
+    pub(crate) fn delete(path: &str) -> Self {
+        Self { method: Method::DELETE, ..Self::get(path) }
+    }
+
+    pub(crate) fn post(path: &str) -> Self {
+        Self { method: Method::POST, ..Self::get(path) }
+    }
+
+    pub(crate) fn post_json(path: &str, body: &serde_json::Value) -> Self {
+        Self { method: Method::POST, ..Self::put_json(path, body) }
+    }
+
     pub(crate) fn put_json(path: &str, body: &serde_json::Value) -> Self {
         let body = Some(Bytes::from(body.to_string()));
         Self { method: Method::PUT, path: path.to_owned(), content_type: "application/json", body }

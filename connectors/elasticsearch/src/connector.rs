@@ -8,7 +8,7 @@ use elasticflow_api::Result;
 use elasticflow_api::context::{ConnectorContext, Unguarded};
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
-use elasticflow_api::sink::{SinkConnector, SinkKind};
+use elasticflow_api::sink::{PublishKind, SinkConnector, SinkKind};
 use elasticflow_config::{Millis, Settings, ValidationReport};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
@@ -67,6 +67,17 @@ impl SinkConnector for ElasticsearchSink {
 
     fn task(&self, config: &ElasticsearchConfig, _: TaskConfig) -> Result<SinkKind> {
         Ok(SinkKind::Idempotent(Box::new(EsTask::new(config.clone())?)))
+    }
+
+    fn publishes(&self, config: &ElasticsearchConfig) -> &'static [PublishKind] {
+        // A delete, and an update in parts, are of what the batch itself has written.
+        if !config.is_idempotent() {
+            &[]
+        } else if config.on_null == Some(NullBehavior::Delete) {
+            &[PublishKind::Replace]
+        } else {
+            &[PublishKind::Append, PublishKind::Replace]
+        }
     }
 
     async fn alter_offsets(

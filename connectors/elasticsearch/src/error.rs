@@ -99,6 +99,22 @@ pub enum Error {
         /// Their index.
         index: String,
     },
+    /// The name that readers use is an index.
+    #[error(
+        "{alias} is an index, not an alias; atomic batches need an alias: rename the index, or set index.name.format"
+    )]
+    NoAlias {
+        /// The name.
+        alias: String,
+    },
+    /// A batch without anything to publish.
+    #[error(
+        "nothing of batch {batch} is staged; delete the offsets of the stopped connector, and the batch is staged again"
+    )]
+    NothingStaged {
+        /// The batch.
+        batch: String,
+    },
     /// A setting that parses and yet will not do.
     #[error("{0}")]
     Setting(String),
@@ -121,8 +137,9 @@ impl Error {
             | Self::IndexMissing { .. }
             | Self::IndexName { .. }
             | Self::Collision { .. }
+            | Self::NoAlias { .. }
             | Self::Setting(_) => ErrorClass::Config,
-            Self::NotUnderstood { .. } => ErrorClass::Definite,
+            Self::NotUnderstood { .. } | Self::NothingStaged { .. } => ErrorClass::Definite,
             Self::Fenced => ErrorClass::Fenced,
             Self::Lost(_) => ErrorClass::Bug,
         }
@@ -135,10 +152,12 @@ impl Error {
             Self::Overloaded { .. } => "ES-0002",
             Self::Refused { .. } => "ES-0010",
             Self::Unsupported { .. } => "ES-0011",
+            Self::NoAlias { .. } => "ES-0013",
             Self::IndexMissing { .. } => "ES-0014",
             Self::IndexName { .. } => "ES-0015",
             Self::Collision { .. } => "ES-0016",
             Self::Setting(_) => "ES-0017",
+            Self::NothingStaged { .. } => "ES-0018",
             Self::Blocked { .. } => "ES-0020",
             Self::NotUnderstood { .. } => "ES-0030",
             Self::Fenced => "ES-0040",

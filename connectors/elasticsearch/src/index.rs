@@ -7,6 +7,7 @@ use elasticflow_api::data::SchemaRef;
 use serde_json::{Map, Value as Json, json};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Mutex;
 use tracing::{info, warn};
 
@@ -15,7 +16,7 @@ const SCHEMAS_MAX: usize = 1000;
 
 /// What is known of the indices.
 pub(crate) struct Indices {
-    auto_create: bool,
+    auto_create: AtomicBool,
     /// Elasticsearch 6 is told to leave types out of mappings.
     query: &'static str,
     settings: Json,
@@ -46,13 +47,18 @@ impl Indices {
         }
         let mapping = config.mapping_file.as_ref().map(|path| json_file("index.mapping.file", path)).transpose()?;
         Ok(Self {
-            auto_create: config.auto_create,
+            auto_create: AtomicBool::new(config.auto_create),
             query: if major == 6 { "?include_type_name=false" } else { "" },
             settings,
             mapping,
             mappings: Mappings { decimals: config.decimals, compact_maps: config.compact_maps },
             known: Mutex::new(HashMap::new()),
         })
+    }
+
+    /// Staging indices are made whatever `index.auto.create` says: nobody else can.
+    pub(crate) fn create_all(&self) {
+        self.auto_create.store(true, Ordering::Relaxed);
     }
 
     /// Makes sure that an index is there and has the fields of a schema.
@@ -107,7 +113,7 @@ impl Indices {
                 }
                 Ok(())
             }
-            404 if !self.auto_create => Err(Error::IndexMissing { index: index.to_owned() }),
+            404 if !self.auto_create.load(Ordering::Relaxed) => Err(Error::IndexMissing { index: index.to_owned() }),
             404 => self.create(client, index, wanted).await,
             _ => Err(settings.refusal()),
         }

@@ -15,6 +15,7 @@
 //!
 //! Absent on purpose: scripts, `compatible-with` media types, node sniffing, JKS key stores, data streams, Kerberos.
 mod answer;
+mod batches;
 mod bulk;
 mod change;
 mod client;

@@ -1,4 +1,5 @@
 //! The task: takes records, turns them into requests, keeps a bounded number on their way.
+use crate::batches::Staging;
 use crate::bulk::{Action, Bulk, Item, Ownership, Target};
 use crate::change::{Change, Changes, Document};
 use crate::client::Client;
@@ -14,8 +15,8 @@ use bytes::BufMut;
 use elasticflow_api::context::{Limits, SinkContext};
 use elasticflow_api::data::{Datum, SchemaRef, Value};
 use elasticflow_api::error::Stage;
-use elasticflow_api::position::{ConsumedOffsets, TopicPartition};
-use elasticflow_api::sink::{IdempotentSink, SinkBatch, SinkRecord, SinkTask, StartAt};
+use elasticflow_api::position::{ConsumedOffsets, TaskId, TopicPartition};
+use elasticflow_api::sink::{AtomicBatches, IdempotentSink, SinkBatch, SinkRecord, SinkTask, StartAt};
 use elasticflow_api::{RecordError, Result};
 use elasticflow_formats::json::write_string;
 use std::collections::{BTreeMap, HashMap};
@@ -35,6 +36,9 @@ pub(crate) struct EsTask {
     config: ElasticsearchConfig,
     changes: Changes,
     names: IndexNames,
+    /// Of a batch that is staged.
+    pub(crate) staging: Staging,
+    name: Option<TaskId>,
     partitions: HashMap<TopicPartition, Ownership>,
     /// Indices that are there, with the schemas whose fields they have.
     ready: HashMap<Arc<str>, Vec<SchemaRef>>,
@@ -60,6 +64,8 @@ impl EsTask {
         Ok(Self {
             changes: Changes::new(&config),
             names: IndexNames::new(&config.index_format)?,
+            staging: Staging::default(),
+            name: None,
             partitions: HashMap::new(),
             ready: HashMap::new(),
             bulk: Bulk::default(),
@@ -77,7 +83,11 @@ impl EsTask {
         })
     }
 
-    fn sender(&self) -> Result<&Arc<Sender>, Error> {
+    pub(crate) fn task(&self) -> Result<&TaskId, Error> {
+        self.name.as_ref().ok_or_else(|| Error::Lost("the task was not started".to_owned()))
+    }
+
+    pub(crate) fn sender(&self) -> Result<&Arc<Sender>, Error> {
         self.sender.as_ref().ok_or_else(|| Error::Lost("the task was not started".to_owned()))
     }
 
@@ -120,6 +130,7 @@ impl EsTask {
     ) -> Result<Option<(Arc<str>, Action)>, Trouble> {
         let (topic, (at, offset)) = (&record.record.topic, record.origin.place());
         let index = self.names.of(topic, record.record.timestamp_ms.unwrap_or(0)).map_err(Trouble::Sink)?;
+        let index = self.staging.of(index);
         self.id.clear();
         if self.config.ignores_key(topic) {
             if delete {
@@ -346,6 +357,7 @@ fn bad(reason: String) -> RecordError {
 #[async_trait]
 impl SinkTask for EsTask {
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
+        self.name = Some(cx.task.clone());
         let client = Client::new(&self.config, Arc::clone(&cx.clock), Arc::clone(&cx.endpoint))?;
         let major = check_version(&client).await?;
         self.typed = major == 6;
@@ -404,6 +416,10 @@ impl SinkTask for EsTask {
     async fn stop(&mut self) {
         self.running.shutdown().await;
         self.sender = None;
+    }
+
+    fn batches(&mut self) -> Option<&mut dyn AtomicBatches> {
+        Some(self)
     }
 }
 

@@ -188,6 +188,27 @@ impl Dir {
         Ok(rustix::fs::renameat(&self.fd, name.as_ref(), &to.fd, to_name.as_ref())?)
     }
 
+    /// Where a symbolic link of this directory leads; `None` if there is none.
+    pub(crate) fn target(&self, name: impl AsRef<OsStr>) -> io::Result<Option<String>> {
+        match rustix::fs::readlinkat(&self.fd, name.as_ref(), Vec::new()) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(Errno::NOENT | Errno::INVAL) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Points a symbolic link of this directory elsewhere, by one rename. What is no link is not overwritten by one:
+    /// [`io::ErrorKind::AlreadyExists`].
+    pub(crate) fn point(&self, name: &str, target: &str) -> io::Result<()> {
+        if self.look(name)?.is_some() && self.target(name)?.is_none() {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{name} is there and is no link")));
+        }
+        let beside = format!(".{name}.new");
+        self.remove_file(&beside)?;
+        rustix::fs::symlinkat(target, &self.fd, &beside)?;
+        Ok(rustix::fs::renameat(&self.fd, &beside, &self.fd, name)?)
+    }
+
     /// Removes a file; one that is not there is fine.
     pub(crate) fn remove_file(&self, name: impl AsRef<OsStr>) -> io::Result<()> {
         absent_is_fine(rustix::fs::unlinkat(&self.fd, name.as_ref(), AtFlags::empty()))

@@ -83,6 +83,10 @@ macro_rules! connector {
                 Guarantee::ExactlyOnce
             }
 
+            fn ends(&self, config: &CdcConfig) -> bool {
+                config.snapshot_mode == crate::config::SnapshotMode::InitialOnly
+            }
+
             async fn validate(&self, config: &CdcConfig, _: &ConnectorContext) -> ValidationReport {
                 validate(config).await
             }

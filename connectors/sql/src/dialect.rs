@@ -81,6 +81,22 @@ pub trait Dialect: Send + Sync {
         "ADD COLUMN "
     }
 
+    /// Creates an empty table like another if it is not there; both are quoted.
+    fn create_like(&self, quoted: &str, like: &str) -> String {
+        format!("CREATE TABLE IF NOT EXISTS {quoted} (LIKE {like} INCLUDING ALL)")
+    }
+
+    /// Asks for the statement that a table was created with, where the system cannot copy one.
+    fn body_query(&self, _table: &TableName) -> Option<String> {
+        None
+    }
+
+    /// Whether a batch takes the place of a table by `RENAME TABLE`, all tables in one statement, instead of rows that are
+    /// copied in a transaction.
+    fn swaps_by_rename(&self) -> bool {
+        false
+    }
+
     /// Appends a literal for a `DEFAULT` clause; false where the system takes none of this type.
     fn default_literal(&self, cell: &Cell<'_>, out: &mut String) -> bool {
         let simple = matches!(cell, Cell::Boolean(_) | Cell::Int(_) | Cell::Float32(_) | Cell::Float64(_));

@@ -52,6 +52,23 @@ impl TableName {
         name.joined(dialect).checked(topic, dialect)
     }
 
+    /// The table beside this one for which a suffix stands; a name that would be too long is cut and keeps a hash.
+    pub(crate) fn staged(&self, suffix: &str, dialect: &dyn Dialect) -> Self {
+        let most = dialect.identifier_max();
+        let mut table = self.table.clone();
+        if table.len() + suffix.len() > most {
+            let hash = table.bytes().fold(0xcbf2_9ce4_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
+            let mut keep = most.saturating_sub(suffix.len() + 9).min(table.len());
+            while !table.is_char_boundary(keep) {
+                keep -= 1;
+            }
+            table.truncate(keep);
+            table.push_str(&format!("_{hash:08x}"));
+        }
+        table.push_str(suffix);
+        Self { schema: self.schema.clone(), table }
+    }
+
     /// Where a system has no schemas, a dot is part of the name.
     fn joined(self, dialect: &dyn Dialect) -> Self {
         match self.schema {

@@ -7,6 +7,7 @@
 //! Absent on purpose: HTTP, connectors by name, the task loops themselves.
 mod admission;
 pub mod answer;
+pub mod batches;
 mod command;
 mod drive;
 mod error;

@@ -53,6 +53,7 @@ impl Role {
             | Resource::ErrorsDiscard(_)
             | Resource::FlowBreaker(_)
             | Resource::ErrorsBudgetReset(_)
+            | Resource::BatchAbort(_)
             | Resource::TopicsReset(_) => Self::Operator,
             _ => Self::Editor,
         }

@@ -41,6 +41,9 @@ fn template(resource: &Resource) -> &'static str {
         Resource::FlowAlerts => "/flow/v1/alerts",
         Resource::FlowThrottle => "/flow/v1/throttle",
         Resource::FlowLag => "/flow/v1/lag/groups",
+        Resource::Batches => "/flow/v1/batches",
+        Resource::BatchAbort(_) => "/flow/v1/batches/{id}/abort",
+        Resource::Batch(_) => "/flow/v1/batches/{id}",
         Resource::Errors(_) => "/flow/v1/connectors/{name}/errors",
         Resource::Error(..) => "/flow/v1/connectors/{name}/errors/{id}",
         Resource::ErrorsReplay(_) => "/flow/v1/connectors/{name}/errors/replay",
@@ -52,7 +55,7 @@ fn template(resource: &Resource) -> &'static str {
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 39;
+const RESOURCES: usize = 42;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -34,6 +34,9 @@ pub(crate) enum Resource {
     FlowAlerts,
     FlowThrottle,
     FlowLag,
+    Batches,
+    Batch(String),
+    BatchAbort(String),
     Errors(String),
     Error(String, String),
     ErrorsReplay(String),
@@ -82,6 +85,9 @@ impl Resource {
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
             ["flow", "v1", "connectors", n, "signals"] => Self::Signals(name(n)),
+            ["flow", "v1", "batches"] => Self::Batches,
+            ["flow", "v1", "batches", id] => Self::Batch(name(id)),
+            ["flow", "v1", "batches", id, "abort"] => Self::BatchAbort(name(id)),
             ["flow", "v1", "connectors", n, "errors"] => Self::Errors(name(n)),
             ["flow", "v1", "connectors", n, "errors", "replay"] => Self::ErrorsReplay(name(n)),
             ["flow", "v1", "connectors", n, "errors", "discard"] => Self::ErrorsDiscard(name(n)),
@@ -109,6 +115,8 @@ impl Resource {
             | Self::FlowConnector(_)
             | Self::FlowAlerts
             | Self::FlowThrottle
+            | Self::Batches
+            | Self::Batch(_)
             | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
             Self::Errors(_) | Self::Error(..) | Self::ErrorsBudget(_) => &["HEAD", "GET", "OPTIONS"],
             Self::Connectors | Self::Tasks(_) | Self::FlowBreaker(_) => &["HEAD", "POST", "GET", "OPTIONS"],
@@ -120,6 +128,7 @@ impl Resource {
             | Self::Undrain(_)
             | Self::ErrorsReplay(_)
             | Self::ErrorsDiscard(_)
+            | Self::BatchAbort(_)
             | Self::ErrorsBudgetReset(_)
             | Self::Signals(_) => &["POST", "OPTIONS"],
             Self::Pause(_)
@@ -169,6 +178,9 @@ impl Resource {
             | Self::Logger(_)
             | Self::FlowAlerts
             | Self::FlowThrottle
+            | Self::Batches
+            | Self::Batch(_)
+            | Self::BatchAbort(_)
             | Self::FlowLag => None,
         }
     }

@@ -46,6 +46,22 @@ pub enum BatchKind {
     Upsert,
 }
 
+impl BatchKind {
+    /// As stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Replace => "replace",
+            Self::Append => "append",
+            Self::Upsert => "upsert",
+        }
+    }
+}
+
+/// Name of the topic of a group.
+pub fn batches_topic(group: &str) -> String {
+    format!("{group}-batches")
+}
+
 /// How far the source has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,6 +70,19 @@ pub enum BatchState {
     Open,
     /// Everything is in Kafka.
     Ended,
+    /// It was given up: what is staged of it is thrown away.
+    Aborted,
+}
+
+impl BatchState {
+    /// As stored and shown.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Ended => "ended",
+            Self::Aborted => "aborted",
+        }
+    }
 }
 
 /// The row about a run.
@@ -123,14 +152,17 @@ pub struct PublishedRow {
     pub sink: String,
     /// The batch.
     pub id: String,
+    /// The attempt.
+    pub attempt: u32,
     /// Milliseconds since 1970 UTC.
     pub time_ms: i64,
 }
 
 impl PublishedRow {
     /// A row.
-    pub fn new(sink: &str, id: &str, time_ms: i64) -> Self {
-        Self { v: FORMAT, sink: sink.to_owned(), id: id.to_owned(), time_ms }
+    pub fn new(sink: &str, mark: &BatchMark, time_ms: i64) -> Self {
+        let (sink, id) = (sink.to_owned(), mark.id.clone());
+        Self { v: FORMAT, sink, id, attempt: mark.attempt, time_ms }
     }
 }
 
@@ -181,7 +213,8 @@ mod tests {
     fn what_is_written_is_read_again() {
         let mut row = BatchRow::new("orders-full", 3, BatchKind::Replace, 5);
         row.topics.entry("t".to_owned()).or_default().insert(2, 9);
-        for record in [BatchRecord::Run(row.clone()), BatchRecord::Published(PublishedRow::new("sink", &row.id, 7))] {
+        for record in [BatchRecord::Run(row.clone()), BatchRecord::Published(PublishedRow::new("sink", &row.mark(), 7))]
+        {
             assert_eq!(BatchRecord::read(record.key().as_bytes(), &record.value()), Some(record));
         }
         assert_eq!(BatchRecord::read(b"batch-x", br#"{"v":2}"#), None);

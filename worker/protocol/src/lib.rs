@@ -14,7 +14,7 @@ mod replay;
 mod take_over;
 mod unit;
 
-pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow};
+pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow, batches_topic};
 pub use budget::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window, standing};
 pub use decide::{Answer, Consequence, after_decide};
 pub use replay::{LetterId, LetterState, ReplayEntry, Replayed, replay_topic};

@@ -38,6 +38,11 @@ pub const ALL: &[&str] = &[
     "sink.commit.after",
     "sink.forget.after",
     "sink.dead_letter.after",
+    "sink.batch.staged",
+    "sink.batch.publish.before",
+    "sink.batch.publish.after",
+    "sink.batch.published",
+    "sink.batch.drop.before",
     "sink.revoke.before",
     "sink.revoke.after",
 ];

@@ -10,6 +10,7 @@
 //!
 //! Absent on purpose: any connector, any REST type, any decision of where a task runs.
 
+mod batches;
 pub mod breaker;
 mod budget;
 mod dead_letters;

@@ -8,7 +8,7 @@ use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::error::{ConnectorError, ErrorClass, Result};
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{DynSinkConnector, Guarantee, Plugin, PluginEntry, TaskConfig};
-use elasticflow_api::sink::SinkKind;
+use elasticflow_api::sink::{PublishKind, SinkKind};
 use elasticflow_sql::url::scheme_of;
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -198,6 +198,9 @@ impl DynSinkConnector for JdbcSink {
     }
     fn task(&self, props: &Properties, task: TaskConfig) -> Result<SinkKind> {
         self.needed(props)?.task(&self.own(props), task)
+    }
+    fn publishes(&self, props: &Properties) -> &'static [PublishKind] {
+        self.chosen(props).map(|sink| sink.publishes(&self.own(props))).unwrap_or_default()
     }
     async fn alter_offsets(
         &self,

@@ -70,6 +70,9 @@ impl DynSourceConnector for JdbcSource {
     fn guarantee(&self, props: &Properties) -> Option<Guarantee> {
         chosen(props).ok()?.guarantee(&own(props))
     }
+    fn ends(&self, props: &Properties) -> bool {
+        chosen(props).is_ok_and(|source| source.ends(&own(props)))
+    }
     async fn validate(&self, props: &Properties, cx: &ConnectorContext) -> ValidationReport {
         match chosen(props) {
             Ok(source) => source.validate(&own(props), cx).await,

@@ -4,6 +4,7 @@
 //! [`writer`] fills parts below `.elasticflow` and prepares units; [`unit`] commits, aborts and lists them and needs no
 //! writer, because a successor or the leader may do it. Nothing that is visible is ever written to: a reader of the final
 //! tree sees whole files only. What is done is recognised by names and checksums on the disk, never by memory.
+mod batches;
 mod csv;
 mod encode;
 mod manifest;
@@ -17,13 +18,17 @@ use crate::blocking::{Blocking, aside};
 use crate::config::{Partitioner, SinkConfig};
 use crate::error::Error;
 use async_trait::async_trait;
+use batches::Batches;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::config::ValidationReport;
 use elasticflow_api::context::{ConnectorContext, SinkContext};
 use elasticflow_api::error::Result;
-use elasticflow_api::position::{Offset, TaskId, TopicPartition, UnitId};
+use elasticflow_api::position::{BatchId, Offset, TaskId, TopicPartition, UnitId};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
-use elasticflow_api::sink::{Committed, Handle, SinkBatch, SinkConnector, SinkKind, SinkTask, StartAt, TwoPhaseSink};
+use elasticflow_api::sink::{
+    Announced, AtomicBatches, BatchPart, Committed, Handle, PublishKind, Published, SinkBatch, SinkConnector, SinkKind,
+    SinkTask, StartAt, TwoPhaseSink,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +66,10 @@ impl SinkConnector for FileSink {
 
     fn task(&self, config: &SinkConfig, _: TaskConfig) -> Result<SinkKind> {
         Ok(SinkKind::TwoPhase(Box::new(Task { config: config.clone(), writer: Blocking::empty(), started: None })))
+    }
+
+    fn publishes(&self, _: &SinkConfig) -> &'static [PublishKind] {
+        &[PublishKind::Append, PublishKind::Replace]
     }
 
     async fn alter_offsets(
@@ -129,6 +138,36 @@ impl SinkTask for Task {
             tracing::debug!(%error, "staged parts are left to the next start");
         }
         self.writer.clear();
+    }
+
+    fn batches(&mut self) -> Option<&mut dyn AtomicBatches> {
+        Some(self)
+    }
+}
+
+impl Task {
+    fn id(&self) -> std::result::Result<&TaskId, Error> {
+        let started = self.started.as_ref().map(|started| &started.id);
+        started.ok_or_else(|| Error::Bug("the sink was used before start".to_owned()))
+    }
+}
+
+#[async_trait]
+impl AtomicBatches for Task {
+    async fn stage(&mut self, part: &BatchPart) -> Result<()> {
+        let path = batches::path_of(self.id()?, &part.batch, part.attempt)?;
+        let records = part.records.clone();
+        Ok(self.writer.call(move |writer| writer.direct_to(path, &records)).await?)
+    }
+
+    async fn publish(&mut self, batch: &Announced, kind: PublishKind) -> Result<Published> {
+        let (config, id, batch) = (self.config.clone(), self.id()?.clone(), batch.clone());
+        Ok(aside(move || Batches::open(&config, &id)?.publish(&batch, kind)).await?)
+    }
+
+    async fn drop_staged(&mut self, batch: &BatchId) -> Result<()> {
+        let (config, id, batch) = (self.config.clone(), self.id()?.clone(), batch.clone());
+        Ok(aside(move || Batches::open(&config, &id)?.drop_staged(&batch)).await?)
     }
 }
 

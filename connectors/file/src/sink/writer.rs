@@ -1,4 +1,5 @@
 //! Records into parts, and parts into a prepared unit.
+use super::batches::{COUNTS, DATA};
 use super::encode::{Encoded, Encoder};
 use super::manifest::{Finished, MANIFEST, Manifest, Token};
 use super::names::{directory, final_directory, final_name};
@@ -12,6 +13,7 @@ use elasticflow_api::data::{Datum, Kind, Value};
 use elasticflow_api::position::{TaskId, TopicPartition, UnitId};
 use elasticflow_api::sink::{Handle, SinkRecord};
 use elasticflow_formats::string::write_text;
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -35,6 +37,10 @@ pub(crate) struct Writer {
     number: u64,
     /// Counts records, to know which part has waited longest.
     tick: u64,
+    /// Directory of the batch that is staged, below `output.path`.
+    batch: Option<String>,
+    /// Records of batches that the next unit covers, those that are left out included.
+    counts: BTreeMap<(String, TopicPartition), u64>,
 }
 
 impl Writer {
@@ -44,7 +50,32 @@ impl Writer {
         let staging = Staging::open(Path::new(&config.output_path), id)?;
         staging.sweep()?;
         staging.prune()?;
-        Ok(Self { config, encoder, staging, open: None, parts: Vec::new(), finished: Vec::new(), number: 0, tick: 0 })
+        Ok(Self {
+            config,
+            encoder,
+            staging,
+            open: None,
+            parts: Vec::new(),
+            finished: Vec::new(),
+            number: 0,
+            tick: 0,
+            batch: None,
+            counts: BTreeMap::new(),
+        })
+    }
+
+    /// Directs what follows to the directory of a batch.
+    pub(crate) fn direct_to(&mut self, batch: String, records: &BTreeMap<TopicPartition, u64>) -> Result<(), Error> {
+        if self.batch.as_ref() != Some(&batch) {
+            while !self.parts.is_empty() {
+                self.finish(0)?;
+            }
+            self.batch = Some(batch.clone());
+        }
+        for (at, count) in records {
+            *self.counts.entry((batch.clone(), at.clone())).or_default() += count;
+        }
+        Ok(())
     }
 
     /// Writes records; bad ones go to the error policy.
@@ -172,7 +203,10 @@ impl Writer {
             Partitioner::Default => format!("partition={}", part.at.partition),
             Partitioner::Field => part.folder.clone(),
         };
-        let target = format!("{}/{name}", final_directory(&self.config, topic, &folder));
+        let target = match &self.batch {
+            None => format!("{}/{name}", final_directory(&self.config, topic, &folder)),
+            Some(batch) => format!("{batch}/{DATA}/{}/{folder}/{name}", directory(topic)),
+        };
         let at = part.at.clone();
         let finished = part.finish(target)?;
         self.finished.push((at, finished));
@@ -188,6 +222,7 @@ impl Writer {
                 false
             }
         });
+        self.counts.retain(|(_, at), _| !gone.contains(at));
         self.finished.retain(|(at, file)| {
             !gone.contains(at) || {
                 names.push(file.part.clone());
@@ -206,16 +241,40 @@ impl Writer {
         while !self.parts.is_empty() {
             self.finish(0)?;
         }
-        if self.finished.is_empty() {
+        if self.finished.is_empty() && self.counts.is_empty() {
             return Ok(None);
         }
-        let Some(open) = self.open.take() else { return Err(Error::Bug("parts without a directory".to_owned())) };
-        let files = std::mem::take(&mut self.finished).into_iter().map(|(_, file)| file).collect();
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.staging.begin(0)?,
+        };
+        let mut files: Vec<Finished> = std::mem::take(&mut self.finished).into_iter().map(|(_, file)| file).collect();
+        files.extend(self.write_counts(&open, unit)?);
         let manifest = Manifest::new(files).to_bytes()?;
         self.name_unit(&open, &manifest, unit)
             .map_err(Error::with(|| format!("cannot prepare a unit in {}", open.dir.path().display())))?;
         let token = Token::new(&self.config.output_path, &self.staging.path, crc32c::crc32c(&manifest));
         Ok(Some(Handle { unit: unit.clone(), token: token.to_bytes()? }))
+    }
+
+    /// One file a batch, with the number of records that the unit covers.
+    fn write_counts(&mut self, open: &Open, unit: &UnitId) -> Result<Vec<Finished>, Error> {
+        let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+        for ((batch, _), count) in std::mem::take(&mut self.counts) {
+            *sums.entry(batch).or_default() += count;
+        }
+        let mut files = Vec::new();
+        for (at, (batch, sum)) in sums.into_iter().enumerate() {
+            let (part, bytes) = (format!("count-{at}.part"), sum.to_string().into_bytes());
+            let failed = || Error::with::<io::Error>(|| format!("cannot write in {}", open.dir.path().display()));
+            let mut file = open.dir.create_file(&part).map_err(failed())?;
+            file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(failed())?;
+            let name = format!("{}-{}-{}", unit.task.0, unit.owner.0, unit.commit.0);
+            let target = format!("{batch}/{COUNTS}/{name}");
+            let (length, crc32c) = (bytes.len() as u64, crc32c::crc32c(&bytes));
+            files.push(Finished { part, target, length, crc32c, first: 0, last: 0, records: 0 });
+        }
+        Ok(files)
     }
 
     fn name_unit(&self, open: &Open, manifest: &[u8], unit: &UnitId) -> io::Result<()> {
@@ -233,6 +292,7 @@ impl Writer {
     pub(crate) fn discard(&mut self) -> Result<(), Error> {
         self.parts.clear();
         self.finished.clear();
+        self.counts.clear();
         match self.open.take() {
             Some(open) => self.staging.discard(&open),
             None => Ok(()),

@@ -148,6 +148,14 @@ impl Dialect for MysqlDialect {
         ("INSERT INTO", " ON DUPLICATE KEY UPDATE slot_id=VALUES(slot_id)")
     }
 
+    fn create_like(&self, quoted: &str, like: &str) -> String {
+        format!("CREATE TABLE IF NOT EXISTS {quoted} LIKE {like}")
+    }
+
+    fn swaps_by_rename(&self) -> bool {
+        true
+    }
+
     fn now(&self) -> &'static str {
         "UTC_TIMESTAMP(6)"
     }

@@ -14,7 +14,7 @@ use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::error::{ConnectorError, ErrorClass, Result};
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
-use elasticflow_api::sink::{SinkConnector, SinkKind};
+use elasticflow_api::sink::{PublishKind, SinkConnector, SinkKind};
 use elasticflow_sql::{Database, sink};
 use session::MysqlDatabase;
 use std::collections::BTreeMap;
@@ -50,6 +50,10 @@ impl SinkConnector for MysqlSink {
 
     fn task(&self, config: &MysqlSinkConfig, _: TaskConfig) -> Result<SinkKind> {
         Ok(sink::SqlSink::kind(Arc::new(database(config)?), &config.keys))
+    }
+
+    fn publishes(&self, config: &MysqlSinkConfig) -> &'static [PublishKind] {
+        sink::publishes(&config.keys)
     }
 
     async fn alter_offsets(

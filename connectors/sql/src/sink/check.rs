@@ -7,6 +7,7 @@ use elasticflow_api::config::ValidationReport;
 use elasticflow_api::error::Result;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
+use elasticflow_api::sink::PublishKind;
 use std::collections::BTreeMap;
 
 /// What the settings promise. Upserts and deletes end in the same rows when they are repeated, but in between a reader may
@@ -21,6 +22,19 @@ pub fn guarantee(keys: &SinkKeys) -> Guarantee {
 /// Equal tasks: the consumer group spreads the partitions.
 pub fn plan(tasks_max: usize) -> Vec<TaskConfig> {
     vec![TaskConfig::default(); tasks_max.max(1)]
+}
+
+/// What a batch can do when it is published as a whole. Deletes are of rows of the batch itself, so that they mean something
+/// only where the batch is everything; changes of rows that exist need rows that a staging table does not have.
+pub fn publishes(keys: &SinkKeys) -> &'static [PublishKind] {
+    if keys.delivery == Delivery::AtLeastOnce || keys.insert_mode == InsertMode::Update {
+        return &[];
+    }
+    match (keys.delete_enabled, keys.pk_mode) {
+        (true, _) => &[PublishKind::Replace],
+        (false, PkMode::None) => &[PublishKind::Append, PublishKind::Replace],
+        (false, _) => &[PublishKind::Append, PublishKind::Upsert, PublishKind::Replace],
+    }
 }
 
 /// Settings that contradict each other.
@@ -62,6 +76,7 @@ pub async fn alter_offsets(
     let mut session = database.connect().await.map_err(Error::at("connecting"))?;
     let table = Offsets::new(database.dialect(), id, &keys.offset_table);
     table.create(session.as_mut()).await?;
+    super::reset::unstage(database.dialect(), session.as_mut(), keys, id, offsets).await?;
     table.alter(session.as_mut(), offsets).await?;
     session.close().await;
     Ok(())

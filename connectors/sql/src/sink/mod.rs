@@ -9,15 +9,18 @@
 //!
 //! Invariants: nothing is written without the lock on the offset rows; the session of a failed try is never used again; a
 //! record is handed to the error policy once per put; statements hold literals written by the dialect alone.
+mod batches;
 mod check;
 mod offsets;
 mod plan;
+mod reset;
 mod rows;
 mod shape;
+mod staging;
 mod statement;
 mod tables;
 mod task;
 mod writer;
 
-pub use check::{alter_offsets, check_keys, guarantee, plan};
+pub use check::{alter_offsets, check_keys, guarantee, plan, publishes};
 pub use task::SqlSink;

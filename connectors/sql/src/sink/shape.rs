@@ -17,14 +17,18 @@ const SHAPES_MAX: usize = 1024;
 /// Where records of one kind go.
 #[derive(Debug)]
 pub(crate) struct Shape {
-    /// Their table.
+    /// Their table; of a batch the one beside it.
     pub(crate) table: TableName,
+    /// Their table once the batch is published.
+    pub(crate) live: TableName,
     /// Its columns; those of the key first.
     pub(crate) columns: Vec<Column>,
     /// How many belong to the key.
     pub(crate) key_columns: usize,
     /// Whether the row of the key is deleted.
     pub(crate) is_delete: bool,
+    /// What may be wrong with the table's name; empty when nothing is.
+    pub(crate) hint: String,
     /// Keeps the schemas alive, so that no other schema gets their address.
     _schemas: [Option<SchemaRef>; 2],
 }
@@ -51,6 +55,8 @@ struct ShapeKey {
 #[derive(Default)]
 pub(crate) struct Shapes {
     known: HashMap<ShapeKey, Arc<Shape>>,
+    /// Appended to the names of tables while a batch is staged.
+    suffix: Option<String>,
 }
 
 /// Why a record has no shape.
@@ -101,12 +107,22 @@ impl Shapes {
         {
             return Ok((Arc::clone(shape), false));
         }
-        let shape = Arc::new(Shape::new(keys, dialect, record, &change)?);
+        let mut shape = Shape::new(keys, dialect, record, &change)?;
+        if let Some(suffix) = &self.suffix {
+            shape.table = shape.live.staged(suffix, dialect);
+        }
+        let shape = Arc::new(shape);
         if self.known.len() >= SHAPES_MAX {
             self.known.clear();
         }
         self.known.insert(known_by, Arc::clone(&shape));
         Ok((shape, true))
+    }
+
+    /// What follows goes to tables beside the real ones.
+    pub(crate) fn direct_to(&mut self, suffix: &str) {
+        self.known.clear();
+        self.suffix = Some(suffix.to_owned());
     }
 
     /// Forgets everything: a table has changed under the sink.
@@ -129,10 +145,12 @@ impl Shape {
         }
         let table = TableName::of_topic(keys, &record.record.topic, dialect).map_err(NoShape::Stop)?;
         Ok(Self {
+            live: table.clone(),
             table,
             key_columns: columns.iter().filter(|c| c.in_key).count(),
             columns,
             is_delete: matches!(change, Change::Delete),
+            hint: hint(keys, &record.record.topic),
             _schemas: [record.record.key.schema.clone(), record.record.value.schema.clone()],
         })
     }
@@ -152,6 +170,17 @@ impl Shape {
             From::Key | From::Topic | From::Partition | From::Offset => true,
         })
     }
+}
+
+/// A topic such as `server.database.table` seldom names a table as a whole.
+fn hint(keys: &SinkKeys, topic: &str) -> String {
+    if !topic.contains('.') || !keys.table_name_format.contains("${topic}") {
+        return String::new();
+    }
+    let last = topic.rsplit('.').next().unwrap_or(topic);
+    format!(
+        "; the name comes from topic {topic}: for table {last} set table.name.format=${{topic.last}}, or give the topic another name with the transform RegexRouter"
+    )
 }
 
 /// The row of a change.

@@ -3,7 +3,7 @@ use super::plan::Column;
 use super::shape::Shape;
 use crate::config::SinkKeys;
 use crate::dialect::Dialect;
-use crate::error::Error;
+use crate::error::{Error, SqlError};
 use crate::session::{Database, Session, number, text};
 use crate::table::TableName;
 use std::collections::HashMap;
@@ -106,7 +106,7 @@ impl Tables {
 async fn create(dialect: &dyn Dialect, session: &mut dyn Session, shape: &Shape, keys: &SinkKeys) -> Result<(), Error> {
     let table = &shape.table;
     if !keys.auto_create {
-        let text = format!("table {table} does not exist; create it or set auto.create=true");
+        let text = format!("table {table} does not exist; create it or set auto.create=true{}", shape.hint);
         return Err(Error::Config { code: "SQL-0053", text });
     }
     let mut parts = Vec::with_capacity(shape.columns.len() + 1);
@@ -125,7 +125,10 @@ async fn create(dialect: &dyn Dialect, session: &mut dyn Session, shape: &Shape,
         dialect.table_options()
     );
     tracing::info!(%table, "creating the table");
-    session.execute(&ddl).await.map(drop).map_err(Error::at(format!("creating table {table}")))
+    session.execute(&ddl).await.map(drop).map_err(|answer| {
+        let text = format!("{}{}", answer.text, shape.hint);
+        Error::at(format!("creating table {table}"))(SqlError { text, ..answer })
+    })
 }
 
 fn declared(dialect: &dyn Dialect, table: &TableName, column: &Column) -> Result<String, Error> {

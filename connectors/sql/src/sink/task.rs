@@ -1,15 +1,21 @@
 //! The task: sessions, retries, epochs.
+use super::batches::Ledger;
 use super::offsets::Offsets;
+use super::staging::Stage;
 use super::writer::{Transaction, Writer, locked, moves};
 use crate::config::{Delivery, SinkKeys};
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::session::{Database, Session};
+use crate::table::TableName;
 use async_trait::async_trait;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::error::Result;
-use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
-use elasticflow_api::sink::{IdempotentSink, SinkBatch, SinkKind, SinkTask, StartAt, TransactionalSink};
+use elasticflow_api::position::{ConsumedOffsets, Offset, TaskId, TopicPartition};
+use elasticflow_api::sink::{
+    AtomicBatches, BatchPart, IdempotentSink, SinkBatch, SinkKind, SinkTask, StartAt, TransactionalSink,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +34,10 @@ pub struct SqlSink {
     /// `None` without a guarantee of the destination's own.
     offsets: Option<Offsets>,
     epochs: BTreeMap<TopicPartition, i64>,
+    /// Known once the task has started.
+    id: Option<TaskId>,
+    /// Of a batch: what the next put holds.
+    part: Option<BatchPart>,
     /// At-least-once: what was committed to the database.
     done: ConsumedOffsets,
 }
@@ -42,6 +52,8 @@ impl SqlSink {
             session: None,
             offsets: None,
             epochs: BTreeMap::new(),
+            id: None,
+            part: None,
             done: ConsumedOffsets::default(),
             keys,
         };
@@ -58,6 +70,41 @@ impl SqlSink {
             None => self.database.connect().await.map_err(Error::at("connecting"))?,
         };
         Ok(self.session.insert(session))
+    }
+
+    pub(super) fn id(&self) -> Result<&TaskId, Error> {
+        self.id.as_ref().ok_or(Error::Bug("the sink was used before start"))
+    }
+
+    pub(super) fn dialect(&self) -> &'static dyn Dialect {
+        self.database.dialect()
+    }
+
+    /// The next put is staged; without offsets of its own the destination could hold a staged row twice.
+    pub(super) fn direct_to(&mut self, part: &BatchPart) -> Result<(), Error> {
+        if self.offsets.is_none() {
+            let text = "BATCH_NOT_ATOMIC: flow.batch.publish=atomic needs delivery.guarantee=exactly-once";
+            return Err(Error::Config { code: "SQL-0061", text: text.to_owned() });
+        }
+        self.writer.direct_to(Stage::new(self.id()?, &part.batch, part.attempt));
+        self.part = Some(part.clone());
+        Ok(())
+    }
+
+    /// The ledger of batches stands where the offset table stands.
+    pub(super) fn ledger_schema(&self) -> Option<String> {
+        TableName::parse(&self.keys.offset_table).schema
+    }
+
+    /// The session, for a while; one that is not kept is dropped.
+    pub(super) async fn take_session(&mut self) -> Result<Box<dyn Session>, Error> {
+        self.session().await?;
+        self.session.take().ok_or(Error::Bug("a session was lost"))
+    }
+
+    pub(super) fn keep_session(&mut self, session: Box<dyn Session>) {
+        self.session = Some(session);
+        self.writer.forget_tables();
     }
 
     /// Connects as often as the settings say.
@@ -96,6 +143,7 @@ impl SqlSink {
     async fn attempt(
         &mut self,
         batch: &SinkBatch,
+        part: Option<&BatchPart>,
         cx: &SinkContext,
         handed: &mut BTreeSet<(TopicPartition, Offset)>,
     ) -> Result<(), Error> {
@@ -103,6 +151,9 @@ impl SqlSink {
         let Some(mut session) = self.session.take() else { return Err(Error::Bug("a session was lost")) };
         let mut tx = Transaction { session: session.as_mut(), batch, rejected: Vec::new() };
         let planned = self.writer.plan(&mut tx).await?;
+        if part.is_some() {
+            self.ledger(&mut *tx.session)?.create().await?;
+        }
         tx.session.execute(self.database.dialect().begin()).await.map_err(Error::at("beginning a transaction"))?;
         let stored = match &self.offsets {
             Some(offsets) => locked(offsets, &mut *tx.session, &self.epochs, batch).await?,
@@ -122,11 +173,20 @@ impl SqlSink {
         // Before the commit: a crash in between repeats the dead letters and loses none.
         cx.errant.settle().await?;
         if let Some(offsets) = &self.offsets {
-            offsets.advance(session.as_mut(), &moves(batch, &stored)).await?;
+            let moved = moves(batch, &stored);
+            offsets.advance(session.as_mut(), &moved).await?;
+            if let (Some(part), Some(stage)) = (part, self.writer.stage()) {
+                let records = part.records.iter().filter(|(tp, _)| moved.contains_key(*tp)).map(|(_, n)| n).sum();
+                self.ledger(session.as_mut())?.note(part, &stage.rows(), records).await?;
+            }
         }
         session.execute("COMMIT").await.map_err(Error::at("committing a batch"))?;
         self.session = Some(session);
         Ok(())
+    }
+
+    fn ledger<'a>(&'a self, session: &'a mut dyn Session) -> Result<Ledger<'a>, Error> {
+        Ok(Ledger { dialect: self.dialect(), id: self.id()?, session, schema: self.ledger_schema() })
     }
 
     /// How long to wait before another try; `None` when the error stands.
@@ -146,6 +206,7 @@ impl SqlSink {
 #[async_trait]
 impl SinkTask for SqlSink {
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
+        self.id = Some(cx.task.clone());
         self.connect_at_start(cx.clock.as_ref()).await?;
         if self.keys.delivery == Delivery::ExactlyOnce {
             let offsets = Offsets::new(self.database.dialect(), &cx.task, &self.keys.offset_table);
@@ -166,10 +227,11 @@ impl SinkTask for SqlSink {
         if batch.consumed.0.is_empty() {
             return Ok(());
         }
+        let part = self.part.take();
         let mut handed = BTreeSet::new();
         let mut tries = 0;
         loop {
-            let Err(error) = self.attempt(&batch, cx, &mut handed).await else { break };
+            let Err(error) = self.attempt(&batch, part.as_ref(), cx, &mut handed).await else { break };
             let Some(wait) = self.retry_after(&error, tries) else { return Err(error.into()) };
             tracing::warn!(%error, tries, "a batch was not written; trying it again");
             cx.flow.waiting(&error.to_string());
@@ -190,6 +252,10 @@ impl SinkTask for SqlSink {
         if let Some(session) = self.session.take() {
             session.close().await;
         }
+    }
+
+    fn batches(&mut self) -> Option<&mut dyn AtomicBatches> {
+        Some(self)
     }
 }
 

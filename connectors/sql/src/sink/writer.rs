@@ -1,7 +1,8 @@
 //! One batch, one transaction: plan, lock, write, move the offsets, commit.
 use super::offsets::{Offsets, Stored};
 use super::rows::{Rows, Run, fitting};
-use super::shape::{NoShape, Planned, Shapes};
+use super::shape::{NoShape, Planned, Shape, Shapes};
+use super::staging::{self, Stage};
 use super::statement::Frame;
 use super::tables::Tables;
 use crate::config::{InsertMode, SinkKeys};
@@ -32,6 +33,8 @@ pub(crate) struct Writer {
     shapes: Shapes,
     rows: Rows,
     sql: String,
+    /// Of the batch that is staged.
+    stage: Option<Stage>,
 }
 
 /// The transaction of one batch.
@@ -51,7 +54,33 @@ impl Writer {
             shapes: Shapes::default(),
             rows: Rows::default(),
             sql: String::new(),
+            stage: None,
         }
+    }
+
+    /// What follows is staged.
+    pub(crate) fn direct_to(&mut self, stage: Stage) {
+        if self.stage.as_ref().is_none_or(|known| known.suffix != stage.suffix) {
+            self.tables.clear();
+            self.shapes.direct_to(&stage.suffix);
+            self.stage = Some(stage);
+        }
+    }
+
+    /// Where rows of a batch go; none without a batch.
+    pub(crate) fn stage(&self) -> Option<&Stage> {
+        self.stage.as_ref()
+    }
+
+    /// Makes the staging table of a shape.
+    async fn make_staging(&mut self, session: &mut dyn Session, shape: &Shape) -> Result<(), Error> {
+        let Some(stage) = &mut self.stage else { return Ok(()) };
+        let dialect = self.database.dialect();
+        staging::make(dialect, session, shape, self.keys.auto_create).await?;
+        let key: Vec<&str> = shape.columns.iter().filter(|c| c.in_key).map(|c| &*c.name).collect();
+        let key = serde_json::to_string(&key).unwrap_or_default();
+        stage.tables.insert(shape.live.clone(), (shape.table.clone(), key));
+        Ok(())
     }
 
     /// Forgets what is known of tables: one of them has changed.
@@ -75,6 +104,7 @@ impl Writer {
                 Err(NoShape::Stop(error)) => return Err(error),
             };
             if is_first {
+                self.make_staging(&mut *tx.session, &shape).await?;
                 let there = self.tables.ensure(self.database.as_ref(), &mut *tx.session, &shape, &self.keys).await?;
                 if !there {
                     // A delete for a table that a later record creates: no row can be there.

@@ -141,6 +141,12 @@ impl Dialect for SqliteDialect {
         ("INSERT INTO", " ON CONFLICT (slot_id) DO NOTHING")
     }
 
+    fn body_query(&self, table: &TableName) -> Option<String> {
+        let this: &dyn Dialect = self;
+        let name = this.text_literal(&table.table);
+        Some(format!("SELECT sql FROM sqlite_master WHERE type = 'table' AND name = {name}"))
+    }
+
     fn now(&self) -> &'static str {
         "strftime('%Y-%m-%d %H:%M:%f','now')"
     }

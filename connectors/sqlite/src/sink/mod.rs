@@ -13,7 +13,7 @@ use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::error::Result;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
-use elasticflow_api::sink::{SinkConnector, SinkKind};
+use elasticflow_api::sink::{PublishKind, SinkConnector, SinkKind};
 use elasticflow_sql::sink;
 use session::SqliteDatabase;
 use std::collections::BTreeMap;
@@ -58,6 +58,10 @@ impl SinkConnector for SqliteSink {
 
     fn task(&self, config: &SinkConfig, _: TaskConfig) -> Result<SinkKind> {
         Ok(sink::SqlSink::kind(Arc::new(SqliteDatabase(config.clone())), &config.keys))
+    }
+
+    fn publishes(&self, config: &SinkConfig) -> &'static [PublishKind] {
+        sink::publishes(&config.keys)
     }
 
     async fn alter_offsets(

@@ -8,6 +8,7 @@
     clippy::cloned_ref_to_slice_refs,
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
+mod batches;
 mod engine;
 mod fakes;
 mod sink;

@@ -33,7 +33,7 @@ fn structure(fields: &[(&str, Kind, Value)]) -> Datum {
     Datum { schema: Some(Arc::clone(&of)), value: Value::Struct(Struct { schema: of, values }) }
 }
 
-fn row(id: i64, name: &str) -> Datum {
+pub(crate) fn row(id: i64, name: &str) -> Datum {
     structure(&[("id", Kind::Int64, Value::Int64(id)), ("name", Kind::String, Value::String(Text::from(name)))])
 }
 
@@ -41,11 +41,11 @@ fn tombstone() -> Datum {
     Datum { schema: None, value: Value::Null }
 }
 
-fn at() -> TopicPartition {
+pub(crate) fn at() -> TopicPartition {
     TopicPartition { topic: Arc::from("people"), partition: 0 }
 }
 
-fn batch(records: Vec<(i64, i64, Datum)>) -> SinkBatch {
+pub(crate) fn batch(records: Vec<(i64, i64, Datum)>) -> SinkBatch {
     let next = records.iter().map(|(offset, ..)| offset + 1).max().unwrap_or(0);
     let record = |(offset, id, value): (i64, i64, Datum)| SinkRecord {
         record: Record {
@@ -84,7 +84,7 @@ fn properties(folder: &Path) -> Properties {
     ])
 }
 
-async fn started(props: &Properties, errant: &Arc<Rejected>) -> (Box<dyn TransactionalSink>, StartAt) {
+pub(crate) async fn started(props: &Properties, errant: &Arc<Rejected>) -> (Box<dyn TransactionalSink>, StartAt) {
     let SinkKind::Transactional(mut task) = DynSinkConnector::task(&SqliteSink, props, TaskConfig::default()).unwrap()
     else {
         panic!("the sink is transactional");
@@ -95,7 +95,7 @@ async fn started(props: &Properties, errant: &Arc<Rejected>) -> (Box<dyn Transac
     (task, from)
 }
 
-fn rows(folder: &Path) -> Vec<(i64, String)> {
+pub(crate) fn rows(folder: &Path) -> Vec<(i64, String)> {
     let connection = Connection::open(folder.join("out.db")).unwrap();
     let mut statement = connection.prepare("SELECT id, name FROM people ORDER BY id").unwrap();
     let rows = statement.query_map([], |r| Ok((r.get(0)?, r.get(1)?))).unwrap();

@@ -143,6 +143,10 @@ impl Letters {
     pub(crate) fn kafka(&self) -> &Arc<dyn Kafka> {
         &self.kafka
     }
+
+    pub(crate) fn group(&self) -> &str {
+        &self.cx.options.group_id
+    }
 }
 
 fn failed(doing: &str, error: &KafkaError) -> HerderError {

@@ -35,6 +35,11 @@ impl Letters {
             let text = "dead letters of a source are not put again: mend the cause, then rewind the source's offsets or snapshot the rows anew";
             return Err(HerderError::BadRequest(text.to_owned()));
         }
+        if deed == Deed::Replay && of.config.value("flow.batch.publish").is_some_and(|how| how.trim() == "atomic") {
+            let text =
+                "dead letters of a sink of atomic batches are not put again: mend the cause and run the batch again";
+            return Err(HerderError::BadRequest(text.to_owned()));
+        }
         let _one = self.writing.lock().await;
         let mut producer = if request.dry_run { None } else { Some(self.producer(of).await?) };
         // After the fence: nobody else can write any more.

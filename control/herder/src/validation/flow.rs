@@ -1,6 +1,6 @@
 //! Keys of elastic flow. Connect's answers do not list them, so they are listed only for whoever uses one.
-use super::Input;
 use super::report::Report;
+use super::{Input, batches};
 use elasticflow_config::KeyInfo;
 use elasticflow_config::check::{MessageNames, check_key};
 use elasticflow_config::flow::{self, Direction};
@@ -24,6 +24,7 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) {
         let message = format!("{BUDGET} needs errors.tolerance=all: without it the first bad record fails the task");
         wrong.entry(BUDGET.to_owned()).or_default().push(message);
     }
+    batches::check(input, &mut wrong);
     for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {
         let mut checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
         // What the type of the value demands beyond that of its text.

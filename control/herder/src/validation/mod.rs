@@ -5,6 +5,7 @@
 //! values hold references as they were posted, never what they resolve to.
 //!
 //! Absent on purpose: anything that is stored or started.
+mod batches;
 mod classes;
 mod clients;
 mod connector;

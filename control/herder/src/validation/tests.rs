@@ -8,7 +8,7 @@ use elasticflow_api::convert::Transform;
 use elasticflow_api::data::Record;
 use elasticflow_api::position::{Offset, TaskId, TopicPartition};
 use elasticflow_api::registry::{Registry, TaskConfig};
-use elasticflow_api::sink::{SinkConnector, SinkKind};
+use elasticflow_api::sink::{PublishKind, SinkConnector, SinkKind};
 use elasticflow_api::source::{SourceBatch, SourceConnector, SourceTask};
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError, Result};
 use elasticflow_config::{ConfigInfo, Settings, ValidationReport, settings};
@@ -63,6 +63,9 @@ impl SourceConnector for Lines {
         let _ = (&config.batch, &config.password);
         if config.file.is_some() { Guarantee::ExactlyOnce } else { Guarantee::AtLeastOnce }
     }
+    fn ends(&self, config: &LinesConfig) -> bool {
+        config.file.is_some()
+    }
     async fn validate(&self, config: &LinesConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
         match config.topic.as_str() {
@@ -96,6 +99,9 @@ impl SinkConnector for Printer {
     }
     fn task(&self, (): &(), _: TaskConfig) -> Result<SinkKind> {
         Err(ConnectorError { class: ErrorClass::Bug, code: "TEST-0001", message: "no task".to_owned(), source: None })
+    }
+    fn publishes(&self, (): &()) -> &'static [PublishKind] {
+        &[PublishKind::Append]
     }
     async fn alter_offsets(&self, (): &(), _: &TaskId, _: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<()> {
         Ok(())
@@ -451,6 +457,34 @@ async fn a_sink_is_refused_a_guarantee_that_it_cannot_give() {
     assert!(errors_of(&asked("sometimes")).await[0].contains("is not exactly-once or at-least-once"));
     let infos = infos_of(&asked("at-least-once").with("batch.max.records", "5")).await;
     assert!(infos.elasticflow.warnings.is_empty(), "keys of the loops have an effect");
+}
+
+#[tokio::test]
+async fn batches_are_refused_where_a_source_or_a_sink_cannot_make_them() {
+    let wrong = async |config: &Properties, mode| {
+        let infos = validate(config, &BTreeSet::new(), &worker(mode, "All")).await.unwrap();
+        infos.errors().map(|(key, text)| format!("{key}: {text}")).collect::<Vec<_>>().join("; ")
+    };
+    let run = source().with("file", "f").with("flow.batch.mode", "run");
+    assert_eq!(wrong(&run, ExactlyOnce::Enabled).await, "");
+    for (config, mode, reason) in [
+        (run.clone(), ExactlyOnce::Disabled, "exactly.once.source.support=enabled"),
+        (run.clone().with("tasks.max", "2"), ExactlyOnce::Enabled, "tasks.max=1"),
+        (source().with("flow.batch.mode", "run"), ExactlyOnce::Enabled, "comes to an end"),
+        (source().with("flow.batch.kind", "append"), ExactlyOnce::Enabled, "needs flow.batch.mode=run"),
+        (source().with("flow.batch.publish", "atomic"), ExactlyOnce::Enabled, "flow.batch.publish is for sinks"),
+        (sink().with("flow.batch.kind", "append"), ExactlyOnce::Enabled, "needs flow.batch.publish=atomic"),
+        (sink().with("flow.batch.mode", "run"), ExactlyOnce::Enabled, "flow.batch.mode is for sources"),
+    ] {
+        let found = wrong(&config, mode).await;
+        assert!(found.contains(reason), "{reason}: {found}");
+    }
+    let atomic = sink().with("flow.batch.publish", "atomic");
+    assert_eq!(wrong(&atomic.clone().with("flow.batch.kind", "append"), ExactlyOnce::Enabled).await, "");
+    let found = wrong(&atomic.clone().with("flow.batch.kind", "replace"), ExactlyOnce::Enabled).await;
+    assert!(found.contains("BATCH_NOT_ATOMIC") && found.contains("it can append"), "{found}");
+    let found = wrong(&atomic.with("consumer.override.auto.offset.reset", "latest"), ExactlyOnce::Enabled).await;
+    assert!(found.contains("reads batches from their beginning"), "{found}");
 }
 
 #[tokio::test]

@@ -98,6 +98,9 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
             let receipt = rest.herder.signal(&name, crate::body::signal(&call.body)?).await?;
             Ok(Answer::json(StatusCode::ACCEPTED, &receipt))
         }
+        Resource::Batches => worker::batches(rest, None, &call).await,
+        Resource::BatchAbort(id) => worker::abort_batch(rest, &id, &call).await,
+        Resource::Batch(id) => worker::batches(rest, Some(&id), &call).await,
         Resource::Errors(name) => letters::list(rest, &name, &call).await,
         Resource::Error(name, id) => letters::one(rest, &name, &id, &call).await,
         Resource::ErrorsReplay(name) => letters::replay(rest, &name, &call).await,

@@ -1,4 +1,5 @@
 //! The worker itself.
+use super::Call;
 use crate::answer::Answer;
 use crate::problem::Problem;
 use crate::serve::Rest;
@@ -47,4 +48,26 @@ pub(super) async fn metrics(rest: &Rest) -> Result<Answer, Problem> {
         crate::metrics::render(rest, &mut text).await?;
     }
     Ok(Answer::text(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text))
+}
+
+/// Batches of the connectors that the caller sees.
+pub(super) async fn batches(rest: &Rest, id: Option<&str>, call: &Call) -> Result<Answer, Problem> {
+    let mut batches = rest.herder.batches(id).await?;
+    batches.retain(|batch| call.caller.sees(&batch.connector));
+    for batch in &mut batches {
+        batch.published.retain(|sink, _| call.caller.sees(sink));
+    }
+    match (id, batches.first()) {
+        (None, _) => Ok(Answer::ok(&json!({ "batches": batches }))),
+        (Some(_), Some(batch)) => Ok(Answer::ok(batch)),
+        (Some(id), None) => Err(Problem::new(StatusCode::NOT_FOUND, format!("there is no batch {id}"))),
+    }
+}
+
+/// Gives a batch up, if the caller sees its source.
+pub(super) async fn abort_batch(rest: &Rest, id: &str, call: &Call) -> Result<Answer, Problem> {
+    // Answers 404 for what the caller does not see.
+    batches(rest, Some(id), call).await?;
+    rest.herder.abort_batch(id).await?;
+    batches(rest, Some(id), call).await
 }

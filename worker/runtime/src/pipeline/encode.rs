@@ -19,6 +19,8 @@ pub(crate) struct Encoder {
     headers: Vec<(Arc<str>, Option<Bytes>)>,
     /// What `headers` were encoded from: connectors give many records the same ones.
     headers_of: Option<(Arc<str>, Headers)>,
+    /// A header of every record, as bytes.
+    mark: Option<(Arc<str>, Bytes)>,
 }
 
 impl Encoder {
@@ -37,6 +39,15 @@ impl Encoder {
             header: BytesMut::new(),
             headers: Vec::new(),
             headers_of: None,
+            mark: None,
+        }
+    }
+
+    /// Gives every record from here on a header more.
+    pub(crate) fn mark(&mut self, name: &'static str, value: Bytes) {
+        if self.mark.as_ref().is_none_or(|(_, known)| *known != value) {
+            self.mark = Some((name.into(), value));
+            self.headers_of = None;
         }
     }
 
@@ -73,6 +84,7 @@ impl Encoder {
             let bytes = self.header.split().freeze();
             self.headers.push((Arc::clone(name), has_value.then_some(bytes)));
         }
+        self.headers.extend(self.mark.iter().map(|(name, value)| (Arc::clone(name), Some(value.clone()))));
         self.headers_of = Some((Arc::clone(&record.topic), record.headers.clone()));
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! The loop of a sink task.
+use super::batches::{self, Batches, Marked};
 use super::flow::{Flow, Wish};
 use super::intake::{Gathered, Intake, Judging};
 use super::leave::Backlog;
@@ -54,6 +55,8 @@ pub(super) struct Cycle {
     pub(super) cx: SinkContext,
     pub(super) intake: Intake,
     pub(super) flow: Arc<Flow>,
+    /// Of a sink that publishes batches as a whole.
+    pub(super) batches: Option<Batches>,
     pub(super) assigned: BTreeSet<TopicPartition>,
     /// Held by the instance before this one, not taken over yet.
     pub(super) adopted: BTreeSet<TopicPartition>,
@@ -85,6 +88,7 @@ impl Cycle {
             two_phase.take_over(&[], self.consumer.as_mut()).await?;
         }
         self.adopt().await?;
+        let mut look = self.task.services.options.clock.sleep(batches::LOOK_EVERY);
         let mut sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
         let (task, has_budget) = (Arc::clone(&self.task), self.intake.rejects.has_budget());
         let mut used_up = std::pin::pin!(task.budget.used_up());
@@ -101,6 +105,10 @@ impl Cycle {
                 () = &mut sweep => {
                     self.on_sweep().await?;
                     sweep = self.task.services.options.clock.sleep(SWEEP_EVERY);
+                }
+                () = &mut look, if self.batches.is_some() => {
+                    self.publish_due().await?;
+                    look = self.task.services.options.clock.sleep(batches::LOOK_EVERY);
                 }
                 event = self.consumer.next(), if reads => self.on_event(event.doing("consuming")?).await?,
             }
@@ -179,7 +187,7 @@ impl Cycle {
         Ok(None)
     }
 
-    pub(super) async fn put(&mut self, gathered: Gathered) -> Result<(), TaskError> {
+    pub(super) async fn put(&mut self, Marked { mark, gathered }: Marked) -> Result<(), TaskError> {
         let (read, bytes) = (gathered.records as u64, gathered.bytes);
         let metrics = Arc::clone(&self.task.metrics);
         metrics.polled.add(read);
@@ -189,7 +197,10 @@ impl Cycle {
         failpoint!("sink.poll.after");
         let began = self.now();
         let again = gathered.clone();
-        let batch = self.intake.batch(gathered, Judging::First).await?;
+        let mut batch = self.intake.batch(gathered, Judging::First).await?;
+        if !self.stage(mark.as_ref(), &again, &batch.consumed).await? {
+            batch.records.clear();
+        }
         if batch.consumed.0.is_empty() && self.intake.rejects.is_stop_met() {
             let error = self.task.budget.error();
             return self.end_with(error).await;
@@ -211,7 +222,7 @@ impl Cycle {
         match shown(&self.task, &self.flow, "put", put_all).await {
             Err(error) if error.class == ErrorClass::Record && !self.intake.rejects.has_refused() => {
                 self.intake.rejects.forget_after(letters);
-                put = self.isolate(again, error).await?;
+                put = self.isolate(Marked { mark, gathered: again }, error).await?;
             }
             ended => ended?,
         }

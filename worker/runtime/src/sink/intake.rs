@@ -8,6 +8,7 @@ use elasticflow_api::data::{Origin, Record};
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_api::sink::{SinkBatch, SinkRecord};
 use elasticflow_kafka::ports::InRecord;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Records between two points where other tasks of the process may run.
@@ -61,6 +62,38 @@ impl Gathered {
         let (at, records) = self.parts.first().filter(|_| self.records == 1)?;
         let record = records.first()?.clone();
         if *at.topic == *replays { replay::origin(at, record).ok().flatten() } else { Some(origin(at, record)) }
+    }
+
+    /// Adds one record.
+    pub(super) fn push(&mut self, at: &TopicPartition, record: InRecord) {
+        self.records += 1;
+        self.bytes += size(&record);
+        match self.parts.last_mut() {
+            Some((last, records)) if last == at => records.push(record),
+            _ => self.parts.push((at.clone(), vec![record])),
+        }
+    }
+
+    /// Where its first record stands.
+    pub(super) fn first(&self) -> Option<(&TopicPartition, Offset)> {
+        let (at, records) = self.parts.first()?;
+        Some((at, records.first()?.offset))
+    }
+
+    /// How many records of each partition stand below offsets.
+    pub(super) fn counted(&self, below: &ConsumedOffsets) -> BTreeMap<TopicPartition, u64> {
+        let mut counts = BTreeMap::new();
+        for (at, records) in &self.parts {
+            let Some(next) = below.0.get(at) else { continue };
+            let count = records.iter().filter(|record| record.offset < *next).count();
+            *counts.entry(at.clone()).or_default() += count as u64;
+        }
+        counts
+    }
+
+    /// Everything, by partition.
+    pub(super) fn into_parts(self) -> Vec<(TopicPartition, Vec<InRecord>)> {
+        self.parts
     }
 
     /// Takes the first records, as many as one put may have; at least one if there is any.

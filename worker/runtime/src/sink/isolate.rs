@@ -2,6 +2,7 @@
 //!
 //! About `2 * log2(n)` calls a bad record. The order of a partition is kept: what stands before a bad record is put before
 //! that record is judged, and what stands behind it afterwards.
+use super::batches::Marked;
 use super::cycle::Cycle;
 use super::intake::{Gathered, Judging};
 use super::pending::shown;
@@ -18,7 +19,8 @@ struct Part {
 
 impl Cycle {
     /// Puts what can be put and hands the rest to the error policy; answers how many records were put.
-    pub(super) async fn isolate(&mut self, refused: Gathered, error: ConnectorError) -> Result<usize, TaskError> {
+    pub(super) async fn isolate(&mut self, refused: Marked, error: ConnectorError) -> Result<usize, TaskError> {
+        let Marked { mark, gathered: refused } = refused;
         tracing::info!(task = %self.task.spec.id, records = refused.records, %error, "a batch was refused; it is halved to find the bad records");
         let (mut put, mut bad) = (0, 0);
         let mut waiting = Vec::new();
@@ -29,7 +31,8 @@ impl Cycle {
             }
             let Some(part) = waiting.pop() else { return Ok(put) };
             let mut batch = self.intake.batch(part.gathered.clone(), Judging::Before).await?;
-            if part.is_passed {
+            let counts = self.stage(mark.as_ref(), &part.gathered, &batch.consumed).await?;
+            if part.is_passed || !counts {
                 batch.records.clear();
             }
             let count = batch.records.len();

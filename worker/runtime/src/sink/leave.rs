@@ -68,7 +68,9 @@ impl Cycle {
                     let is_trial = self.task.breaker.is_trial();
                     let records = if is_trial { 1 } else { most.records };
                     let next = self.backlog.gathered.take(records, most.bytes);
-                    self.put(next).await?;
+                    for part in self.split_by_batch(next) {
+                        self.put(part).await?;
+                    }
                     if is_trial {
                         self.commit().await?;
                     }

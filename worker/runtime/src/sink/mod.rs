@@ -3,6 +3,7 @@
 //! One single-owner loop a task. Idempotent: the destination acknowledges, then the group's offsets move. Transactional:
 //! offsets are stored by the destination, the group's are for display. Two-phase: `two_phase` prepares, decides in Kafka,
 //! commits. Reading order: `run` -> `cycle` -> `rebalance` -> `commit` -> `two_phase`.
+mod batches;
 mod commit;
 mod cycle;
 mod flow;

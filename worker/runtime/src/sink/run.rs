@@ -1,4 +1,5 @@
 //! One instance of a sink task, from connection to release.
+use super::batches::Batches;
 use super::cycle::{Cycle, Kind};
 use super::flow::{Flow, Held};
 use super::intake::Intake;
@@ -13,7 +14,7 @@ use crate::pipeline::{Converters, Decoder, Tolerance, Transforms, parsed};
 use crate::supervise::Supervision;
 use elasticflow_api::context::{Errant, SinkContext, SinkFlow};
 use elasticflow_api::registry::{Guarantee, Plugin, PluginKind};
-use elasticflow_api::sink::SinkKind;
+use elasticflow_api::sink::{PublishKind, SinkKind};
 use elasticflow_kafka::ports::{ClientProperties, Producer};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -44,7 +45,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
     let options = &task.services.options;
     let properties = &task.spec.properties;
     let settings = SinkSettings::new(properties, &task.spec.id.connector)?;
-    let (sink, class) = connector(&task)?;
+    let (sink, class, publishes) = connector(&task)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
     let rejects = Arc::new(Rejects::new(&task, tolerance.clone(), DeadLetters::new(&task).await?, class));
     let intake = Intake {
@@ -79,6 +80,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
             (consumer.doing("making a consumer")?, BTreeSet::new())
         }
     };
+    let batches = Batches::new(&task, publishes).await?;
     let cycle = Cycle {
         task: Arc::clone(&task),
         settings,
@@ -87,6 +89,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
         cx,
         intake,
         flow,
+        batches,
         assigned: BTreeSet::new(),
         adopted,
         held: BTreeSet::new(),
@@ -143,7 +146,7 @@ fn kind_word(sink: &SinkKind) -> &'static str {
     }
 }
 
-fn connector(task: &Supervision) -> Result<(SinkKind, &'static str), TaskError> {
+fn connector(task: &Supervision) -> Result<(SinkKind, &'static str, &'static [PublishKind]), TaskError> {
     let class = task.spec.properties.value("connector.class").unwrap_or_default();
     let entry = task.services.options.registry.find(PluginKind::Sink, class.trim());
     match entry.map(|e| (&e.plugin, e.class)) {
@@ -157,7 +160,7 @@ fn connector(task: &Supervision) -> Result<(SinkKind, &'static str), TaskError> 
             }
             let sink = plugin.task(properties, task.spec.task.clone())?;
             tracing::info!(task = %task.spec.id, guarantee = guarantee.word(), kind = kind_word(&sink), "the sink starts");
-            Ok((sink, class))
+            Ok((sink, class, plugin.publishes(properties)))
         }
         _ => Err(TaskError::Config(format!("there is no sink connector {class:?} in this build"))),
     }

@@ -1,5 +1,6 @@
 //! The writer's loop: batches in, transactions out.
 use super::boundary::{Caps, Next, Open, Rule, after, before, due};
+use super::marks::Marks;
 use super::offsets::Pending;
 use super::poller::{Polled, Poller};
 use super::rejects::{Bad, Rejects};
@@ -36,6 +37,8 @@ pub(super) struct Cycle {
     pub(super) over_budget: bool,
     /// Everything was delivered; reported once it is committed.
     pub(super) end_of_data: bool,
+    /// Of a source whose runs are batches.
+    pub(super) marks: Option<Marks>,
 }
 
 impl Cycle {
@@ -106,8 +109,12 @@ impl Cycle {
         self.open.positions = !self.pending.is_empty();
         self.open.inside = batch.boundary == Boundary::Inside;
         self.decide(poller).await?;
+        if self.end_of_data && self.marks.is_some() && !self.open.inside && self.open != Open::default() {
+            // What comes next is of another batch.
+            self.commit(poller).await?;
+        }
         poller.written(self.open != Open { inside: self.open.inside, ..Open::default() });
-        self.report_end();
+        self.report_end(poller).await?;
         // Other tasks of the process may run.
         tokio::task::yield_now().await;
         Ok(())
@@ -198,6 +205,10 @@ impl Cycle {
                 }
             };
         }
+        if let Some(marks) = &mut self.marks {
+            let (name, value) = marks.header(&record.topic);
+            self.encoder.mark(name, value);
+        }
         loop {
             match self.encoder.encode(&mut record) {
                 Ok(()) => break,
@@ -267,6 +278,9 @@ impl Cycle {
         let (metrics, clock) = (&self.task.metrics, &self.task.services.options.clock);
         let records = self.open.records as u64;
         metrics.active.set(i64::try_from(records).unwrap_or(i64::MAX));
+        if let Some(marks) = self.marks.as_mut().filter(|_| records > 0) {
+            marks.write(self.open.records, &mut self.transaction).await?;
+        }
         let began = clock.monotonic();
         if let Err(error) = poller.beside(self.transaction.commit(&self.pending)).await {
             metrics.commit_failures.add(1);
@@ -308,10 +322,14 @@ impl Cycle {
         if self.open == Open::default() { Ok(()) } else { self.commit(poller).await }
     }
 
-    fn report_end(&mut self) {
+    async fn report_end(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
         if self.end_of_data && self.open == Open::default() {
             self.end_of_data = false;
+            if let Some(marks) = &mut self.marks {
+                poller.beside(marks.end(&mut self.transaction)).await?;
+            }
             self.task.happened(Happening::EndOfData);
         }
+        Ok(())
     }
 }

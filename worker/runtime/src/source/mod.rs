@@ -6,6 +6,7 @@
 mod boundary;
 mod cycle;
 mod inbox;
+mod marks;
 pub(crate) mod offsets;
 mod poller;
 mod rejects;
@@ -23,4 +24,5 @@ mod limited_tests;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use marks::kind_of;
 pub(crate) use run::run;

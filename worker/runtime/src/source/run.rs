@@ -1,6 +1,7 @@
 //! One instance of a source task, from fencing to release.
 use super::cycle::Cycle;
 use super::inbox::OpenInbox;
+use super::marks::Marks;
 use super::offsets::{Pending, Stored, owner};
 use super::poller::Poller;
 use super::rejects::Rejects;
@@ -50,6 +51,8 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         metrics: Arc::clone(&task.metrics),
         value: Vec::new(),
     };
+    let resumes = !stored.positions()?.is_empty();
+    let marks = Marks::new(&task, given == Guarantee::ExactlyOnce, resumes).await?;
     let cycle = Cycle {
         task: Arc::clone(&task),
         transaction,
@@ -62,6 +65,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         open: super::boundary::Open::default(),
         since: options.clock.monotonic(),
         pending: Pending::default(),
+        marks,
         positioned: guarantee == Guarantee::ExactlyOnce,
         over_budget: false,
         end_of_data: false,

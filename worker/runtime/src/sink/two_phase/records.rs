@@ -126,6 +126,12 @@ impl Decisions {
             .collect()
     }
 
+    /// Everything that is decided and not forgotten, in order.
+    pub(super) fn handles(&self) -> Vec<Handle> {
+        let handle = |(_, id, unit): &(String, UnitId, Unit)| Some(Handle { unit: id.clone(), token: unit.token()? });
+        self.units.iter().filter_map(handle).collect()
+    }
+
     /// Whether a unit is decided.
     pub(super) fn is_decided(&self, id: &UnitId) -> bool {
         self.units.iter().any(|(_, other, _)| other == id)

@@ -65,6 +65,15 @@ impl TwoPhase {
         self.abort_older(&decisions).await
     }
 
+    /// Commits everything of this connector that is decided, whoever prepared it.
+    pub(in crate::sink) async fn commit_all(&mut self) -> Result<(), TaskError> {
+        self.decisions.read_to_end().await?;
+        for handle in self.read_decisions()?.handles() {
+            self.commit_until_done(&handle).await?;
+        }
+        Ok(())
+    }
+
     fn read_decisions(&self) -> Result<Decisions, TaskError> {
         let id = &self.task.spec.id;
         Decisions::read(id, &self.decisions.rows(&id.connector))

@@ -1,0 +1,197 @@
+//! The marks of a run: a header on every record, and a row that says when all of them are in Kafka.
+//!
+//! `flow.batch.mode=run` makes a run of a bounded source one batch. Header and row are written in the data's own
+//! transactions, so a run that is killed goes on in the same batch from the position that the row belongs to. A run whose
+//! positions are gone begins again as the next attempt, and what the one before wrote is void.
+use super::transaction::{Refused, Transaction};
+use crate::error::{Doing, TaskError};
+use crate::pipeline::parsed;
+use crate::supervise::Supervision;
+use bytes::Bytes;
+use elasticflow_api::context::Limits;
+use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_config::flow::{BatchAction, BatchMode, BatchSettings, settings_of};
+use elasticflow_kafka::ports::{Kafka, OutRecord};
+use elasticflow_protocol::{BATCH_HEADER, BatchKind, BatchRecord, BatchRow, BatchState, batches_topic};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Records looked at first for the last one of a partition: behind it stand the ends of transactions alone.
+const LAST_AMONG: i64 = 64;
+/// Time between two looks at a partition that hides something.
+const HIDDEN_WAIT: Duration = Duration::from_millis(200);
+/// Most bytes of one look.
+const LOOK_BYTES: usize = 8 << 20;
+
+/// The batch of one task.
+pub(super) struct Marks {
+    task: Arc<Supervision>,
+    kind: BatchKind,
+    /// Of the batches before.
+    number: u64,
+    /// The batch that is being written.
+    row: Option<BatchRow>,
+    header: Option<Bytes>,
+}
+
+impl Marks {
+    /// Of a source that marks its runs; `resumes`: positions are stored.
+    pub(super) async fn new(
+        task: &Arc<Supervision>,
+        exactly_once: bool,
+        resumes: bool,
+    ) -> Result<Option<Self>, TaskError> {
+        let settings = settings_of(&task.spec.properties, &task.services.options.worker);
+        let keys: BatchSettings = parsed(&settings)?;
+        if keys.mode == BatchMode::None {
+            return Ok(None);
+        }
+        if !exactly_once {
+            let text = "flow.batch.mode=run needs an exactly-once source: the marks stand in the transactions of the records; set exactly.once.source.support=enabled in the worker's configuration and choose a connector that gives it";
+            return Err(TaskError::Config(text.to_owned()));
+        }
+        if task.spec.tasks > 1 {
+            let text = "flow.batch.mode=run needs tasks.max=1: one task says when the run is complete";
+            return Err(TaskError::Config(text.to_owned()));
+        }
+        let table = task.services.batches().await?;
+        table.read_to_end().await?;
+        let connector = &*task.spec.id.connector;
+        let rows = table.batches()?;
+        let last = rows.runs.into_iter().filter(|row| row.connector == connector).max_by_key(|row| row.number);
+        let number = last.as_ref().map_or(0, |row| row.number);
+        if let Some(row) = last.as_ref().filter(|row| row.state == BatchState::Aborted && row.records > 0 && resumes) {
+            let text = format!(
+                "batch {} was given up in the middle of its run; delete the offsets of the stopped connector, so that its next run is a whole one",
+                row.id
+            );
+            return Err(TaskError::Definite(text));
+        }
+        let mut marks = Self {
+            task: Arc::clone(task),
+            kind: kind_of(keys.kind.unwrap_or(BatchAction::Append)),
+            number,
+            row: None,
+            header: None,
+        };
+        if let Some(mut row) = last.filter(|row| row.state == BatchState::Open) {
+            if !resumes && row.records > 0 {
+                row.attempt += 1;
+                row.records = 0;
+                row.topics.clear();
+            }
+            tracing::info!(task = %task.spec.id, batch = row.id, attempt = row.attempt, "the run goes on in its batch");
+            marks.adopt(row);
+        }
+        Ok(Some(marks))
+    }
+
+    fn adopt(&mut self, row: BatchRow) {
+        self.header = Some(Bytes::from(row.mark().text()));
+        self.row = Some(row);
+    }
+
+    /// The header of the next record; the first one opens a batch.
+    pub(super) fn header(&mut self, topic: &str) -> (&'static str, Bytes) {
+        if self.row.is_none() {
+            self.number += 1;
+            let now = self.task.services.options.clock.wall_ms();
+            let row = BatchRow::new(&self.task.spec.id.connector, self.number, self.kind, now);
+            tracing::info!(task = %self.task.spec.id, batch = row.id, "a batch begins");
+            self.adopt(row);
+        }
+        if let Some(row) = self.row.as_mut().filter(|row| !row.topics.contains_key(topic)) {
+            row.topics.insert(topic.to_owned(), Default::default());
+        }
+        (BATCH_HEADER, self.header.clone().unwrap_or_default())
+    }
+
+    /// Writes the row into the open transaction.
+    pub(super) async fn write(&mut self, records: usize, transaction: &mut Transaction) -> Result<(), TaskError> {
+        let Some(row) = &mut self.row else { return Ok(()) };
+        row.records += records as u64;
+        let record = BatchRecord::Run(row.clone());
+        send(&self.task, &record, transaction).await
+    }
+
+    /// Everything of the run is in Kafka: says so. A run without records is no batch.
+    pub(super) async fn end(&mut self, transaction: &mut Transaction) -> Result<(), TaskError> {
+        let Some(mut row) = self.row.take() else { return Ok(()) };
+        self.header = None;
+        let kafka = &self.task.services.options.kafka;
+        let known = kafka.admin().topics().await.doing("listing topics")?;
+        for (topic, ends) in &mut row.topics {
+            for partition in 0..known.get(topic).copied().unwrap_or(0) {
+                let at = TopicPartition { topic: topic.as_str().into(), partition };
+                ends.insert(partition, behind_last(&self.task, &at).await?);
+            }
+        }
+        row.state = BatchState::Ended;
+        row.ended_ms = Some(self.task.services.options.clock.wall_ms());
+        tracing::info!(task = %self.task.spec.id, batch = row.id, records = row.records, "the batch is complete");
+        send(&self.task, &BatchRecord::Run(row), transaction).await?;
+        transaction.commit(&Default::default()).await
+    }
+}
+
+/// What publishing does, as it is told to sinks.
+pub(crate) fn kind_of(action: BatchAction) -> BatchKind {
+    match action {
+        BatchAction::Append => BatchKind::Append,
+        BatchAction::Upsert => BatchKind::Upsert,
+        BatchAction::Replace => BatchKind::Replace,
+    }
+}
+
+async fn send(task: &Supervision, record: &BatchRecord, transaction: &mut Transaction) -> Result<(), TaskError> {
+    let (topic, key, value) = (batches_topic(&task.services.options.group), record.key(), record.value());
+    let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
+    let out = OutRecord { topic: &topic, partition: Some(0), key, value, headers: &[], timestamp_ms: None };
+    transaction.send(out).await.map_err(|refused| match refused {
+        Refused::Record(reason) => TaskError::Definite(format!("the row of a batch cannot be written: {reason}")),
+        Refused::Task(error) => error,
+    })
+}
+
+/// The offset behind the last record of a partition: its end without the marks of transactions. Waits while the open
+/// transaction of another producer hides what stands behind its beginning.
+async fn behind_last(task: &Supervision, at: &TopicPartition) -> Result<i64, TaskError> {
+    let options = &task.services.options;
+    let ends = options.kafka.admin().end_offsets(std::slice::from_ref(at)).await.doing("reading end offsets")?;
+    let end = ends.get(at).map_or(0, |end| end.0);
+    loop {
+        if let Some(last) = last_below(options.kafka.as_ref(), at, end).await? {
+            return Ok(last);
+        }
+        options.clock.sleep(HIDDEN_WAIT).await;
+    }
+}
+
+/// `None`: something below the end cannot be seen yet.
+async fn last_below(kafka: &dyn Kafka, at: &TopicPartition, end: i64) -> Result<Option<i64>, TaskError> {
+    let max = Limits { records: usize::try_from(LAST_AMONG).unwrap_or(1), bytes: LOOK_BYTES };
+    let mut window = LAST_AMONG;
+    while end > 0 {
+        let begin = (end - window).max(0);
+        let (mut from, mut last) = (Some(Offset(begin)).filter(|from| from.0 > 0), None);
+        loop {
+            let page = kafka.read(at, from, max).await.doing("looking for the last record of a partition")?;
+            last = page.records.last().map(|record| record.offset.0 + 1).or(last);
+            if page.next.0 >= end {
+                break;
+            }
+            if page.is_end {
+                return Ok(None);
+            }
+            from = Some(page.next);
+        }
+        if last.is_some() {
+            return Ok(last);
+        }
+        if begin == 0 {
+            break;
+        }
+        window = window.saturating_mul(64);
+    }
+    Ok(Some(0))
+}

@@ -1,6 +1,8 @@
 //! Masks of text columns: stars, truncation, hashes.
 use crate::filter::Patterns;
 use elasticflow_api::data::{Text, Value};
+use md5::Digest as _;
+use sha1::Sha1;
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use std::collections::BTreeMap;
 
@@ -19,6 +21,8 @@ pub enum Mask {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the standard's")]
 pub enum Algorithm {
+    Md5,
+    Sha1,
     Sha224,
     Sha256,
     Sha384,
@@ -78,11 +82,17 @@ fn rule(key: &str) -> Result<Mask, String> {
     };
     let (algorithm, salt) = rest.split_once(".with.salt.").ok_or("the salt is missing: .with.salt.SALT")?;
     let algorithm = match algorithm.to_ascii_uppercase().as_str() {
+        "MD5" => Algorithm::Md5,
+        "SHA-1" | "SHA1" | "SHA" => Algorithm::Sha1,
         "SHA-224" => Algorithm::Sha224,
         "SHA-256" => Algorithm::Sha256,
         "SHA-384" => Algorithm::Sha384,
         "SHA-512" => Algorithm::Sha512,
-        other => return Err(format!("the digest {other} is not supported; use SHA-256 or SHA-512")),
+        other => {
+            return Err(format!(
+                "the digest {other} is not supported; known: MD5, SHA-1, SHA-224, SHA-256, SHA-384 and SHA-512"
+            ));
+        }
     };
     Ok(Mask::Hash(algorithm, salt.to_owned(), version))
 }
@@ -121,6 +131,8 @@ fn digest(algorithm: Algorithm, salt: &str, value: &str, version: HashVersion) -
         HashVersion::One => java_string(value, &mut input),
     }
     let bytes: Vec<u8> = match algorithm {
+        Algorithm::Md5 => md5::Md5::digest(&input).to_vec(),
+        Algorithm::Sha1 => Sha1::digest(&input).to_vec(),
         Algorithm::Sha224 => Sha224::digest(&input).to_vec(),
         Algorithm::Sha256 => Sha256::digest(&input).to_vec(),
         Algorithm::Sha384 => Sha384::digest(&input).to_vec(),
@@ -181,6 +193,19 @@ mod tests {
     fn a_hash_is_cut_to_the_column_and_unknown_digests_are_refused() {
         let Value::String(hash) = masked("mask.hash.v2.SHA-256.with.salt.s", "x", Some(10)) else { panic!("text") };
         assert_eq!(hash.len(), 10);
-        assert!(rule("mask.hash.MD5.with.salt.s").is_err());
+        assert!(rule("mask.hash.MD4.with.salt.s").is_err());
+    }
+
+    #[test]
+    fn every_digest_of_java_hashes_salt_and_value() {
+        let hash = |key: &str| match masked(key, "x", None) {
+            Value::String(text) => text.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(hash("mask.hash.v2.MD5.with.salt.s"), "2c38b9e45cec1b324dde4e3d5b22c648");
+        assert_eq!(hash("mask.hash.v2.SHA-1.with.salt.s"), "c7fff82d4ff238624e10a856b42c5699d784a428");
+        for (name, digits) in [("SHA-224", 56), ("SHA-256", 64), ("SHA-384", 96), ("SHA-512", 128)] {
+            assert_eq!(hash(&format!("mask.hash.{name}.with.salt.s")).len(), digits, "{name}");
+        }
     }
 }

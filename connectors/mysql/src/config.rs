@@ -1,8 +1,11 @@
 //! Settings: Debezium's keys with Debezium's meaning and defaults.
+use crate::pace::Pace;
 use elasticflow_cdc::filter;
 use elasticflow_cdc::naming::Adjustment;
 use elasticflow_cdc::notify::Notes;
-use elasticflow_config::{Millis, Prefixed, Secret, choice, settings};
+use elasticflow_config::flow::Rate;
+use elasticflow_config::{ConfigValue, KeyType, Millis, Prefixed, Secret, choice, settings};
+use std::collections::BTreeMap;
 
 choice! {
     /// When existing rows are read.
@@ -118,6 +121,27 @@ choice! {
     }
 }
 
+/// Keys and values as they were posted; never printed, since there are passwords among them.
+#[derive(Clone, Default)]
+pub struct Posted(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Posted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl ConfigValue for Posted {
+    const KIND: KeyType = KeyType::String;
+    const OPTIONAL: bool = true;
+    fn read(_: &str) -> Result<Self, String> {
+        Err("a prefix takes no value of its own".to_owned())
+    }
+    fn from_prefix(keys: BTreeMap<String, String>) -> Option<Self> {
+        Some(Self(keys))
+    }
+}
+
 settings! {
     /// Settings of the `mysql` and `mariadb` source connectors.
     pub struct CdcConfig {
@@ -190,10 +214,14 @@ settings! {
         "snapshot.chunk.rows" => chunk_rows: usize { default: "20000", group: "Snapshot", valid: Validity::Range(1.0, 1_000_000.0) },
         /// Bytes of rows that one chunk of the snapshot aims at.
         "snapshot.chunk.bytes" => chunk_bytes: usize { default: "4194304", group: "Snapshot", valid: Validity::Range(1024.0, 1_073_741_824.0) },
-        /// Most rows per second that snapshots read; 0 is no limit.
-        "snapshot.max.rows.per.second" => snapshot_rows_rate: u64 { default: "0", group: "Snapshot" },
-        /// Most bytes per second that snapshots read, about; 0 is no limit.
-        "snapshot.max.bytes.per.second" => snapshot_bytes_rate: u64 { default: "0", group: "Snapshot" },
+        /// Another name of `flow.rate.snapshot.records`.
+        "snapshot.max.rows.per.second" => snapshot_rows_rate: Option<u64> { hidden: true },
+        /// Another name of `flow.rate.snapshot.bytes`.
+        "snapshot.max.bytes.per.second" => snapshot_bytes_rate: Option<u64> { hidden: true },
+        /// The worker limits the first snapshot; one beside the stream limits itself.
+        "flow.rate.snapshot.records" => flow_rows_rate: Rate { default: "-1", hidden: true },
+        /// As before.
+        "flow.rate.snapshot.bytes" => flow_bytes_rate: Rate { default: "-1", hidden: true },
         /// Whether tables that match the filters only since the filters were changed get a snapshot of their own beside the stream.
         "snapshot.joined.tables" => snapshot_joined: bool { default: "true", group: "Snapshot" },
         /// Wait before the snapshot, in milliseconds.
@@ -265,10 +293,13 @@ settings! {
         "notification.enabled.channels" => notification_channels: Vec<String> { default: "", group: "Notifications", valid: Validity::Check(check_channels) },
         /// Topic of the notifications.
         "notification.sink.topic.name" => notification_topic: Option<String> { group: "Notifications" },
-        /// Converters of single columns. Not supported: must be absent.
-        "converters" => converters: Option<String> { hidden: true },
+        /// Names of converters of columns; `NAME.type` is the class of each. Built in is Debezium's TinyIntOneToBooleanConverter, with `NAME.selector`
+        /// (columns, as regular expressions of `database.table.column`) and `NAME.length.checker` (`false`: also without the length 1).
+        "converters" => converters: Option<String> { group: "Records", importance: Low },
         /// Queries in place of reading whole tables. Not supported: must be absent.
         "snapshot.select.*" => snapshot_selects: Prefixed { hidden: true },
+        /// Everything that was posted: what belongs to converters and what has no effect.
+        "*" => posted: Posted { hidden: true },
     }
 }
 
@@ -314,9 +345,43 @@ impl CdcConfig {
         };
         let known = ["source", "file", "kafka"];
         refuse(self.signal_channels.iter().any(|c| !known.contains(&c.as_str())), "signal.enabled.channels");
-        refuse(self.converters.is_some(), "converters");
         refuse(!self.snapshot_selects.0.is_empty(), "snapshot.select.statement.overrides");
         found
+    }
+
+    /// What is set and has a better name: key and what to do. An error where both are set.
+    pub fn renamed(&self) -> Vec<(&'static str, String, bool)> {
+        let rates = [
+            (
+                "snapshot.max.rows.per.second",
+                self.snapshot_rows_rate,
+                "flow.rate.snapshot.records",
+                self.flow_rows_rate,
+            ),
+            (
+                "snapshot.max.bytes.per.second",
+                self.snapshot_bytes_rate,
+                "flow.rate.snapshot.bytes",
+                self.flow_bytes_rate,
+            ),
+        ];
+        let set = rates.into_iter().filter(|(_, rate, ..)| rate.is_some());
+        set.map(|(key, _, name, other)| match other.per_second() {
+            None => (key, format!("{key} is another name of {name}, which also changes without a restart"), false),
+            Some(_) => (key, format!("{key} and {name} are the same limit: set {name} alone"), true),
+        })
+        .collect()
+    }
+
+    /// How fast a snapshot may read. The worker itself holds the first one to `flow.rate.snapshot.*`; of one beside the stream it cannot
+    /// tell the rows from those of the stream.
+    pub(crate) fn snapshot_pace(&self, initial: bool) -> Pace {
+        let of = |named: Option<u64>, flow: Rate| match (named, flow.per_second()) {
+            (Some(named), _) => named,
+            (None, Some(flow)) if !initial => whole(flow),
+            (None, _) => 0,
+        };
+        Pace::new(of(self.snapshot_rows_rate, self.flow_rows_rate), of(self.snapshot_bytes_rate, self.flow_bytes_rate))
     }
 
     /// Whether signals come from a channel.
@@ -341,6 +406,12 @@ impl CdcConfig {
     pub fn address(&self) -> String {
         format!("{}:{}", self.hostname, self.port)
     }
+}
+
+/// A rate in whole units; below one it is one, since 0 is no limit.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to what a u64 holds")]
+fn whole(per_second: f64) -> u64 {
+    per_second.clamp(1.0, 1e15) as u64
 }
 
 #[cfg(test)]

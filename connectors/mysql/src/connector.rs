@@ -2,6 +2,7 @@
 use crate::config::CdcConfig;
 use crate::error::Error;
 use crate::filters::Filters;
+use crate::foreign::{self, Said};
 use crate::preflight;
 use crate::sources::Sources;
 use crate::task::CdcTask;
@@ -10,8 +11,8 @@ use elasticflow_api::Result;
 use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
 use elasticflow_api::source::SourceConnector;
-use elasticflow_config::{Settings, ValidationReport};
-use std::sync::Arc;
+use elasticflow_config::{KeyDef, Settings, ValidationReport};
+use std::sync::{Arc, LazyLock};
 
 /// Change capture from MySQL.
 pub struct MySqlConnector;
@@ -24,6 +25,18 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
     let mut report = ValidationReport::default();
     for (key, what) in config.unsupported() {
         report.error(key, format!("{key} {what}"));
+    }
+    for Said { key, text, is_error } in foreign::judge(&config.posted.0) {
+        match is_error {
+            true => report.error(&key, text),
+            false => report.warning(&key, text),
+        }
+    }
+    for (key, what, is_error) in config.renamed() {
+        match is_error {
+            true => report.error(key, what),
+            false => report.warning(key, what),
+        }
     }
     let channels = &config.notification_channels;
     if channels.iter().any(|c| c.eq_ignore_ascii_case("sink")) && config.notification_topic.is_none() {
@@ -105,10 +118,19 @@ macro_rules! connector {
 connector!(MySqlConnector, "mysql");
 connector!(MariaDbConnector, "mariadb");
 
+/// Declared keys, those without effect included; what takes everything is none.
+fn known_keys() -> &'static [KeyDef] {
+    static KEYS: LazyLock<Vec<KeyDef>> = LazyLock::new(|| {
+        let own = CdcConfig::keys().iter().filter(|def| def.name != "*").cloned();
+        own.chain(foreign::defs()).collect()
+    });
+    &KEYS
+}
+
 /// The plug-ins of this crate.
 pub fn plugins() -> Vec<PluginEntry> {
     let version = env!("CARGO_PKG_VERSION");
-    let keys = CdcConfig::keys();
+    let keys = known_keys();
     let remarks = "XA transactions are sent when they are prepared";
     vec![
         PluginEntry {

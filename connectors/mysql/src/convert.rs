@@ -45,7 +45,7 @@ pub enum Out {
     },
     /// Decimal as text.
     DecimalText,
-    /// BIT(1).
+    /// BIT(1), and integers that are taken as booleans: those above zero are true.
     Bool,
     /// BIT(n), little endian.
     Bits,
@@ -146,6 +146,7 @@ impl Converter {
             Out::I16 => Value::Int16(truncated_i16(v)),
             Out::I32 => Value::Int32(truncated_i32(v)),
             Out::Decimal { .. } => decimal(i128::from(v)),
+            Out::Bool => Value::Boolean(v > 0),
             _ => Value::Int64(v),
         }
     }

@@ -1,4 +1,6 @@
 //! What is captured, and in which guise.
+use crate::booleans::Booleans;
+use crate::column::Column;
 use crate::config::CdcConfig;
 use crate::error::{Error, Result};
 use elasticflow_cdc::filter::{Filter, Patterns};
@@ -17,6 +19,7 @@ pub struct Filters {
     propagate_columns: Patterns,
     propagate_types: Patterns,
     keys: Vec<Patterns>,
+    booleans: Booleans,
 }
 
 impl Filters {
@@ -53,6 +56,12 @@ impl Filters {
                 report.error("message.key.columns", reason);
                 Vec::new()
             }),
+            booleans: Booleans::parse(config).unwrap_or_else(|wrong| {
+                for (key, reason) in wrong {
+                    report.error(&key, format!("{key}: {reason}"));
+                }
+                Booleans::default()
+            }),
         };
         if report.is_ok() { Ok(filters) } else { Err(report) }
     }
@@ -85,6 +94,11 @@ impl Filters {
     /// The mask of a column.
     pub fn mask(&self, name: &str) -> Option<&Mask> {
         self.masks.of(name).or_else(|| self.truncations.of(name))
+    }
+
+    /// Whether a column is written as a boolean.
+    pub fn is_boolean(&self, column: &Column, name: &str) -> bool {
+        self.booleans.take(column, name)
     }
 
     /// Whether a column's schema tells its source type.

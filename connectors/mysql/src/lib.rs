@@ -7,6 +7,7 @@
 pub mod assemble;
 pub mod batch;
 pub mod binlog;
+pub mod booleans;
 pub mod capture;
 pub mod chunk;
 pub mod column;
@@ -19,6 +20,7 @@ pub mod dump;
 pub mod error;
 mod events;
 pub mod filters;
+mod foreign;
 pub mod gtid;
 mod heartbeat;
 pub mod information;

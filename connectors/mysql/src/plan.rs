@@ -16,13 +16,21 @@ use std::sync::Arc;
 /// # Errors
 /// The type or the charset is not supported.
 pub fn plan(column: &Column, config: &CdcConfig, name: &str) -> Result<(Schema, Converter)> {
-    let (schema, out) = form(column, config, name)?;
+    Ok(completed(column, config, form(column, config, name)?))
+}
+
+/// The same for a column of integers that is written as a boolean.
+pub fn boolean(column: &Column, config: &CdcConfig) -> (Schema, Converter) {
+    completed(column, config, (of(Kind::Boolean), Out::Bool))
+}
+
+fn completed(column: &Column, config: &CdcConfig, (schema, out): (Schema, Out)) -> (Schema, Converter) {
     let mut converter = Converter { out, zero: Value::Null, adjust_years: config.time_adjuster };
     let default = default_value(column, &converter);
     if !column.nullable {
         converter.zero = default.clone().unwrap_or_else(|| epoch_of(&converter.out));
     }
-    Ok((schema.nullable(column.nullable).or(default), converter))
+    (schema.nullable(column.nullable).or(default), converter)
 }
 
 /// A converter without loss, for comparing keys.

@@ -147,7 +147,10 @@ impl Maker {
             exact: if identifies { Some(plan::exact(column, &name)?) } else { None },
         };
         if self.filters.column(&name) {
-            let (schema, converter) = plan::plan(column, &self.config, &name)?;
+            let (schema, converter) = match self.filters.is_boolean(column, &name) {
+                true => plan::boolean(column, &self.config),
+                false => plan::plan(column, &self.config, &name)?,
+            };
             slot.converter = Some(converter);
             slot.mask = self.mask(&name, column);
             let schema = self.documented(schema, column);

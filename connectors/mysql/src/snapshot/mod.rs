@@ -168,7 +168,7 @@ impl Snapshot {
             told_table: false,
             last_key: None,
             maximum: None,
-            pace: Pace::new(config.snapshot_rows_rate, config.snapshot_bytes_rate),
+            pace: config.snapshot_pace(progress.adhoc.is_none()),
             advance: Advance::default(),
             about: None,
             estimates: None,

@@ -136,8 +136,13 @@ fn warnings(input: &Input<'_>, report: &Report) -> Vec<Remark> {
         Remark { key: key.clone(), message }
     };
     let is_source = input.is_source();
+    let converters: Vec<&str> =
+        input.posted.value("converters").into_iter().flat_map(|names| names.split(',')).map(str::trim).collect();
     let counts = |key: &&String| {
-        !(is_source && key.starts_with("topic.creation.") || framework::read_by_the_loops(is_source, key))
+        let of_converter = key.split_once('.').is_some_and(|(name, _)| converters.contains(&name));
+        !(of_converter
+            || is_source && key.starts_with("topic.creation.")
+            || framework::read_by_the_loops(is_source, key))
     };
     let mut remarks: Vec<Remark> = unknown.filter(counts).enumerate().map(remark).collect();
     if input.posted.value("config.action.reload").is_some() {

@@ -20,6 +20,10 @@ const WRITERS: u64 = 4;
 const WARM_UP: u64 = 5 * RATE;
 /// Rows whose delay counts, at the least.
 const LEAST: u64 = 10 * RATE;
+/// A row that takes longer has waited for something.
+const PAUSE: Duration = Duration::from_millis(50);
+/// The longest waits are told, so many of them.
+const PAUSES_TOLD: usize = 8;
 /// What has not arrived so long after the last commit is lost.
 const LATE: Duration = Duration::from_secs(20);
 
@@ -48,8 +52,35 @@ pub(crate) async fn latency(bench: &Bench) -> Result<Outcome> {
     worker.stop().await?;
     bench.database.run(&[&format!("DROP TABLE {SCHEMA}.{run}")]).await?;
     outcome.doubled = seen.doubled;
+    pauses(&committed, &seen.at);
     fill(&mut outcome, &committed, &seen.at);
     Ok(outcome)
+}
+
+/// Says when the path stood still: rows whose delay is far above the ordinary one, joined where they follow each other.
+fn pauses(committed: &Times, seen: &Times) {
+    let Some(first) = committed.values().min().copied() else { return };
+    let mut late: Vec<(Duration, Duration)> = committed
+        .iter()
+        .filter(|(id, _)| **id > WARM_UP)
+        .filter_map(|(id, at)| Some((at.duration_since(first), seen.get(id)?.saturating_duration_since(*at))))
+        .filter(|(_, delay)| *delay > PAUSE)
+        .collect();
+    late.sort_unstable();
+    let mut found: Vec<(Duration, Duration, usize)> = Vec::new();
+    for (at, delay) in late {
+        match found.last_mut() {
+            Some((began, longest, rows)) if at < *began + *longest + PAUSE => {
+                (*longest, *rows) = (delay.max(*longest), *rows + 1);
+            }
+            _ => found.push((at, delay, 1)),
+        }
+    }
+    found.sort_unstable_by_key(|(_, longest, _)| std::cmp::Reverse(*longest));
+    for (at, longest, rows) in found.iter().take(PAUSES_TOLD) {
+        let (at, longest) = (at.as_secs_f64(), longest.as_millis());
+        say(&format!("latency: {rows} rows waited up to {longest} ms from second {at:.1} on"));
+    }
 }
 
 fn fill(outcome: &mut Outcome, committed: &Times, seen: &Times) {

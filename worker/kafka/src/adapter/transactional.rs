@@ -21,6 +21,9 @@ const INIT_MAX: Duration = Duration::from_secs(15);
 /// How long a flush lasts before the transaction is looked at again: one that has failed is never flushed.
 const FLUSH_SLICE: Duration = Duration::from_millis(200);
 
+/// A commit that takes longer is told in the log, at debug.
+const LONG: Duration = Duration::from_millis(100);
+
 /// Why a producer is unusable.
 #[derive(Debug, Clone)]
 enum Dead {
@@ -136,9 +139,15 @@ fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration, breath
     if let Err(stop) = look(handle, deliveries) {
         return stop;
     }
-    let breath = breath.map(|breath| breath.lock().after(began.elapsed()));
+    let flushed = began.elapsed();
+    let breath = breath.map(|breath| breath.lock().after(flushed));
     match handle.commit_transaction(limit) {
         Ok(()) => {
+            let ended = began.elapsed().saturating_sub(flushed);
+            if flushed + ended >= LONG {
+                let (flush_ms, end_ms) = (flushed.as_millis(), ended.as_millis());
+                tracing::debug!(flush_ms, end_ms, "a transaction took long: its records to arrive, and its end");
+            }
             // On a thread that may block, and finer than the executor's timers.
             std::thread::sleep(breath.unwrap_or_default());
             Finish::Committed

@@ -1,5 +1,5 @@
 //! Tables as records of schema changes tell them, from `information_schema` and `SHOW CREATE`.
-use crate::column::{Described, members_of};
+use crate::column::{Column, Described, Ty, members_of};
 use crate::error::{Result, of_client};
 use crate::information::{self, described_columns};
 use crate::wire::Session;
@@ -99,6 +99,68 @@ fn column(d: &Described, comments: bool) -> ColumnDescription {
         comment: (comments && !d.comment.is_empty()).then(|| d.comment.clone()),
         default: d.plain_default(),
         members,
+    }
+}
+
+/// A column as a table map has it: what the log does not know, such as CHAR or VARCHAR, is told in its wider form.
+pub(crate) fn mapped(column: &Column) -> ColumnDescription {
+    let plain = |data_type: &str| Described { data_type: data_type.to_owned(), ..Described::default() };
+    let exact = |data_type: &str, fsp: u8| Described { fsp: Some(u64::from(fsp)), ..plain(data_type) };
+    let sized = |data_type: &str, length: u64| Described { length: Some(length), ..plain(data_type) };
+    let members = |data_type: &str, members: &[String]| {
+        let quoted: Vec<String> = members.iter().map(|m| format!("'{}'", m.replace('\'', "''"))).collect();
+        Described { column_type: format!("{data_type}({})", quoted.join(",")), ..plain(data_type) }
+    };
+    let mut described = match &column.ty {
+        Ty::Int { bytes, unsigned } => {
+            let name = ["tinyint", "smallint", "mediumint", "int"].get(usize::from(*bytes).wrapping_sub(1));
+            let sign = if *unsigned { " unsigned" } else { "" };
+            let name = name.copied().unwrap_or("bigint");
+            Described { column_type: format!("{name}{sign}"), ..plain(name) }
+        }
+        Ty::Float { .. } => plain("float"),
+        Ty::Double => plain("double"),
+        Ty::Decimal { precision, scale } => {
+            let (precision, scale) = (Some(u64::from(*precision)), Some(u64::from(*scale)));
+            Described { precision, scale, ..plain("decimal") }
+        }
+        Ty::Bit { bits } => Described { precision: Some(u64::from(*bits)), ..plain("bit") },
+        Ty::Text { charset, length: Some(bytes) } => sized("varchar", u64::from(bytes / widest(charset))),
+        Ty::Text { .. } => plain("text"),
+        Ty::Binary { length } => sized("binary", u64::try_from(*length).unwrap_or(0)),
+        Ty::Blob { length: Some(length) } => sized("varbinary", u64::from(*length)),
+        Ty::Blob { length: None } => plain("blob"),
+        Ty::Date => plain("date"),
+        Ty::Time { fsp } => exact("time", *fsp),
+        Ty::DateTime { fsp } => exact("datetime", *fsp),
+        Ty::Timestamp { fsp } => exact("timestamp", *fsp),
+        Ty::Year => plain("year"),
+        Ty::Enum { members: all } => members("enum", all),
+        Ty::Set { members: all } => members("set", all),
+        Ty::Json => plain("json"),
+        Ty::Point => plain("point"),
+        Ty::Geometry => plain("geometry"),
+        Ty::Vector => plain("vector"),
+        Ty::Uuid => plain("uuid"),
+        Ty::Inet4 => plain("inet4"),
+        Ty::Inet6 => plain("inet6"),
+        Ty::Unknown => Described::default(),
+    };
+    if let Ty::Text { charset, .. } = &column.ty {
+        described.charset = Some(charset.clone());
+    }
+    described.name.clone_from(&column.name);
+    described.nullable = column.nullable;
+    self::column(&described, false)
+}
+
+/// Most bytes of a character.
+fn widest(charset: &str) -> u32 {
+    match charset {
+        "utf8mb4" | "utf16" | "utf16le" | "utf32" | "gb18030" => 4,
+        "utf8" | "utf8mb3" | "ujis" | "eucjpms" => 3,
+        "ucs2" | "sjis" | "cp932" | "gbk" | "gb2312" | "big5" | "euckr" => 2,
+        _ => 1,
     }
 }
 

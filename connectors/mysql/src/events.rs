@@ -24,7 +24,7 @@ impl Capture {
             return self.begin_rows(rows, &event, Form::Packed);
         }
         match event.header.kind {
-            kind::TABLE_MAP => self.table_map(&event).await,
+            kind::TABLE_MAP => self.table_map(&event, out).await,
             kind::GTID | kind::ANONYMOUS_GTID | kind::GTID_TAGGED => self.announce(&event),
             kind::MARIADB_GTID => self.maria_gtid(&event, out),
             kind::PARTIAL_UPDATE_ROWS => self.begin_rows((RowsKind::Update, true), &event, Form::Partial),
@@ -59,7 +59,7 @@ impl Capture {
         }
     }
 
-    async fn table_map(&mut self, event: &Event) -> Result<()> {
+    async fn table_map(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
         if self.tx.is_none() {
             return Err(Error::LogOrder { place: self.place(event), what: "a table map outside a transaction" });
         }
@@ -67,6 +67,10 @@ impl Capture {
         if !known.map_err(|cause| Error::Decode { place: self.place(event), cause })? {
             let place = self.place(event);
             self.tables.learn(&mut self.control, &event.body, &place).await?;
+            if self.schema_log.is_some() {
+                let id = crate::binlog::table_map::table_id(&event.body);
+                self.schema_seen(id.map_err(|cause| Error::Decode { place, cause })?, event, out);
+            }
         }
         self.count_event()
     }

@@ -1,23 +1,28 @@
 //! Records of schema changes: what statements in the log did to tables.
 //!
-//! The columns in a record are those that `information_schema` has when the statement is read. Rows do not depend on them:
-//! each is read with the table map of its own place in the log.
+//! The columns in a record are those that `information_schema` has when the statement is read, which may be those of a later
+//! statement. The first row that shows others has the table told once more, as it was. Rows do not depend on any of it: each is
+//! read with the table map of its own place in the log.
 use crate::assemble::{Assembler, Origin, package};
 use crate::batch::Batch;
 use crate::capture::Capture;
+use crate::column::{Column, Ty};
 use crate::config::CdcConfig;
 use crate::ddl::{Ddl, Name, ddl, text_of};
-use crate::describe::quoted;
+use crate::describe::{self, quoted};
 use crate::error::Result;
 use crate::information::is_system;
 use crate::log::Event;
-use crate::tables::Tables;
+use crate::table::{Slot, Table};
+use crate::tables::{Known, Tables};
 use crate::wire::Flavour;
 use elasticflow_api::data::{Text, Value};
 use elasticflow_api::source::SourceRecord;
 use elasticflow_cdc::naming::topic;
-use elasticflow_cdc::table_change::{ChangeKind, SchemaChange, SchemaChanges, TableChange};
-use std::collections::HashSet;
+use elasticflow_cdc::table_change::{
+    ChangeKind, ColumnDescription, SchemaChange, SchemaChanges, TableChange, TableDescription,
+};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Place of `table` in the source block.
@@ -32,6 +37,37 @@ pub struct SchemaLog {
     captured_tables_only: bool,
     captured_databases_only: bool,
     pub(crate) comments: bool,
+    /// What was told last of each table whose statements were read.
+    told: HashMap<String, Last>,
+}
+
+/// The last record of a table.
+struct Last {
+    database: String,
+    name: String,
+    ddl: String,
+    description: TableDescription,
+}
+
+/// Tables of which the last record is remembered.
+const TOLD_MAX: usize = 10_000;
+
+/// Whether a column was told as it is, as far as the log says what it is.
+fn is_told(told: &ColumnDescription, column: &Column) -> bool {
+    let is_exact = matches!(
+        column.ty,
+        Ty::Int { .. }
+            | Ty::Decimal { .. }
+            | Ty::Double
+            | Ty::Bit { .. }
+            | Ty::Date
+            | Ty::Time { .. }
+            | Ty::DateTime { .. }
+            | Ty::Timestamp { .. }
+            | Ty::Year
+    );
+    let name = told.type_name.trim_end_matches(" ZEROFILL");
+    told.name == column.name && (!is_exact || name == describe::mapped(column).type_name)
 }
 
 /// What one record tells, before the table is described.
@@ -54,6 +90,7 @@ impl SchemaLog {
             captured_tables_only: flag("store.only.captured.tables.ddl"),
             captured_databases_only: flag("store.only.captured.databases.ddl"),
             comments: config.schema_comments,
+            told: HashMap::new(),
         })
     }
 
@@ -82,6 +119,41 @@ impl SchemaLog {
         let mut record = assembler.bare(Arc::clone(&self.topic), key, value);
         record.record.partition = Some(0);
         record
+    }
+
+    /// Remembers what a record tells of a table.
+    fn remember(&mut self, change: &SchemaChange) {
+        for TableChange { table: (database, name), description, .. } in &change.changes {
+            let id = format!("{database}.{name}");
+            match description {
+                None => drop(self.told.remove(&id)),
+                Some(description) if self.told.len() < TOLD_MAX || self.told.contains_key(&id) => {
+                    let (database, name, ddl) = (database.clone(), name.clone(), change.ddl.clone());
+                    self.told.insert(id, Last { database, name, ddl, description: description.clone() });
+                }
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// The change that a table map shows to have been told wrong: the table had been altered again by then.
+    fn corrected(&mut self, table: &Table) -> Option<SchemaChange> {
+        let last = self.told.get_mut(table.id.as_ref())?;
+        let told = &last.description.columns;
+        if told.len() == table.slots.len() && told.iter().zip(&table.slots).all(|(t, s)| is_told(t, &s.column)) {
+            return None;
+        }
+        let column = |slot: &Slot| {
+            let same = told.iter().find(|t| is_told(t, &slot.column));
+            same.cloned().unwrap_or_else(|| describe::mapped(&slot.column))
+        };
+        let columns = table.slots.iter().map(column).collect();
+        let key = table.identity.iter().filter_map(|place| table.slots.get(*place));
+        last.description.key = key.map(|slot| slot.column.name.clone()).collect();
+        last.description.columns = columns;
+        let (kind, description) = (ChangeKind::Alter, Some(last.description.clone()));
+        let change = TableChange { kind, table: (last.database.clone(), last.name.clone()), description };
+        Some(SchemaChange { database: last.database.clone(), ddl: last.ddl.clone(), changes: vec![change] })
     }
 
     /// Reads a statement; notes which tables are there after it.
@@ -169,11 +241,35 @@ impl Capture {
                 }
             }
             out.records.push(log.record(&self.assembler, &change, told.tables.as_deref(), &origin));
+            if let Some(log) = &mut self.schema_log {
+                log.remember(&change);
+            }
             out.count(1, change.ddl.len());
             if let Some(tx) = &mut self.tx {
                 tx.emitted = true;
             }
         }
         Ok(())
+    }
+
+    /// A version of a table was learned: tells it once more if the record of the statement that made it has other columns.
+    pub(crate) fn schema_seen(&mut self, id: u64, event: &Event, out: &mut Batch) {
+        let Some(Known::Captured(table)) = self.tables.by_id(id) else { return };
+        let table = Arc::clone(table);
+        let done = self.tx.as_ref().zip(self.skip.as_ref());
+        let done = done.is_some_and(|(tx, part)| tx.resumed && tx.events < part.events);
+        let Some(change) = self.schema_log.as_mut().filter(|_| !done).and_then(|log| log.corrected(&table)) else {
+            return;
+        };
+        let origin = self.origin(event);
+        let Some(log) = &self.schema_log else { return };
+        if !log.tells(&self.tables, &change.database, Some(&table.name)) {
+            return;
+        }
+        out.records.push(log.record(&self.assembler, &change, Some(&table.name), &origin));
+        out.count(1, change.ddl.len());
+        if let Some(tx) = &mut self.tx {
+            tx.emitted = true;
+        }
     }
 }

@@ -35,7 +35,10 @@ pub(crate) async fn latency(bench: &Bench) -> Result<Outcome> {
     let rows = (bench.rows / 30).max(WARM_UP + LEAST).min(bench.rows.saturating_sub(1));
     let run = format!("latency{}", stamp()?);
     bench.database.run(&[&format!("CREATE TABLE {SCHEMA}.{run} LIKE {SCHEMA}.snap")]).await?;
-    let worker = Worker::start(options(bench, &run)?).await?;
+    let mut options = options(bench, &run)?;
+    // Commits that take long say where the time went.
+    options.env.insert("ELASTICFLOW_LOG".to_owned(), "info,elasticflow_kafka=debug".to_owned());
+    let worker = Worker::start(options).await?;
     worker.rest().create(&run, &source(bench, &run, &run, "no_data")).await?;
     worker.rest().await_running(&run, WORK_MAX).await?;
     // The last row of the reference table comes first, and proves that it streams.

@@ -88,7 +88,7 @@ async fn a_connection_cut_after_any_byte_loses_and_repeats_nothing_on_mysql() {
     if let Some(server) =
         Server::of("EF_MYSQL", "a_connection_cut_after_any_byte_loses_and_repeats_nothing_on_mysql").await
     {
-        cut_everywhere(server, "ef_cuts").await;
+        Box::pin(cut_everywhere(server, "ef_cuts")).await;
     }
 }
 
@@ -97,7 +97,7 @@ async fn a_connection_cut_after_any_byte_loses_and_repeats_nothing_on_mariadb() 
     if let Some(server) =
         Server::of("EF_MARIADB", "a_connection_cut_after_any_byte_loses_and_repeats_nothing_on_mariadb").await
     {
-        cut_everywhere(server, "ef_cuts").await;
+        Box::pin(cut_everywhere(server, "ef_cuts")).await;
     }
 }
 

@@ -84,7 +84,7 @@ async fn every_problem_of_server_and_user_is_reported_at_once_with_its_statement
         ("database.user", "GRANT REPLICATION SLAVE ON *.* TO 'weak'@'%'"),
         ("database.user", "GRANT REPLICATION CLIENT ON *.* TO 'weak'@'%'"),
         ("database.server.id", "the id of the server itself"),
-        ("converters", "not supported"),
+        ("x.type", "must be set: converters names x"),
     ] {
         assert!(text(&report, key).contains(words), "{key}: {words} not in {report:?}");
     }

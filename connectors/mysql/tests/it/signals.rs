@@ -197,11 +197,11 @@ async fn signals_of_a_topic_are_followed_once(server: Server, db: &'static str) 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_of_a_topic_are_followed_once_on_mysql() {
     let Some(server) = Server::of("EF_MYSQL", "signals_of_a_topic_on_mysql").await else { return };
-    signals_of_a_topic_are_followed_once(server, "ef_signal_topic").await;
+    Box::pin(signals_of_a_topic_are_followed_once(server, "ef_signal_topic")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn signals_of_a_topic_are_followed_once_on_mariadb() {
     let Some(server) = Server::of("EF_MARIADB", "signals_of_a_topic_on_mariadb").await else { return };
-    signals_of_a_topic_are_followed_once(server, "ef_signal_topic").await;
+    Box::pin(signals_of_a_topic_are_followed_once(server, "ef_signal_topic")).await;
 }

@@ -103,14 +103,14 @@ async fn survives_writes_and_restarts(server: Server, db: &str, restarts: usize)
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_mysql_survives_writes_and_restarts() {
     if let Some(server) = Server::of("EF_MYSQL", "a_snapshot_of_mysql_survives_writes_and_restarts").await {
-        survives_writes_and_restarts(server, "ef_snap", 4).await;
+        Box::pin(survives_writes_and_restarts(server, "ef_snap", 4)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_mariadb_survives_writes_and_restarts() {
     if let Some(server) = Server::of("EF_MARIADB", "a_snapshot_of_mariadb_survives_writes_and_restarts").await {
-        survives_writes_and_restarts(server, "ef_snap", 4).await;
+        Box::pin(survives_writes_and_restarts(server, "ef_snap", 4)).await;
     }
 }
 

@@ -42,14 +42,14 @@ async fn streams_and_resumes(server: Server, db: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn mysql_streams_changes_and_resumes() {
     if let Some(server) = Server::of("EF_MYSQL", "mysql_streams_changes_and_resumes").await {
-        streams_and_resumes(server, "ef_stream").await;
+        Box::pin(streams_and_resumes(server, "ef_stream")).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mariadb_streams_changes_and_resumes() {
     if let Some(server) = Server::of("EF_MARIADB", "mariadb_streams_changes_and_resumes").await {
-        streams_and_resumes(server, "ef_stream").await;
+        Box::pin(streams_and_resumes(server, "ef_stream")).await;
     }
 }
 

@@ -2,6 +2,7 @@
 use crate::data::{Datum, Headers, Record, SchemaRef};
 use crate::error::{RecordError, Result};
 use crate::position::Offset;
+use crate::written::JsonForm;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 
@@ -22,6 +23,11 @@ pub trait Converter: Send + Sync {
 
     /// Decodes; the datum may share `bytes`.
     fn decode(&self, topic: &str, bytes: Option<&Bytes>, headers: &Headers) -> Result<Datum, DecodeError>;
+
+    /// What it writes, if that is JSON of a plain form, whatever the topic and the headers.
+    fn json_form(&self) -> Option<JsonForm> {
+        None
+    }
 
     /// The one place for I/O: registers or fetches a schema and caches it.
     async fn resolve(&self, topic: &str, need: &Need) -> Result<()> {

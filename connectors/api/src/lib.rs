@@ -1,6 +1,7 @@
 //! All that a connector author imports.
 //!
-//! Reading order: [`data`] -> [`position`] -> [`error`] -> [`source`] -> [`sink`] -> [`convert`] -> [`context`] ->
+//! Reading order: [`data`] -> [`position`] -> [`error`] -> [`source`] ->
+//! [`written`] -> [`sink`] -> [`convert`] -> [`context`] ->
 //! [`registry`]. A connector implements [`source::SourceConnector`] or [`sink::SinkConnector`] and is listed once in the
 //! server's registry. Absent on purpose: any Kafka client type, any HTTP type, any metric exporter, any global state.
 pub mod blame;
@@ -13,6 +14,7 @@ pub mod position;
 pub mod registry;
 pub mod sink;
 pub mod source;
+pub mod written;
 
 pub use elasticflow_config as config;
 pub use error::{ConnectorError, ErrorClass, RecordError, Result};

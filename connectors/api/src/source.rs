@@ -4,6 +4,7 @@ use crate::data::Record;
 use crate::error::{RecordError, Result};
 use crate::position::SourcePosition;
 use crate::registry::{Guarantee, TaskConfig};
+use crate::written::{JsonForm, Written};
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticflow_config::{Settings, ValidationReport};
@@ -66,6 +67,14 @@ pub trait SourceConnector: Send + Sync + 'static {
 /// A source task: one owner, never called concurrently, dropped after an error other than `Record`.
 #[async_trait]
 pub trait SourceTask: Send + 'static {
+    /// Records go to Kafka as they come from this task, their keys and values as JSON of these forms: a task that can may
+    /// hand over written records in [`SourceBatch::written`].
+    ///
+    /// Called: at most once, before `start`; not if a transform is to see the records, or a converter writes anything else.
+    fn written_as(&mut self, key: JsonForm, value: JsonForm) {
+        let _ = (key, value);
+    }
+
     /// Connects and positions.
     ///
     /// Called: once, after older owners are fenced and the stored positions are final. On `Err(Transient)`: the instance
@@ -166,6 +175,9 @@ pub struct Figure {
 pub struct SourceBatch {
     /// Records in source order.
     pub records: Vec<SourceRecord>,
+    /// Records that the source has written itself, among `records` where each of them says. They have no positions: what
+    /// stands in `progress` is the position after all of them.
+    pub written: Written,
     /// What upstream has and the task cannot read, in source order.
     pub rejected: Vec<Rejected>,
     /// Positions passed without a record: heartbeats, filtered events.
@@ -176,6 +188,18 @@ pub struct SourceBatch {
     pub read: Read,
     /// True once a bounded source has nothing left, ever: positive knowledge, not an empty poll.
     pub end_of_data: bool,
+}
+
+impl SourceBatch {
+    /// Number of records, written ones included.
+    pub fn len(&self) -> usize {
+        self.records.len() + self.written.len()
+    }
+
+    /// Whether it has no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.written.is_empty()
+    }
 }
 
 /// A record and the position after it. Transforms see the record alone.

@@ -46,17 +46,17 @@ pub struct Change {
 
 /// Makes records.
 pub struct Assembler {
-    connector: Text,
-    prefix: Text,
-    version: Text,
+    pub(crate) connector: Text,
+    pub(crate) prefix: Text,
+    pub(crate) version: Text,
     source: SchemaRef,
     transaction: SchemaRef,
-    headers: Headers,
+    pub(crate) headers: Headers,
     new_key: Arc<str>,
     old_key: Arc<str>,
-    tombstones: bool,
+    pub(crate) tombstones: bool,
     skipped: [bool; 4],
-    skip_unchanged: bool,
+    pub(crate) skip_unchanged: bool,
     /// Time of the batch in milliseconds.
     pub now_ms: i64,
 }
@@ -145,7 +145,7 @@ impl Assembler {
         &self.transaction
     }
 
-    fn skips(&self, op: Op) -> bool {
+    pub(crate) fn skips(&self, op: Op) -> bool {
         let [create, update, delete, truncate] = self.skipped;
         match op {
             Op::Create => create,

@@ -3,6 +3,7 @@ use crate::assemble::{Assembler, Change, Origin};
 use crate::batch::Batch;
 use crate::binlog::rows::{Partial, RowsHead, RowsKind};
 use crate::binlog::{DecodeError, Reader};
+use crate::direct::{self, Direct};
 use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
@@ -71,6 +72,28 @@ fn signal(image: &[Value]) -> Signal {
         _ => String::new(),
     };
     Signal { id: text(0), kind: text(1), data: text(2) }
+}
+
+/// The images before and after a change.
+type ImagePair = (Option<Vec<Value>>, Option<Vec<Value>>);
+
+fn images(rows: &Rows, r: &mut Reader<'_>) -> Result<ImagePair, RowError> {
+    let (table, body) = (&rows.table, &rows.body);
+    let before = rows.head.before.as_ref().map(|p| table.image(r, p, body)).transpose()?;
+    let after = match (&rows.head.after, &before) {
+        (Some(p), Some(before)) if rows.partial => Some(table.partial_image(r, p, body, before)?),
+        (Some(p), _) => Some(table.image(r, p, body)?),
+        (None, _) => None,
+    };
+    Ok((before, after))
+}
+
+fn op_of(kind: RowsKind) -> Op {
+    match kind {
+        RowsKind::Write => Op::Create,
+        RowsKind::Update => Op::Update,
+        RowsKind::Delete => Op::Delete,
+    }
 }
 
 /// How the rows of an event are written.
@@ -143,6 +166,7 @@ pub struct Capture {
     pub(crate) schema_log: Option<SchemaLog>,
     pub(crate) sources: Option<Sources>,
     pub(crate) notes: Notes,
+    pub(crate) direct: Option<Direct>,
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
     pub(crate) counts: Counts,
@@ -177,6 +201,8 @@ pub struct Start {
     pub sources: Option<Sources>,
     /// Tells of snapshots.
     pub notes: Notes,
+    /// Writes rows as JSON.
+    pub direct: Option<Direct>,
 }
 
 impl Capture {
@@ -204,6 +230,7 @@ impl Capture {
             schema_log: start.schema_log,
             sources: start.sources,
             notes: start.notes,
+            direct: start.direct,
             last: (0, 0),
             counts: Counts::default(),
         }
@@ -285,7 +312,7 @@ impl Capture {
             }
             let buffered = self.log.buffered();
             let next = match buffered {
-                Ok(None) if between && !out.records.is_empty() => return Ok(Filled::Idle),
+                Ok(None) if between && !out.is_empty() => return Ok(Filled::Idle),
                 Ok(None) => {
                     let left = deadline.saturating_sub(self.clock.monotonic());
                     self.log.next_or_woken(left, until.wake).await
@@ -304,7 +331,7 @@ impl Capture {
             if self.is_between() {
                 out.transaction_ended();
             }
-            if self.is_between() && out.ends_at_commit() && !out.records.is_empty() {
+            if self.is_between() && out.ends_at_commit() && !out.is_empty() {
                 return Ok(Filled::Full);
             }
         }
@@ -431,6 +458,7 @@ impl Capture {
     fn emit(&mut self, mut rows: Rows, out: &mut Batch) -> Result<Option<Rows>> {
         let body = rows.body.clone();
         let mut r = Reader::new(body.get(rows.at..).unwrap_or_default());
+        let directly = self.writes_directly(&rows, out);
         loop {
             if out.is_full() {
                 rows.at = body.len().saturating_sub(r.len());
@@ -439,43 +467,71 @@ impl Capture {
             if r.is_empty() {
                 break;
             }
-            self.row(&mut rows, &mut r, &body, out)?;
+            self.row(&mut rows, directly, &mut r, out)?;
         }
         self.count_event()?;
         Ok(None)
     }
 
-    fn row(&mut self, rows: &mut Rows, r: &mut Reader<'_>, body: &Bytes, out: &mut Batch) -> Result<()> {
-        let start = *r;
-        let table = &rows.table;
-        let read = |r: &mut Reader<'_>| -> Result<_, RowError> {
-            let before = rows.head.before.as_ref().map(|p| table.image(r, p, body)).transpose()?;
-            let after = match (&rows.head.after, &before) {
-                (Some(p), Some(before)) if rows.partial => Some(table.partial_image(r, p, body, before)?),
-                (Some(p), _) => Some(table.image(r, p, body)?),
-                (None, _) => None,
-            };
-            Ok((before, after))
+    /// Whether the rows of an event go to JSON directly; prepares for it.
+    fn writes_directly(&mut self, rows: &Rows, out: &mut Batch) -> bool {
+        let Some(direct) = self.direct.as_mut().filter(|_| !rows.partial) else { return false };
+        if self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
+            return false;
+        }
+        let begins = direct.begin(&rows.table, (op_of(rows.head.kind), &rows.origin), &self.assembler);
+        if begins && out.written.is_empty() {
+            out.written.headers.clone_from(&self.assembler.headers);
+        }
+        begins
+    }
+
+    fn row(&mut self, rows: &mut Rows, directly: bool, r: &mut Reader<'_>, out: &mut Batch) -> Result<()> {
+        let (start, row) = (*r, rows.row);
+        let written = if directly && row >= rows.skip { self.write(rows, r, out) } else { None };
+        let images = match written {
+            Some(_) => None,
+            None => Some(images(rows, r).map_err(|e| self.row_error(e, rows))?),
         };
-        let (before, after) = read(r).map_err(|e| self.row_error(e, rows))?;
         let size = start.len().saturating_sub(r.len());
         if size == 0 {
             return Err(self.row_error(RowError::Decode(DecodeError::NoProgress), rows));
         }
-        let row = rows.row;
         rows.row += 1;
         if row < rows.skip {
             return Ok(());
         }
         if self.watch.window.as_ref().is_some_and(|w| w.table == rows.table.id) {
-            self.note(rows, start, body)?;
+            self.note(rows, start, &rows.body)?;
         }
-        let (op, count) = match rows.head.kind {
-            RowsKind::Write => (Op::Create, &mut self.counts.creates),
-            RowsKind::Update => (Op::Update, &mut self.counts.updates),
-            RowsKind::Delete => (Op::Delete, &mut self.counts.deletes),
+        match rows.head.kind {
+            RowsKind::Write => self.counts.creates += 1,
+            RowsKind::Update => self.counts.updates += 1,
+            RowsKind::Delete => self.counts.deletes += 1,
+        }
+        let made = match images {
+            None => written.unwrap_or_default(),
+            Some(images) => self.assemble(rows, images, row, out),
         };
-        *count += 1;
+        out.count(made, size);
+        if made > 0
+            && let Some(tx) = &mut self.tx
+        {
+            tx.emitted = true;
+        }
+        Ok(())
+    }
+
+    /// Writes the records of a row as JSON; none if it is left to the assembler.
+    fn write(&mut self, rows: &Rows, r: &mut Reader<'_>, out: &mut Batch) -> Option<usize> {
+        let (before, after) = (rows.head.before.as_ref(), rows.head.after.as_ref());
+        let images = direct::Images { before, after, body: &rows.body, row: rows.row };
+        let others = out.records.len();
+        self.direct.as_mut()?.row(&rows.table, r, &images, (&mut out.written, others))
+    }
+
+    fn assemble(&mut self, rows: &Rows, (before, after): ImagePair, row: u64, out: &mut Batch) -> usize {
+        let op = op_of(rows.head.kind);
         if op == Op::Create && self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
             self.signals.extend(after.as_deref().map(signal));
         }
@@ -485,13 +541,7 @@ impl Capture {
             let first = out.records.len().saturating_sub(made);
             meta.number(&rows.table.id, out.records.get_mut(first..).unwrap_or_default());
         }
-        out.count(made, size);
-        if made > 0
-            && let Some(tx) = &mut self.tx
-        {
-            tx.emitted = true;
-        }
-        Ok(())
+        made
     }
 
     /// Notes the keys of both images for the chunk that is being read.

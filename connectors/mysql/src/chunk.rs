@@ -5,6 +5,8 @@ use crate::binlog::temporal::Civil;
 use crate::column::{Column, Ty};
 use crate::config::{CdcConfig, LockingMode};
 use crate::convert::hex;
+use crate::direct::Scratch;
+use crate::direct::record::Image;
 use crate::error::{Error, Result, of_client};
 use crate::gtid::Gtids;
 use crate::position::LogPosition;
@@ -13,7 +15,6 @@ use crate::start::{executed, maria_snapshot_position};
 use crate::table::Table;
 use crate::window::{Mark, fingerprint};
 use crate::wire::{self, Flavour, Session};
-use bytes::Bytes;
 use elasticflow_api::data::Value;
 use futures_util::StreamExt;
 use mysql_async::Value as Sql;
@@ -39,6 +40,8 @@ pub struct Ask {
     pub rows_max: usize,
     /// What the reader of the log has processed: the snapshot must cover it.
     pub covers: (Gtids, LogPosition),
+    /// Whether rows may come as JSON.
+    pub directly: bool,
     /// Tables that follow: whether one of them has rows tells which row is the last of all.
     pub following: Vec<(String, String)>,
 }
@@ -46,11 +49,19 @@ pub struct Ask {
 /// A row that was read.
 pub struct ReadRow {
     /// Captured columns.
-    pub values: Vec<Value>,
+    pub form: RowForm,
     /// Fingerprint of its key.
     pub key: u128,
     /// Bytes, about.
     pub size: usize,
+}
+
+/// The captured columns of a row.
+pub enum RowForm {
+    /// As values.
+    Values(Vec<Value>),
+    /// As JSON.
+    Json(Image),
 }
 
 /// What the reader answers.
@@ -148,6 +159,7 @@ impl ChunkReader {
         let sql = select.chunk(ask.after.as_deref(), ask.filter.as_deref(), limit);
         let mut rows = Vec::new();
         let (mut bytes, mut last) = (0, None);
+        let mut scratch = ask.directly.then(Scratch::default);
         {
             let result = self.session.conn.exec_iter(sql, ()).await.map_err(|e| of_client(e, READING))?;
             let mut result = result;
@@ -159,7 +171,7 @@ impl ChunkReader {
                 if rows.len() + 1 == limit {
                     last = Some(select.literals(&cells)?);
                 }
-                let row = select.row(cells)?;
+                let row = select.row(&cells, scratch.as_mut())?;
                 bytes += row.size;
                 rows.push(row);
             }
@@ -181,6 +193,7 @@ impl ChunkReader {
         let at = self.open_exactly(&ask).await?;
         self.tell(Told::Opened(at)).await?;
         let select = Select::new(&ask.table);
+        let mut scratch = ask.directly.then(Scratch::default);
         {
             let filter = ask.filter.as_ref().map(|f| format!(" WHERE ({f})")).unwrap_or_default();
             let sql = format!("{}{filter}", select.all());
@@ -190,7 +203,8 @@ impl ChunkReader {
             };
             let mut rows = Vec::new();
             while let Some(row) = stream.next().await {
-                rows.push(select.row(row.map_err(|e| of_client(e, READING))?.unwrap())?);
+                let cells = row.map_err(|e| of_client(e, READING))?.unwrap();
+                rows.push(select.row(&cells, scratch.as_mut())?);
                 if rows.len() == PORTION {
                     let told = Told::Rows(std::mem::take(&mut rows));
                     self.told.send(told).await.map_err(|_| Error::Bug("the snapshot has ended"))?;
@@ -423,36 +437,45 @@ impl<'a> Select<'a> {
         })
     }
 
-    fn row(&self, cells: Vec<Sql>) -> Result<ReadRow> {
+    fn row(&self, cells: &[Sql], scratch: Option<&mut Scratch>) -> Result<ReadRow> {
+        let broken =
+            |cause: DecodeError| Error::Snapshot { table: self.table.id.to_string(), reason: cause.to_string() };
+        let key = if self.key.is_empty() { 0 } else { fingerprint(&self.identity(cells).map_err(broken)?) };
+        let size = cells.iter().map(size_of).sum();
+        if let (Some(json), Some(scratch)) = (&self.table.json, scratch)
+            && let Ok(image) = json.read(self.columns.iter().copied().zip(cells), scratch)
+        {
+            return Ok(ReadRow { form: RowForm::Json(image), key, size });
+        }
         let mut values = Vec::with_capacity(self.table.captured);
-        let mut key: Vec<Value> = vec![Value::Null; self.key.len()];
-        let mut size = 0;
-        for (place, (cell, column)) in cells.into_iter().zip(&self.columns).enumerate() {
+        for (cell, column) in cells.iter().zip(&self.columns) {
             let Some(slot) = self.table.slots.get(*column) else { continue };
-            size += size_of(&cell);
-            let in_key = self.key.iter().position(|k| *k == place);
-            let mut take = |raw: Option<Raw<'_>>| -> Result<(), DecodeError> {
-                if let (Some(at), Some(exact), Some(raw)) = (in_key, &slot.exact, &raw)
-                    && let Some(to) = key.get_mut(at)
-                {
-                    *to = exact.convert(raw.clone())?;
-                }
-                if let Some(converter) = &slot.converter {
-                    let value = raw.map_or(Ok(Value::Null), |raw| converter.convert(raw))?;
-                    values.push(match &slot.mask {
-                        None => value,
-                        Some((mask, length)) => mask.apply(value, *length),
-                    });
-                }
-                Ok(())
-            };
-            with_raw(cell, &slot.column.ty, &mut take).map_err(|cause| Error::Snapshot {
+            let Some(converter) = &slot.converter else { continue };
+            let value =
+                raw_of(cell, &slot.column.ty).and_then(|raw| raw.map_or(Ok(Value::Null), |r| converter.convert(r)));
+            let value = value.map_err(|cause| Error::Snapshot {
                 table: self.table.id.to_string(),
                 reason: format!("column {}: {cause}", slot.name),
             })?;
+            values.push(match &slot.mask {
+                None => value,
+                Some((mask, length)) => mask.apply(value, *length),
+            });
         }
-        let key = if self.key.is_empty() { 0 } else { fingerprint(&key) };
-        Ok(ReadRow { values, key, size })
+        Ok(ReadRow { form: RowForm::Values(values), key, size })
+    }
+
+    /// The columns that identify the row, without loss.
+    fn identity(&self, cells: &[Sql]) -> Result<Vec<Value>, DecodeError> {
+        let one = |place: &usize| {
+            let slot = self.columns.get(*place).and_then(|column| self.table.slots.get(*column));
+            let (Some(slot), Some(cell)) = (slot, cells.get(*place)) else { return Ok(Value::Null) };
+            match (&slot.exact, raw_of(cell, &slot.column.ty)?) {
+                (Some(exact), Some(raw)) => exact.convert(raw),
+                _ => Ok(Value::Null),
+            }
+        };
+        self.key.iter().map(one).collect()
     }
 }
 
@@ -474,28 +497,25 @@ fn beyond(keys: &[String], literals: &[String]) -> String {
     parts.join(" OR ")
 }
 
-/// Hands a cell of a query over as the log would store it.
-fn with_raw(
-    cell: Sql,
-    ty: &Ty,
-    take: &mut impl FnMut(Option<Raw<'_>>) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    let raw = match cell {
-        Sql::NULL => return take(None),
+/// A cell of a query as the log would store it; none for a null.
+pub(crate) fn raw_of<'a>(cell: &'a Sql, ty: &Ty) -> Result<Option<Raw<'a>>, DecodeError> {
+    Ok(Some(match cell {
+        Sql::NULL => return Ok(None),
         Sql::Int(v) => match ty {
             Ty::Int { bytes: 8, unsigned: true } => Raw::UInt(v.cast_unsigned()),
-            _ => Raw::Int(v),
+            _ => Raw::Int(*v),
         },
         Sql::UInt(v) => match ty {
-            Ty::Int { bytes: 8, unsigned: true } => Raw::UInt(v),
+            Ty::Int { bytes: 8, unsigned: true } => Raw::UInt(*v),
             _ => Raw::Int(v.cast_signed()),
         },
-        Sql::Float(v) => Raw::F32(v),
-        Sql::Double(v) => Raw::F64(v),
+        Sql::Float(v) => Raw::F32(*v),
+        Sql::Double(v) => Raw::F64(*v),
         Sql::Date(year, month, day, h, m, s, us) => {
-            let seconds = i64::from(h) * 3600 + i64::from(m) * 60 + i64::from(s);
-            let micros = seconds * 1_000_000 + i64::from(us);
-            let civil = Civil { year: year.into(), month: month.into(), day: day.into(), micros };
+            let seconds = i64::from(*h) * 3600 + i64::from(*m) * 60 + i64::from(*s);
+            let micros = seconds * 1_000_000 + i64::from(*us);
+            let (year, month, day) = (i64::from(*year), i64::from(*month), i64::from(*day));
+            let civil = Civil { year, month, day, micros };
             match ty {
                 Ty::Timestamp { .. } if civil.is_zero() => Raw::Stamp(None),
                 Ty::Timestamp { .. } => Raw::Stamp(Some(civil.epoch_micros())),
@@ -503,32 +523,18 @@ fn with_raw(
             }
         }
         Sql::Time(negative, days, h, m, s, us) => {
-            let hours = i64::from(days) * 24 + i64::from(h);
-            let micros = (hours * 3600 + i64::from(m) * 60 + i64::from(s)) * 1_000_000 + i64::from(us);
-            Raw::Time(if negative { -micros } else { micros })
+            let hours = i64::from(*days) * 24 + i64::from(*h);
+            let micros = (hours * 3600 + i64::from(*m) * 60 + i64::from(*s)) * 1_000_000 + i64::from(*us);
+            Raw::Time(if *negative { -micros } else { micros })
         }
-        Sql::Bytes(bytes) => return of_bytes(bytes, ty, take),
-    };
-    take(Some(raw))
-}
-
-fn of_bytes(
-    bytes: Vec<u8>,
-    ty: &Ty,
-    take: &mut impl FnMut(Option<Raw<'_>>) -> Result<(), DecodeError>,
-) -> Result<(), DecodeError> {
-    match ty {
-        Ty::Decimal { .. } => match std::str::from_utf8(&bytes) {
-            Ok(text) => take(Some(Raw::DecimalText(text))),
-            Err(_) => Err(DecodeError::Short),
+        Sql::Bytes(bytes) => match ty {
+            Ty::Decimal { .. } => Raw::DecimalText(std::str::from_utf8(bytes).map_err(|_| DecodeError::Short)?),
+            Ty::Bit { .. } => Raw::Bits(bytes),
+            Ty::Binary { .. } | Ty::Blob { .. } | Ty::Point | Ty::Geometry | Ty::Vector => Raw::Slice(bytes),
+            Ty::Text { charset, .. } if charset == "binary" => Raw::Slice(bytes),
+            _ => Raw::Utf8Slice(bytes),
         },
-        Ty::Bit { .. } => take(Some(Raw::Bits(&bytes))),
-        Ty::Binary { .. } | Ty::Blob { .. } | Ty::Point | Ty::Geometry | Ty::Vector => {
-            take(Some(Raw::Bytes(Bytes::from(bytes))))
-        }
-        Ty::Text { charset, .. } if charset == "binary" => take(Some(Raw::Bytes(Bytes::from(bytes)))),
-        _ => take(Some(Raw::Utf8(Bytes::from(bytes)))),
-    }
+    }))
 }
 
 /// A value of a key as a literal that compares with its column as the value itself does.

@@ -115,6 +115,8 @@ impl Converter {
             Raw::F64(v) => Ok(Value::Float64(v)),
             Raw::Utf8(bytes) => self.utf8(bytes),
             Raw::Bytes(bytes) => self.bytes(bytes),
+            Raw::Slice(bytes) => self.bytes(Bytes::copy_from_slice(bytes)),
+            Raw::Utf8Slice(bytes) => self.utf8(Bytes::copy_from_slice(bytes)),
             Raw::Civil(civil) => self.civil(civil),
             Raw::Stamp(stamp) => Ok(self.stamp(stamp)),
             Raw::Time(micros) => self.time(micros),
@@ -319,7 +321,7 @@ fn address(bytes: &[u8]) -> String {
 }
 
 /// Two-digit years: 70 to 99 are of the last century.
-fn adjusted(mut civil: Civil) -> Civil {
+pub(crate) fn adjusted(mut civil: Civil) -> Civil {
     civil.year += match civil.year {
         0..=69 => 2000,
         70..=99 => 1900,
@@ -357,7 +359,7 @@ fn iso_fraction(micros: i64, out: &mut String) {
 
 /// A value that is equal exactly when the column's values are: both reads of a row must give the same.
 fn exact(raw: Raw<'_>, charset: Charset, fill: usize) -> Result<Value, DecodeError> {
-    Ok(match raw {
+    Ok(match raw.owned() {
         Raw::Int(v) => Value::Int64(v),
         Raw::UInt(v) => Value::Int64(v.cast_signed()),
         Raw::F32(v) => Value::Int64(i64::from(v.to_bits())),
@@ -372,7 +374,7 @@ fn exact(raw: Raw<'_>, charset: Charset, fill: usize) -> Result<Value, DecodeErr
         Raw::Utf8(bytes) if charset != Charset::Binary => Value::String(utf8(bytes)),
         Raw::Bytes(bytes) if charset != Charset::Binary => Value::String(charset.text(bytes)),
         Raw::Utf8(bytes) | Raw::Bytes(bytes) => Value::Bytes(filled(bytes, fill)),
-        Raw::Json(_) => return Err(DecodeError::UnknownType(245)),
+        Raw::Slice(_) | Raw::Utf8Slice(_) | Raw::Json(_) => return Err(DecodeError::UnknownType(245)),
     })
 }
 

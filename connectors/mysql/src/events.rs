@@ -108,6 +108,7 @@ impl Capture {
     }
 
     fn begin(&mut self, event: &Event, thread: Option<i64>, out: &mut Batch) {
+        out.transaction_begins();
         let announced = self.announced.take().unwrap_or_default();
         let gtid_text = announced.gtid.as_ref().map(|g| Text::from(g.to_string()));
         let resumed = self.skip.as_ref().is_some_and(|part| part.is_of(gtid_text.as_deref()));
@@ -220,11 +221,10 @@ impl Capture {
     /// Drops the records of the open transaction; those of an earlier batch cannot be taken back.
     fn roll_back(&mut self, event: &Event, out: &mut Batch) -> Result<()> {
         if self.is_inside() {
-            let made = out.transaction_records;
             if out.began_inside && out.transaction_is_first {
                 return Err(Error::RolledBack { place: self.place(event) });
             }
-            out.records.truncate(out.records.len().saturating_sub(made));
+            out.roll_back();
         }
         if let Some(meta) = &mut self.meta {
             meta.forget();

@@ -1,7 +1,7 @@
 //! MySQL and MariaDB change capture: Debezium's configuration, records and offsets, with a decoder of its own.
 //!
 //! Reading order: [`connector`] -> [`task`] -> [`start`] -> [`capture`] and `events` -> [`log`] -> [`binlog`] ->
-//! [`table`] -> [`assemble`]; beside them [`snapshot`] with [`window`].
+//! [`table`] -> [`assemble`] and [`direct`]; beside them [`snapshot`] with [`window`].
 //!
 //! The decoder below [`binlog`] does no I/O. Nothing here names Kafka.
 pub mod assemble;
@@ -16,6 +16,7 @@ pub mod connector;
 pub mod convert;
 mod ddl;
 mod describe;
+pub mod direct;
 pub mod dump;
 pub mod error;
 mod events;

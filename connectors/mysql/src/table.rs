@@ -6,6 +6,8 @@ use crate::binlog::{DecodeError, Reader};
 use crate::column::{Column, Ty, op_for};
 use crate::config::CdcConfig;
 use crate::convert::Converter;
+use crate::direct::Forms;
+use crate::direct::record::{Parts, TableJson};
 use crate::error::Result;
 use crate::filters::Filters;
 use crate::plan;
@@ -66,6 +68,8 @@ pub struct Table {
     pub value: SchemaRef,
     /// Schema of records.
     pub envelope: SchemaRef,
+    /// How its rows go to JSON directly, if they may.
+    pub json: Option<TableJson>,
 }
 
 /// What every version is made with.
@@ -78,6 +82,8 @@ pub struct Maker {
     pub source: SchemaRef,
     /// Schema of the transaction block.
     pub transaction: SchemaRef,
+    /// Forms in which rows may go to JSON directly.
+    pub forms: Option<Forms>,
 }
 
 /// What is known of a table's columns and key.
@@ -116,15 +122,19 @@ impl Maker {
         let key = self.key((&id, &adjust("Key")), &slots, &fields.of_key, &identity);
         let value: SchemaRef = Arc::new(structure(fields.of_image).called(&adjust("Value")).nullable(true));
         let parts = [self.config.topic_prefix.as_str(), shape.db, shape.name];
+        let topic: Arc<str> = Arc::from(topic(&parts, &self.config.topic_delimiter));
+        let envelope = envelope(&adjust("Envelope"), &value, &self.source, &self.transaction);
+        let of_json = Parts { topic: &topic, slots: &slots, key: key.as_ref(), value: &value, envelope: &envelope };
         Ok(Table {
+            json: self.forms.and_then(|forms| TableJson::new(&of_json, forms)),
             db: Text::from(shape.db),
             name: Text::from(shape.name),
-            topic: Arc::from(topic(&parts, &self.config.topic_delimiter)),
+            topic,
             captured: slots.iter().filter(|s| s.converter.is_some()).count(),
             slots,
             key,
             identity,
-            envelope: envelope(&adjust("Envelope"), &value, &self.source, &self.transaction),
+            envelope,
             value,
             id: Arc::from(id),
         })
@@ -299,7 +309,7 @@ impl Table {
                 continue;
             };
             let value = match (state, slot.op) {
-                (Cell::Value, Some(op)) => converter.convert(cell(op, r, body)?)?,
+                (Cell::Value, Some(op)) => converter.convert(cell(op, r)?.shared(body))?,
                 (Cell::Null, _) => Value::Null,
                 (Cell::Absent, _) | (_, None) => return Err(RowError::Absent(Arc::clone(&slot.name))),
             };
@@ -335,12 +345,12 @@ impl Table {
                 continue;
             };
             let value = match (state, slot.op, before.get(values.len())) {
-                (Cell::Value, Some(op), Some(Value::String(text))) if steps => match cell(op, r, body)? {
+                (Cell::Value, Some(op), Some(Value::String(text))) if steps => match cell(op, r)? {
                     Raw::Json(diffs) => Value::String(Text::from(jsondiff::apply(text, diffs)?)),
                     _ => return Err(RowError::Decode(DecodeError::UnknownType(245))),
                 },
                 (Cell::Value, ..) if steps => return Err(RowError::Absent(Arc::clone(&slot.name))),
-                (Cell::Value, Some(op), _) => converter.convert(cell(op, r, body)?)?,
+                (Cell::Value, Some(op), _) => converter.convert(cell(op, r)?.shared(body))?,
                 (Cell::Null, ..) => Value::Null,
                 (Cell::Absent, ..) | (_, None, _) => return Err(RowError::Absent(Arc::clone(&slot.name))),
             };
@@ -363,7 +373,7 @@ impl Table {
         let mut found: Vec<(usize, Value)> = Vec::with_capacity(self.identity.len());
         for (i, slot) in self.slots.iter().enumerate() {
             match (cells.step(), slot.op, &slot.exact) {
-                (Cell::Value, Some(op), Some(exact)) => found.push((i, exact.convert(cell(op, r, body)?)?)),
+                (Cell::Value, Some(op), Some(exact)) => found.push((i, exact.convert(cell(op, r)?.shared(body))?)),
                 (Cell::Value, Some(op), None) => skip(op, r)?,
                 (_, None, _) | (Cell::Absent, _, Some(_)) => return Err(RowError::Absent(Arc::clone(&slot.name))),
                 (Cell::Null, _, Some(_)) => found.push((i, Value::Null)),

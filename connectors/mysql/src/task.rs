@@ -3,6 +3,7 @@ use crate::assemble::Assembler;
 use crate::batch::Batch;
 use crate::capture::{Capture, Start, Until};
 use crate::config::{CdcConfig, SnapshotMode};
+use crate::direct::{Direct, Forms};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::heartbeat::Heartbeat;
@@ -27,6 +28,7 @@ use async_trait::async_trait;
 use elasticflow_api::context::{Limits, SourceContext};
 use elasticflow_api::position::{SourcePartition, SourcePosition};
 use elasticflow_api::source::{Boundary, Inbox, Instruction, Read, Report, SourceBatch, SourceTask};
+use elasticflow_api::written::JsonForm;
 use elasticflow_cdc::naming::topic;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,6 +42,8 @@ pub struct CdcTask {
     config: Arc<CdcConfig>,
     partition: Arc<SourcePartition>,
     running: Option<Running>,
+    /// How the worker writes records, if the task may write them itself.
+    forms: Option<Forms>,
 }
 
 pub(crate) struct Running {
@@ -68,7 +72,7 @@ impl CdcTask {
     pub fn new(config: CdcConfig) -> Self {
         let mut partition = serde_json::Map::new();
         partition.insert("server".to_owned(), config.topic_prefix.clone().into());
-        Self { config: Arc::new(config), partition: Arc::new(SourcePartition(partition)), running: None }
+        Self { config: Arc::new(config), partition: Arc::new(SourcePartition(partition)), running: None, forms: None }
     }
 
     async fn connect(&self, cx: &SourceContext) -> Result<Running> {
@@ -156,7 +160,10 @@ impl CdcTask {
             filters: Arc::clone(filters),
             source: Arc::clone(assembler.source_schema()),
             transaction: Arc::clone(assembler.transaction_schema()),
+            // The block of a transaction is put into records afterwards.
+            forms: self.forms.filter(|_| meta.is_none()),
         };
+        let direct = maker.forms.map(|forms| Direct::new(forms, &assembler));
         tracing::info!(connector = %cx.task.connector, task = cx.task.task.0, position = %begin.at, "reading the binary log");
         Ok(Capture::new(Start {
             log,
@@ -172,6 +179,7 @@ impl CdcTask {
             schema_log,
             sources: Sources::of_task(config)?,
             notes: config.notes(),
+            direct,
         }))
     }
 
@@ -182,6 +190,10 @@ impl CdcTask {
 
 #[async_trait]
 impl SourceTask for CdcTask {
+    fn written_as(&mut self, key: JsonForm, value: JsonForm) {
+        self.forms = Some(Forms { key, value });
+    }
+
     async fn start(&mut self, cx: &SourceContext) -> elasticflow_api::Result<()> {
         cx.clock.sleep(self.config.snapshot_delay.duration()).await;
         self.running = Some(self.connect(cx).await?);
@@ -310,7 +322,7 @@ impl Running {
         if self.capture.is_between_positions() {
             return out.finish(None, boundary);
         }
-        let idle = out.records.is_empty();
+        let idle = out.is_empty();
         if idle && (inside || !due && now.saturating_sub(self.told) < IDLE_PROGRESS) {
             return out.finish(None, boundary);
         }

@@ -11,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use elasticflow_api::convert::{Converter, DecodeError, EncodeError};
 use elasticflow_api::data::{Datum, Headers, Value};
 use elasticflow_api::error::Stage;
+use elasticflow_api::written::JsonForm;
 use elasticflow_api::{ConnectorError, ErrorClass, Result};
 use std::sync::Arc;
 
@@ -154,6 +155,15 @@ impl Converter for JsonConverter {
         self.write(datum, out).map_err(|error| {
             out.truncate(start);
             EncodeError::Record(error.at(self.stage))
+        })
+    }
+
+    fn json_form(&self) -> Option<JsonForm> {
+        let style = self.plans.style();
+        Some(JsonForm {
+            schemas: self.schemas,
+            decimals_as_base64: style.decimal == DecimalStyle::Base64,
+            nulls_take_defaults: style.replace_null_with_default,
         })
     }
 

@@ -6,6 +6,7 @@ use crate::logical::{Logical, logical_of};
 use crate::schema_cache::SchemaCache;
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::data::{Field, Kind, Schema, SchemaRef, Value};
+use elasticflow_api::written::JsonForm;
 use std::sync::Arc;
 
 /// How a decimal is written.
@@ -110,6 +111,11 @@ impl Plan {
         encode::write(&self.node, value, out)
     }
 
+    /// What stands before the value when the schema is written with it; `}` follows the value.
+    pub fn lead(&self) -> &Bytes {
+        &self.envelope
+    }
+
     /// Appends schema and value as one object.
     ///
     /// # Errors
@@ -119,6 +125,13 @@ impl Plan {
         self.write(value, out)?;
         out.extend_from_slice(b"}");
         Ok(())
+    }
+}
+
+impl From<JsonForm> for Style {
+    fn from(form: JsonForm) -> Self {
+        let decimal = if form.decimals_as_base64 { DecimalStyle::Base64 } else { DecimalStyle::Number };
+        Self { decimal, replace_null_with_default: form.nulls_take_defaults, ..Self::CONNECT }
     }
 }
 

@@ -51,6 +51,15 @@ impl Charset {
         })
     }
 
+    /// Whether bytes below 128 are the characters of ASCII, each by itself.
+    pub fn is_ascii_compatible(self) -> bool {
+        match self {
+            Self::Utf8 => true,
+            Self::Binary | Self::Utf32 => false,
+            Self::Other(encoding) => encoding.is_ascii_compatible(),
+        }
+    }
+
     /// Text of bytes; what is not valid becomes U+FFFD.
     pub fn text(self, bytes: Bytes) -> Text {
         match self {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 
 const DIGITS: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
+const POWERS: [i64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
+
 /// Longest packed DECIMAL there is: DECIMAL(65,30) takes 30 bytes, any (p,s) less than this.
 const MOST: usize = 64;
 
@@ -34,6 +36,34 @@ pub struct Packed<'a> {
 }
 
 impl Packed<'_> {
+    /// Most digits of a number that surely fits 64 bits.
+    pub const SMALL: u8 = 18;
+
+    /// The unscaled number, if it has no more than [`Self::SMALL`] digits.
+    #[inline]
+    pub fn small(&self) -> Option<i64> {
+        if self.precision > Self::SMALL {
+            return None;
+        }
+        let (int, frac) = digits_of(self.precision, self.scale);
+        let negative = self.negative();
+        let mask = if negative { 0xff_u8 } else { 0 };
+        let (mut rest, mut first) = (self.raw, 0x80_u8);
+        let mut take = |width: usize| {
+            let (head, tail) = rest.split_at(width.min(rest.len()));
+            rest = tail;
+            head.iter().fold(0_i64, |v, b| v << 8 | i64::from(b ^ mask ^ std::mem::take(&mut first)))
+        };
+        let mut v = take(width(int % 9));
+        for _ in 0..int / 9 + frac / 9 {
+            v = v.wrapping_mul(1_000_000_000).wrapping_add(take(4));
+        }
+        let tail = frac % 9;
+        let ten = POWERS.get(tail).copied().unwrap_or(1);
+        v = v.wrapping_mul(ten).wrapping_add(take(width(tail)));
+        Some(if negative { v.wrapping_neg() } else { v })
+    }
+
     fn negative(&self) -> bool {
         self.raw.first().is_some_and(|b| b & 0x80 == 0)
     }
@@ -107,6 +137,20 @@ pub fn unscaled_of_text(text: &str, scale: u8) -> Option<BigInt> {
     digits.parse().ok()
 }
 
+/// As [`unscaled_of_text`], for numbers of at most [`Packed::SMALL`] digits at scales that add no more than fit.
+pub fn small_of_text(text: &str, scale: u8) -> Option<i64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (int, frac) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let zeros = std::iter::repeat(b'0');
+    let digits = int.bytes().chain(frac.bytes().chain(zeros).take(usize::from(scale)));
+    let mut v = 0_i64;
+    for digit in digits {
+        let digit = digit.checked_sub(b'0').filter(|d| *d < 10)?;
+        v = v.checked_mul(10)?.checked_add(i64::from(digit))?;
+    }
+    Some(if unsigned.len() == text.len() { v } else { -v })
+}
+
 /// Shortest big-endian two's complement form: Connect's Decimal.
 pub fn connect_bytes(v: i128) -> Vec<u8> {
     let raw = v.to_be_bytes();
@@ -124,11 +168,12 @@ mod tests {
         // DECIMAL(14,4): 1234567890.1234 as the manual packs it
         let raw = [0x81, 0x0d, 0xfb, 0x38, 0xd2, 0x04, 0xd2];
         let packed = Packed { raw: &raw, precision: 14, scale: 4 };
-        assert_eq!(packed.unscaled(), Some(12_345_678_901_234));
+        assert_eq!((packed.unscaled(), packed.small()), (Some(12_345_678_901_234), Some(12_345_678_901_234)));
         assert_eq!(packed.text(), "1234567890.1234");
         let negative: Vec<u8> = raw.iter().map(|b| b ^ 0xff).collect();
         let packed = Packed { raw: &negative, precision: 14, scale: 4 };
         assert_eq!((packed.unscaled(), packed.text().as_str()), (Some(-12_345_678_901_234), "-1234567890.1234"));
+        assert_eq!(packed.small(), Some(-12_345_678_901_234));
     }
 
     #[test]
@@ -143,5 +188,10 @@ mod tests {
     fn a_decimal_text_is_scaled() {
         assert_eq!(unscaled_of_text("-1.5", 3), Some(BigInt::from(-1500)));
         assert_eq!(unscaled_of_text("12", 2), Some(BigInt::from(1200)));
+        assert_eq!(
+            (small_of_text("-1.5", 3), small_of_text("12", 2), small_of_text("-0.079", 1)),
+            (Some(-1500), Some(1200), Some(0))
+        );
+        assert_eq!((small_of_text("9223372036854775807", 1), small_of_text("1e5", 0)), (None, None));
     }
 }

@@ -33,10 +33,36 @@ pub enum Raw<'a> {
     Bits(&'a [u8]),
     /// Text of a query, in UTF-8.
     Utf8(Bytes),
+    /// The same, as it stands in the answer.
+    Utf8Slice(&'a [u8]),
     /// Text in the column's charset, or bytes.
     Bytes(Bytes),
+    /// The same, as it stands in the event.
+    Slice(&'a [u8]),
     /// Binary JSON.
     Json(&'a [u8]),
+}
+
+impl Raw<'_> {
+    /// With text and bytes sharing the event that they stand in.
+    #[inline]
+    #[must_use]
+    pub fn shared(self, event: &Bytes) -> Self {
+        match self {
+            Self::Slice(bytes) => Self::Bytes(event.slice_ref(bytes)),
+            other => other,
+        }
+    }
+
+    /// With text and bytes in memory of their own.
+    #[must_use]
+    pub fn owned(self) -> Self {
+        match self {
+            Self::Slice(bytes) => Self::Bytes(Bytes::copy_from_slice(bytes)),
+            Self::Utf8Slice(bytes) => Self::Utf8(Bytes::copy_from_slice(bytes)),
+            other => other,
+        }
+    }
 }
 
 /// What the rows of an event are.
@@ -217,9 +243,9 @@ fn bit(map: &[u8], i: usize) -> bool {
     map.get(i / 8).is_some_and(|b| b >> (i % 8) & 1 == 1)
 }
 
-/// Reads one value; text and bytes share `body`, which the reader runs over.
+/// Reads one value.
 #[inline]
-pub fn cell<'a>(op: Op, r: &mut Reader<'a>, body: &Bytes) -> Result<Raw<'a>, DecodeError> {
+pub fn cell<'a>(op: Op, r: &mut Reader<'a>) -> Result<Raw<'a>, DecodeError> {
     Ok(match op {
         Op::I8 => Raw::Int(i64::from(r.u8()?.cast_signed())),
         Op::U8 => Raw::Int(i64::from(r.u8()?)),
@@ -254,13 +280,11 @@ pub fn cell<'a>(op: Op, r: &mut Reader<'a>, body: &Bytes) -> Result<Raw<'a>, Dec
         Op::Bit { bits } => Raw::Bits(r.bytes(usize::from(bits.div_ceil(8)))?),
         Op::Char { max } | Op::Varchar { max } => {
             let len = if max < 256 { usize::from(r.u8()?) } else { usize::from(r.u16()?) };
-            Raw::Bytes(body.slice_ref(r.bytes(len)?))
+            Raw::Slice(r.bytes(len)?)
         }
-        Op::Blob { prefix } | Op::Geometry { prefix } | Op::Vector { prefix } => {
-            Raw::Bytes(body.slice_ref(long(r, prefix)?))
-        }
+        Op::Blob { prefix } | Op::Geometry { prefix } | Op::Vector { prefix } => Raw::Slice(long(r, prefix)?),
         Op::Json { prefix } => Raw::Json(long(r, prefix)?),
-        Op::Packed { prefix } => Raw::Bytes(unpack_column(&body.slice_ref(long(r, prefix)?))?),
+        Op::Packed { prefix } => Raw::Bytes(unpack_column(&Bytes::copy_from_slice(long(r, prefix)?))?),
     })
 }
 

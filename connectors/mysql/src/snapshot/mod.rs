@@ -282,7 +282,7 @@ impl Snapshot {
             if capture.is_between() {
                 self.advance(capture).await?;
                 match self.send(capture, out).await? {
-                    Some(Outcome::ChunkDone) if out.records.is_empty() => continue,
+                    Some(Outcome::ChunkDone) if out.is_empty() => continue,
                     Some(outcome) => return Ok(outcome),
                     None => {}
                 }
@@ -306,7 +306,7 @@ impl Snapshot {
             };
             let until = Until { wait: left, place: place.as_ref(), wake: &self.wake };
             let filled = capture.fill(out, until).await?;
-            if matches!(filled, Filled::Full | Filled::Lost) || !out.records.is_empty() || left.is_zero() {
+            if matches!(filled, Filled::Full | Filled::Lost) || !out.is_empty() || left.is_zero() {
                 return Ok(Outcome::Streamed);
             }
         }
@@ -423,7 +423,10 @@ impl Snapshot {
             let filter = filter.map(|(_, filter)| filter.clone());
             let rows_max = if self.is_initial() { usize::MAX } else { self.config.adhoc_rows };
             let rows_max = rows_max.min(self.pace.rows_max());
-            let ask = Ask { table, after: self.progress.key.clone(), whole, filter, rows_max, covers, following };
+            // Notifications tell keys by their values.
+            let directly = capture.direct.is_some() && !capture.notes.is_on();
+            let after = self.progress.key.clone();
+            let ask = Ask { table, after, whole, filter, rows_max, covers, directly, following };
             // A reader that takes nothing more has told why before: that is heard next.
             let heard = self.asks.send(ask).await.is_ok();
             self.phase = if whole && heard { Phase::Holding } else { Phase::Reading };

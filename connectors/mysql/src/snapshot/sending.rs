@@ -3,8 +3,9 @@ use super::{Outcome, Phase, Snapshot, key_names, names_of};
 use crate::assemble::{Change, Origin};
 use crate::batch::Batch;
 use crate::capture::Capture;
-use crate::chunk::ReadRow;
-use crate::error::Result;
+use crate::chunk::{ReadRow, RowForm};
+use crate::direct::Direct;
+use crate::error::{Error, Result};
 use crate::snapshot_notes::key_text;
 use elasticflow_api::data::{Text, Value};
 use elasticflow_cdc::envelope::Op;
@@ -38,11 +39,12 @@ impl Snapshot {
                 let ends_table = next.is_none();
                 self.tell_table(capture);
                 let mut origin = read_origin(capture, self.is_initial());
+                capture.direct.iter_mut().for_each(Direct::forget);
                 while out.room() > 0 && !out.is_full() {
                     let Some(row) = rows.next() else { break };
                     let last = ends_table && rows.len() == 0;
                     if !outdated.contains(&row.key) {
-                        self.read(capture, row, (&mut origin, last, last && !more), out);
+                        self.read(capture, row, (&mut origin, last, last && !more), out)?;
                     }
                 }
                 if rows.len() > 0 {
@@ -54,20 +56,21 @@ impl Snapshot {
             Phase::Flowing { mut rows, ended } => {
                 self.tell_table(capture);
                 let mut origin = read_origin(capture, self.is_initial());
+                capture.direct.iter_mut().for_each(Direct::forget);
                 let due = self.pace.left(capture.clock.monotonic()).is_zero();
                 let portion = if due { self.pace.rows_max() } else { 0 };
-                let before = out.records.len();
-                let passed = |out: &Batch| out.records.len() - before;
+                let before = out.len();
+                let passed = |out: &Batch| out.len() - before;
                 while out.room() > 0 && !out.is_full() && passed(out) < portion && (rows.len() > 1 || ended.is_some()) {
                     let Some(row) = rows.pop_front() else { break };
                     let last = rows.is_empty();
-                    self.read(capture, row, (&mut origin, last, last && ended == Some(false)), out);
+                    self.read(capture, row, (&mut origin, last, last && ended == Some(false)), out)?;
                 }
                 if ended.is_some() && rows.is_empty() {
                     return self.chunk_done(capture, None).await.map(Some);
                 }
                 self.phase = Phase::Flowing { rows, ended };
-                Ok((!out.records.is_empty()).then_some(Outcome::InChunk))
+                Ok((!out.is_empty()).then_some(Outcome::InChunk))
             }
             other => {
                 self.phase = other;
@@ -118,11 +121,14 @@ impl Snapshot {
         row: ReadRow,
         (origin, last, last_of_all): (&mut Origin, bool, bool),
         out: &mut Batch,
-    ) {
-        let Some(table) = &self.current else { return };
+    ) -> Result<()> {
+        let Some(table) = &self.current else { return Ok(()) };
         let incremental = self.is_incremental();
         if incremental && capture.notes.is_on() {
-            self.last_key = key_text(table, &row.values);
+            self.last_key = match &row.form {
+                RowForm::Values(values) => key_text(table, values),
+                RowForm::Json(_) => None,
+            };
         }
         self.progress.rows += 1;
         let now = capture.clock.monotonic();
@@ -139,9 +145,22 @@ impl Snapshot {
         self.first = false;
         self.first_of_table = false;
         origin.snapshot = Value::String(Text::from_static(marker));
-        let change = Change { op: Op::Read, before: None, after: Some(row.values), row: 0 };
-        let made = capture.assembler.change(table, change, origin, &mut out.records);
+        let made = match (row.form, &mut capture.direct) {
+            (RowForm::Json(image), Some(direct)) => {
+                if out.written.is_empty() {
+                    out.written.headers.clone_from(&capture.assembler.headers);
+                }
+                let others = out.records.len();
+                direct.read(table, &image, (origin, &capture.assembler), (&mut out.written, others))
+            }
+            (RowForm::Values(values), _) => {
+                let change = Change { op: Op::Read, before: None, after: Some(values), row: 0 };
+                capture.assembler.change(table, change, origin, &mut out.records)
+            }
+            (RowForm::Json(_), None) => return Err(Error::Bug("a row came as JSON that was not asked for")),
+        };
         out.count(made, row.size);
+        Ok(())
     }
 }
 

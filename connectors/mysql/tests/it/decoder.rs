@@ -109,7 +109,7 @@ fn walk(
                 match cells.step() {
                     Cell::Absent => {}
                     Cell::Null => each(i, None),
-                    Cell::Value => each(i, Some(cell(column.op, &mut r, body)?)),
+                    Cell::Value => each(i, Some(cell(column.op, &mut r)?.shared(body))),
                 }
             }
             images += 1;

@@ -4,6 +4,7 @@ mod booleans;
 mod crashes;
 mod debezium;
 mod decoder;
+mod direct;
 mod golden;
 mod handover;
 mod login;

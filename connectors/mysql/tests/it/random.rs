@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A column type and a way to write a random value of it.
-type Kind = (&'static str, fn(&mut SmallRng) -> String);
+pub(crate) type Kind = (&'static str, fn(&mut SmallRng) -> String);
 
 fn text(r: &mut SmallRng, most: usize) -> String {
     let n = r.random_range(0..=most);
@@ -72,7 +72,7 @@ fn json(r: &mut SmallRng, depth: u32) -> String {
     }
 }
 
-const KINDS: &[Kind] = &[
+pub(crate) const KINDS: &[Kind] = &[
     ("TINYINT", |r| edge(r, -128, 127)),
     ("TINYINT UNSIGNED", |r| edge(r, 0, 255)),
     ("SMALLINT", |r| edge(r, -32768, 32767)),
@@ -131,7 +131,7 @@ const MARIA: &[Kind] = &[
     ("BLOB COMPRESSED", |r| bytes(r, 300)),
 ];
 
-fn values(r: &mut SmallRng, kinds: &[Kind]) -> String {
+pub(crate) fn values(r: &mut SmallRng, kinds: &[Kind]) -> String {
     let one = |r: &mut SmallRng, k: &Kind| if r.random_range(0..8) == 0 { "NULL".to_owned() } else { (k.1)(r) };
     kinds.iter().map(|k| format!(",{}", one(r, k))).collect()
 }

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use elasticflow_api::convert::EncodeError;
 use elasticflow_api::data::{Datum, Headers, Record, Value};
 use elasticflow_api::error::Stage;
+use elasticflow_api::written::{JsonForm, WrittenRecord};
 use elasticflow_kafka::ports::OutRecord;
 use std::sync::Arc;
 
@@ -51,6 +52,31 @@ impl Encoder {
         }
     }
 
+    /// The forms of keys and values, if both are JSON that a source can write itself.
+    pub(crate) fn json_forms(&self) -> Option<(JsonForm, JsonForm)> {
+        self.converters.key.json_form().zip(self.converters.value.json_form())
+    }
+
+    /// What goes to Kafka for a written record; `headers` are those of all written records of its batch.
+    pub(crate) fn out_written<'a>(
+        &'a mut self,
+        record: &WrittenRecord<'a>,
+        headers: &Headers,
+    ) -> Result<OutRecord<'a>, Failed> {
+        let target = record.target;
+        if !self.has_headers(&target.topic, headers) {
+            self.encode_headers(&target.topic, headers)?;
+        }
+        Ok(OutRecord {
+            topic: &target.topic,
+            partition: None,
+            key: framed(record.key, &target.key_lead, &mut self.key),
+            value: framed(record.value, &target.value_lead, &mut self.value),
+            headers: &self.headers,
+            timestamp_ms: None,
+        })
+    }
+
     /// Encodes into the buffers; see [`Encoder::out`].
     pub(crate) fn encode(&mut self, record: &mut Record) -> Result<(), Stopped> {
         let Record { topic, key, value, headers, .. } = record;
@@ -66,26 +92,31 @@ impl Encoder {
             .value
             .encode(topic, value, headers, &mut self.value)
             .map_err(|e| stopped(e, false, Stage::ValueConverter, self.converters.value_class))?;
-        match &self.headers_of {
-            Some((of, known)) if Arc::ptr_eq(of, topic) && is_same(known, headers) => Ok(()),
-            _ => self.encode_headers(record),
+        if self.has_headers(&record.topic, &record.headers) {
+            return Ok(());
         }
+        self.encode_headers(&record.topic, &record.headers).map_err(Stopped::Failed)
     }
 
-    fn encode_headers(&mut self, record: &Record) -> Result<(), Stopped> {
+    /// Whether the headers that were encoded last are these.
+    fn has_headers(&self, topic: &Arc<str>, headers: &Headers) -> bool {
+        self.headers_of.as_ref().is_some_and(|(of, known)| Arc::ptr_eq(of, topic) && is_same(known, headers))
+    }
+
+    fn encode_headers(&mut self, topic: &Arc<str>, headers: &Headers) -> Result<(), Failed> {
         self.headers_of = None;
         self.headers.clear();
-        for (name, datum) in &record.headers {
-            let encoded = self.converters.header.encode(&record.topic, name, datum, &mut self.header);
+        for (name, datum) in headers {
+            let encoded = self.converters.header.encode(topic, name, datum, &mut self.header);
             let has_value = encoded.map_err(|mut error| {
                 error.stage = Stage::HeaderConverter;
-                Stopped::Failed(Failed { error, class: self.converters.header_class })
+                Failed { error, class: self.converters.header_class }
             })?;
             let bytes = self.header.split().freeze();
             self.headers.push((Arc::clone(name), has_value.then_some(bytes)));
         }
         self.headers.extend(self.mark.iter().map(|(name, value)| (Arc::clone(name), Some(value.clone()))));
-        self.headers_of = Some((Arc::clone(&record.topic), record.headers.clone()));
+        self.headers_of = Some((Arc::clone(topic), headers.clone()));
         Ok(())
     }
 
@@ -105,6 +136,19 @@ impl Encoder {
     pub(crate) fn size(&self) -> usize {
         self.key.len() + self.value.len()
     }
+}
+
+/// A written key or value with what its target puts around it.
+fn framed<'a>(bytes: Option<&'a [u8]>, lead: &Bytes, buffer: &'a mut BytesMut) -> Option<&'a [u8]> {
+    let bytes = bytes?;
+    if lead.is_empty() {
+        return Some(bytes);
+    }
+    buffer.clear();
+    buffer.extend_from_slice(lead);
+    buffer.extend_from_slice(bytes);
+    buffer.extend_from_slice(b"}");
+    Some(buffer)
 }
 
 /// Whether headers are the same by pointer and text; a quick no costs an encoding, nothing else.

@@ -14,7 +14,7 @@ use crate::supervise::{Supervision, target_changed};
 use elasticflow_api::data::Record;
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
-use elasticflow_api::source::{Boundary, Rejected, SourceRecord};
+use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -81,19 +81,20 @@ impl Cycle {
     }
 
     async fn on_batch(&mut self, polled: Polled, poller: &mut Poller) -> Result<(), TaskError> {
-        let Polled { batch, charge, room: _until_written } = polled;
+        let Polled { mut batch, charge, room: _until_written } = polled;
         if batch.boundary == Boundary::Abort {
             self.roll_back().await?;
-        } else if before(&self.caps, &self.open, batch.records.len(), batch.boundary) {
+        } else if before(&self.caps, &self.open, batch.len(), batch.boundary) {
             self.commit(poller).await?;
         }
         if self.open == Open::default() {
             self.since = self.task.services.options.clock.monotonic();
         }
         self.end_of_data |= batch.end_of_data;
+        let (boundary, progress) = (batch.boundary, std::mem::take(&mut batch.progress));
         let before = (self.open.records, self.open.bytes);
-        if batch.boundary != Boundary::Abort {
-            poller.beside(self.send_all(batch.records, batch.rejected)).await?;
+        if boundary != Boundary::Abort {
+            poller.beside(self.send_all(batch)).await?;
         }
         self.task.limit.settle(charge, self.open.records - before.0, self.open.bytes - before.1);
         if self.over_budget {
@@ -102,12 +103,12 @@ impl Cycle {
             }
             return Err(self.task.budget.error());
         }
-        for position in batch.progress {
+        for position in progress {
             self.pending.note(position);
             self.open.resumable = true;
         }
         self.open.positions = !self.pending.is_empty();
-        self.open.inside = batch.boundary == Boundary::Inside;
+        self.open.inside = boundary == Boundary::Inside;
         self.decide(poller).await?;
         if self.end_of_data && self.marks.is_some() && !self.open.inside && self.open != Open::default() {
             // What comes next is of another batch.
@@ -134,22 +135,32 @@ impl Cycle {
         }
     }
 
-    async fn send_all(&mut self, records: Vec<SourceRecord>, rejected: Vec<Rejected>) -> Result<(), TaskError> {
-        let (count, half) = (records.len(), records.len() / 2);
+    async fn send_all(&mut self, batch: SourceBatch) -> Result<(), TaskError> {
+        let (count, half) = (batch.len(), batch.len() / 2);
         if count > 0 {
             self.task.metrics.batch_size.add(count as u64);
         }
-        let mut rejected = rejected.into_iter().peekable();
-        for (at, SourceRecord { record, position }) in records.into_iter().enumerate() {
+        let SourceBatch { records, written, rejected, .. } = batch;
+        let (mut rejected, mut ready, mut sent) = (rejected.into_iter().peekable(), written.iter().peekable(), 0);
+        let next = records.into_iter().enumerate().map(|(at, record)| (at, Some(record)));
+        for (at, record) in next.chain([(usize::MAX, None)]) {
+            while let Some(record) = ready.next_if(|record| record.after <= at) {
+                halfway(&mut sent, half);
+                let resumable = std::mem::replace(&mut self.open.resumable, !self.positioned);
+                self.send_written(&record, &written.headers).await?;
+                if self.over_budget {
+                    self.open.resumable = resumable;
+                    return Ok(());
+                }
+            }
             while let Some(bad) = rejected.next_if(|bad| bad.after <= at) {
                 self.unread(bad).await?;
                 if self.over_budget {
                     return Ok(());
                 }
             }
-            if at == half {
-                failpoint!("source.send.some");
-            }
+            let Some(SourceRecord { record, position }) = record else { break };
+            halfway(&mut sent, half);
             let resumable = std::mem::replace(&mut self.open.resumable, position.is_some() || !self.positioned);
             self.send_one(record, position.as_ref()).await?;
             if self.over_budget {
@@ -158,12 +169,6 @@ impl Cycle {
             }
             if let Some(position) = position {
                 self.pending.note(position);
-            }
-        }
-        for bad in rejected {
-            self.unread(bad).await?;
-            if self.over_budget {
-                return Ok(());
             }
         }
         if count > 0 {
@@ -232,11 +237,14 @@ impl Cycle {
                 Ok(())
             }
             Err(Refused::Task(error)) => Err(error),
-            Err(Refused::Record(reason)) => self.refused(&reason, &record, position).await,
+            Err(Refused::Record(reason)) => {
+                let bad = self.rejects.unwritten(&record, position);
+                self.not_taken(&reason, bad).await
+            }
         }
     }
 
-    async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
+    pub(super) async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
         if self.transaction.can_abort() && self.transaction.holds_offsets(topic) {
             return Err(TaskError::Config(
                 "Source tasks may not produce to their own offsets topics when exactly-once support is enabled"
@@ -248,20 +256,7 @@ impl Cycle {
         Ok(())
     }
 
-    /// A record that Kafka will not take is bad like any other; its position moves all the same.
-    async fn refused(
-        &mut self,
-        reason: &str,
-        record: &Record,
-        position: Option<&SourcePosition>,
-    ) -> Result<(), TaskError> {
-        let reason = format!("Kafka does not take the record: {reason}");
-        let error = elasticflow_api::RecordError { stage: Stage::KafkaProduce, reason, source: None };
-        let failed = Failed { error, class: "org.apache.kafka.clients.producer.KafkaProducer" };
-        self.skip(failed, self.rejects.unwritten(record, position)).await
-    }
-
-    async fn skip(&mut self, failed: Failed, bad: Bad) -> Result<(), TaskError> {
+    pub(super) async fn skip(&mut self, failed: Failed, bad: Bad) -> Result<(), TaskError> {
         if !self.rejects.allowed(&bad).await? {
             self.over_budget = true;
             return Ok(());
@@ -332,4 +327,12 @@ impl Cycle {
         }
         Ok(())
     }
+}
+
+/// Counts a record that is about to be sent.
+fn halfway(sent: &mut usize, half: usize) {
+    if *sent == half {
+        failpoint!("source.send.some");
+    }
+    *sent += 1;
 }

@@ -9,6 +9,7 @@ mod inbox;
 mod marks;
 pub(crate) mod offsets;
 mod poller;
+mod ready;
 mod rejects;
 mod run;
 mod settings;

@@ -229,14 +229,14 @@ impl Actor {
             self.task.breaker.called(None);
             self.telling.look(&*self.connector, &self.task, clock.monotonic());
             let took = clock.monotonic().saturating_sub(began);
-            let is_idle = batch.records.is_empty() && batch.rejected.is_empty();
+            let is_idle = batch.is_empty() && batch.rejected.is_empty();
             if is_idle && took < TOO_QUICK && !batch.end_of_data {
                 clock.sleep(QUICK_PAUSE).await;
             }
-            if !batch.records.is_empty() {
+            if !batch.is_empty() {
                 failpoint!("source.poll.after");
                 self.task.metrics.poll_time.time(took);
-                self.task.metrics.polled.add(batch.records.len() as u64);
+                self.task.metrics.polled.add(batch.len() as u64);
             }
             let end = batch.end_of_data;
             self.hand_over(batch).await;
@@ -273,7 +273,7 @@ impl Actor {
 
     /// Gives a batch to the writer once there is room for its records.
     async fn hand_over(&mut self, batch: SourceBatch) {
-        let no_record = batch.records.is_empty() && batch.rejected.is_empty();
+        let no_record = batch.is_empty() && batch.rejected.is_empty();
         let says_nothing = no_record && batch.progress.is_empty() && !batch.end_of_data;
         if says_nothing && batch.boundary == self.boundary {
             return;
@@ -281,10 +281,10 @@ impl Actor {
         self.boundary = batch.boundary;
         // A batch larger than the bound takes all of it, or it would wait for ever.
         let most = self.batch_max.records.max(1);
-        let count = batch.records.len() + batch.rejected.len();
+        let count = batch.len() + batch.rejected.len();
         let wanted = u32::try_from(count.min(most)).unwrap_or(u32::MAX);
         self.read = batch.read;
-        let charge = self.task.limit.charge(batch.read, batch.records.len());
+        let charge = self.task.limit.charge(batch.read, batch.len());
         let room = Arc::clone(&self.room).acquire_many_owned(wanted).await.ok();
         // The writer has gone only when this actor is about to be stopped.
         self.writing.handed_over();

@@ -9,6 +9,7 @@ use elasticflow_api::data::{Datum, Headers, Record, Value};
 use elasticflow_api::position::SourcePosition;
 use elasticflow_api::registry::{Plugin, PluginKind};
 use elasticflow_api::source::Rejected;
+use elasticflow_api::written::WrittenRecord;
 use elasticflow_config::Properties;
 use serde_json::json;
 use std::sync::Arc;
@@ -116,6 +117,13 @@ impl Rejects {
             timestamp_ms: record.timestamp_ms,
             position: position.cloned(),
         }
+    }
+
+    /// A written record that Kafka refused: what is kept of it is its payload, which is plain JSON.
+    pub(super) fn unsent(&self, record: &WrittenRecord<'_>) -> Bad {
+        let kept = |bytes: Option<&[u8]>| bytes.filter(|_| self.writes()).map(Bytes::copy_from_slice);
+        let topic = Arc::clone(&record.target.topic);
+        Bad { key: kept(record.key), value: kept(record.value), ..Bad::of(topic, None) }
     }
 
     fn bytes(&self, topic: &str, datum: &Datum) -> Option<Bytes> {

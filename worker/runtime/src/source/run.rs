@@ -36,6 +36,10 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     tracing::info!(task = %task.spec.id, guarantee = given.word(), "the source starts");
     let encoder = Encoder::new(Converters::new(&options.registry, properties, &options.worker)?);
     let transforms = Transforms::new(&options.registry, properties)?;
+    let mut connector = connector;
+    if let Some((key, value)) = encoder.json_forms().filter(|_| transforms.is_empty()) {
+        connector.written_as(key, value);
+    }
     let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };

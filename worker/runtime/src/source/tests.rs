@@ -1,9 +1,11 @@
 //! The source loop on the in-memory Kafka.
 use crate::testing::{Commits, Fixture, scripted_batch, scripted_source, until};
 use crate::{Happening, StopOutcome, TaskKind, TaskState};
+use bytes::Bytes;
 use elasticflow_api::data::{Datum, Value};
 use elasticflow_api::error::Stage;
 use elasticflow_api::source::{Boundary, Rejected, SourceBatch};
+use elasticflow_api::written::Target;
 use elasticflow_api::{ConnectorError, ErrorClass, RecordError};
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -44,6 +46,29 @@ async fn records_and_offsets_are_committed_together_and_the_source_is_told() {
     assert_eq!(fixture.states(), [TaskState::Running, TaskState::Stopped]);
     assert_eq!(script.stops.load(SeqCst), 1);
     assert!(fixture.saw(&Happening::Topic("out".into())));
+}
+
+/// Two records, and written ones before, between and after them.
+fn mixed(at: u64) -> Result<Option<SourceBatch>, ConnectorError> {
+    let target = Arc::new(Target { topic: "out".into(), key_lead: Bytes::new(), value_lead: "<".into() });
+    let mut batch = scripted_batch(at, at + 2, Boundary::Complete);
+    for (after, text) in [(0, "w0"), (1, "w1"), (2, "w2")] {
+        let start = batch.written.bytes.len();
+        batch.written.bytes.extend_from_slice(text.as_bytes());
+        let end = batch.written.bytes.len();
+        batch.written.push(&target, after, Some(start..end), Some(start..end));
+    }
+    batch.progress = batch.records.last().and_then(|last| last.position.clone()).into_iter().collect();
+    Ok((at == 0).then_some(batch))
+}
+
+#[tokio::test(start_paused = true)]
+async fn written_records_go_out_among_the_others_where_they_say() {
+    let fixture = Fixture::new(Some(scripted_source(mixed)));
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Source, &[])).unwrap();
+    until("all is committed", || stored(&fixture).as_deref() == Some(r#"{"n":2}"#)).await;
+    assert_eq!(fixture.kafka.values("out"), ["<w0}", "v0", "<w1}", "v1", "<w2}"]);
 }
 
 #[tokio::test(start_paused = true)]

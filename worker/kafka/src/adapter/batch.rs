@@ -14,6 +14,8 @@ pub(crate) struct Gathering {
     pub(crate) at: TopicPartition,
     buffer: BytesMut,
     records: Vec<Rough>,
+    /// Headers of all records, one record after the other.
+    headers: Vec<Header>,
 }
 
 struct Rough {
@@ -21,12 +23,19 @@ struct Rough {
     timestamp_ms: Option<i64>,
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
-    headers: Vec<(Arc<str>, Option<Range<usize>>)>,
+    headers: Range<usize>,
+}
+
+#[derive(Clone)]
+struct Header {
+    name: Arc<str>,
+    value: Option<Range<usize>>,
 }
 
 impl Gathering {
-    pub(crate) fn new(at: TopicPartition) -> Self {
-        Self { at, buffer: BytesMut::new(), records: Vec::new() }
+    /// For records of a partition; `bytes` is how large a batch of it is, about.
+    pub(crate) fn new(at: TopicPartition, bytes: usize) -> Self {
+        Self { at, buffer: BytesMut::with_capacity(bytes), records: Vec::new(), headers: Vec::new() }
     }
 
     pub(crate) fn is_of(&self, message: Message<'_>) -> bool {
@@ -37,25 +46,52 @@ impl Gathering {
         self.records.len() >= records_max || self.buffer.len() >= BATCH_BYTES
     }
 
+    /// Bytes so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.buffer.len()
+    }
+
     pub(crate) fn push(&mut self, message: Message<'_>) {
-        let mut headers = Vec::new();
+        let headers = self.headers(message);
         let buffer = &mut self.buffer;
-        message.headers(|name, value| headers.push((Arc::from(name), value.map(|value| copy(buffer, value)))));
         let key = message.key().map(|key| copy(buffer, key));
         let value = message.value().map(|value| copy(buffer, value));
         let (offset, timestamp_ms) = (message.offset(), message.timestamp_ms());
         self.records.push(Rough { offset, timestamp_ms, key, value, headers });
     }
 
+    /// Notes the headers of a record. Mostly they are those of the one before: then name and bytes are shared.
+    fn headers(&mut self, message: Message<'_>) -> Range<usize> {
+        let (start, before) = (self.headers.len(), self.records.last().map_or(0..0, |record| record.headers.clone()));
+        let (buffer, headers) = (&mut self.buffer, &mut self.headers);
+        message.headers(|name, value| {
+            let place = before.start + (headers.len() - start);
+            let same = headers.get(place).filter(|_| before.contains(&place)).filter(|header| *header.name == *name);
+            let is_same = |range: &Range<usize>| buffer.get(range.clone()) == value;
+            let header = match (same, value) {
+                (Some(Header { name, value: Some(range) }), Some(_)) if is_same(range) => {
+                    Header { name: Arc::clone(name), value: Some(range.clone()) }
+                }
+                (same, value) => {
+                    let name = same.map_or_else(|| Arc::from(name), |header| Arc::clone(&header.name));
+                    Header { name, value: value.map(|value| copy(buffer, value)) }
+                }
+            };
+            headers.push(header);
+        });
+        start..headers.len()
+    }
+
     pub(crate) fn finish(self) -> (TopicPartition, Vec<InRecord>) {
         let buffer = self.buffer.freeze();
         let cut = |range: Option<Range<usize>>| range.map(|range| buffer.slice(range));
+        let header = |header: &Header| (Arc::clone(&header.name), cut(header.value.clone()));
         let records = self.records.into_iter().map(|rough| InRecord {
             offset: Offset(rough.offset),
             timestamp_ms: rough.timestamp_ms,
             key: cut(rough.key),
             value: cut(rough.value),
-            headers: rough.headers.into_iter().map(|(name, value)| (name, cut(value))).collect(),
+            headers: self.headers.get(rough.headers).unwrap_or_default().iter().map(header).collect(),
         });
         let records = records.collect();
         (self.at, records)

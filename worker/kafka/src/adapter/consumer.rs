@@ -132,6 +132,8 @@ pub(crate) struct RdConsumer {
     paused: BTreeSet<TopicPartition>,
     /// Taken from the library, not handed out yet: one batch, and more only while partitions are paused.
     taken: VecDeque<(TopicPartition, Vec<InRecord>)>,
+    /// Bytes of the last batch.
+    expected: usize,
 }
 
 impl RdConsumer {
@@ -160,6 +162,7 @@ impl RdConsumer {
             active: BTreeSet::new(),
             paused: BTreeSet::new(),
             taken: VecDeque::new(),
+            expected: 0,
         };
         consumer.subscribe(subscription)?;
         Ok(consumer)
@@ -252,6 +255,7 @@ impl RdConsumer {
                 break;
             }
         }
+        self.expected = gathering.as_ref().map_or(0, Gathering::bytes);
         finish(gathering, &mut self.taken);
         Ok(())
     }
@@ -259,7 +263,7 @@ impl RdConsumer {
     /// A batch for the partition of this record, if it is being read here.
     fn begin(&self, message: Message<'_>) -> Option<Gathering> {
         let at = TopicPartition { topic: message.topic().into(), partition: message.partition() };
-        self.active.get(&at).cloned().map(Gathering::new)
+        self.active.get(&at).cloned().map(|at| Gathering::new(at, self.expected))
     }
 
     fn list(&self, what: &str, rows: &BTreeMap<TopicPartition, i64>) -> Result<Partitions, KafkaError> {

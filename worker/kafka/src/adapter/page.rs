@@ -37,7 +37,7 @@ pub(crate) async fn read(
     let from = wanted.from.map_or(Partitions::BEGINNING, |offset| offset.0);
     handle.read_from(&topic, partition, from, &records).map_err(refused)?;
     let reading =
-        Reading { gathering: Gathering::new(wanted.at.clone()), taken: (0, 0), next: wanted.from, max: wanted.max };
+        Reading { gathering: Gathering::new(wanted.at.clone(), 0), taken: (0, 0), next: wanted.from, max: wanted.max };
     let page = match tokio::time::timeout(limit, reading.run((&records, &ready), &doing)).await {
         Ok(page) => page,
         Err(_) => Err(complaints.0.explain(&doing, &Refusal::of(Code::OperationTimedOut))),

@@ -1,15 +1,25 @@
 //! Bytes to records.
 use super::converters::{Converters, Stopped};
 use super::tolerance::Failed;
+use bytes::Bytes;
 use elasticflow_api::RecordError;
 use elasticflow_api::convert::DecodeError;
 use elasticflow_api::data::{Headers, Origin, Record};
 use elasticflow_api::error::Stage;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Decodes the records of one task.
 pub(crate) struct Decoder {
     converters: Converters,
+    /// The headers that were decoded last: many records have the same ones.
+    last: Mutex<Option<Last>>,
+}
+
+struct Last {
+    topic: Arc<str>,
+    raw: Vec<(Arc<str>, Option<Bytes>)>,
+    headers: Headers,
 }
 
 impl Decoder {
@@ -19,7 +29,7 @@ impl Decoder {
     }
 
     pub(crate) fn new(converters: Converters) -> Self {
-        Self { converters }
+        Self { converters, last: Mutex::default() }
     }
 
     /// Decodes a record as read.
@@ -51,11 +61,26 @@ impl Decoder {
     }
 
     fn headers(&self, origin: &Origin) -> Result<Headers, RecordError> {
-        let decode = |(name, bytes): &(Arc<str>, Option<bytes::Bytes>)| {
-            let datum = self.converters.header.decode(&origin.place().0.topic, name, bytes.as_ref())?;
+        let topic = &origin.place().0.topic;
+        if origin.headers.is_empty() {
+            return Ok(Headers::new());
+        }
+        let mut last = self.last.lock();
+        if let Some(last) = last.as_ref().filter(|last| *last.topic == **topic && last.raw == origin.headers) {
+            return Ok(last.headers.clone());
+        }
+        let decode = |(name, bytes): &(Arc<str>, Option<Bytes>)| {
+            let datum = self.converters.header.decode(topic, name, bytes.as_ref())?;
             Ok((Arc::clone(name), datum))
         };
-        origin.headers.iter().map(decode).collect()
+        let headers: Headers = origin.headers.iter().map(decode).collect::<Result<_, _>>()?;
+        // Copies: a slice would keep the batch that it stands in.
+        let own = |(name, bytes): &(Arc<str>, Option<Bytes>)| {
+            (Arc::clone(name), bytes.as_ref().map(|bytes| Bytes::copy_from_slice(bytes)))
+        };
+        let raw = origin.headers.iter().map(own).collect();
+        *last = Some(Last { topic: Arc::clone(topic), raw, headers: headers.clone() });
+        Ok(headers)
     }
 }
 

@@ -1,4 +1,5 @@
 //! The connectors `mysql` and `mariadb`.
+use crate::booleans::Booleans;
 use crate::config::CdcConfig;
 use crate::error::Error;
 use crate::filters::Filters;
@@ -31,6 +32,9 @@ async fn validate(config: &CdcConfig) -> ValidationReport {
             true => report.error(&key, text),
             false => report.warning(&key, text),
         }
+    }
+    for (key, reason) in Booleans::parse(config).err().unwrap_or_default() {
+        report.error(&key, format!("{key}: {reason}"));
     }
     for (key, what, is_error) in config.renamed() {
         match is_error {

@@ -5,7 +5,7 @@ use crate::binlog::event::{self, FLAG_IGNORABLE, kind};
 use crate::binlog::rows::RowsKind;
 use crate::capture::{Announced, Capture, Form, Tx};
 use crate::error::{Error, Place, Result};
-use crate::gtid::Gtid;
+use crate::gtid::{Gtid, MariaGtid, MariaGtids};
 use crate::log::Event;
 use crate::position::LogPosition;
 use crate::statement::{Meaning, meaning};
@@ -91,6 +91,7 @@ impl Capture {
         self.only_between(event)?;
         let begin = event::maria_gtid(&event.body, event.header.server_id)
             .map_err(|cause| Error::Decode { place: self.place(event), cause })?;
+        self.only_open_in_domain(begin.gtid)?;
         let announced = Announced { gtid: Some(Gtid::Maria(begin.gtid)), committed_us: None };
         self.announced = Some(announced);
         // A completed XA transaction has its rows in an earlier one; a QUERY follows.
@@ -98,6 +99,16 @@ impl Capture {
             self.begin(event, begin.thread.map(i64::from), out);
         }
         Ok(())
+    }
+
+    /// Within a domain MariaDB keeps the order: what comes in the place of the transaction that was sent in part is another.
+    fn only_open_in_domain(&self, gtid: MariaGtid) -> Result<()> {
+        let open = self.skip.as_ref().and_then(|part| part.gtid.as_deref());
+        let open = open.and_then(|text| MariaGtids::list(text).ok()?.first().copied());
+        match open.filter(|open| open.domain == gtid.domain && *open != gtid) {
+            Some(open) => Err(Error::ServerBehind { missing: open.to_string() }),
+            None => Ok(()),
+        }
     }
 
     fn only_between(&self, event: &Event) -> Result<()> {

@@ -56,18 +56,18 @@ impl Filters {
                 report.error("message.key.columns", reason);
                 Vec::new()
             }),
-            booleans: Booleans::parse(config).unwrap_or_else(|wrong| {
-                for (key, reason) in wrong {
-                    report.error(&key, format!("{key}: {reason}"));
-                }
-                Booleans::default()
-            }),
+            // What is wrong with them is reported by itself: the filters are right all the same.
+            booleans: Booleans::parse(config).unwrap_or_default(),
         };
         if report.is_ok() { Ok(filters) } else { Err(report) }
     }
 
     /// For a task, whose configuration was validated.
     pub fn of_task(config: &CdcConfig) -> Result<Self> {
+        Booleans::parse(config).map_err(|wrong| {
+            let all: Vec<String> = wrong.into_iter().map(|(key, reason)| format!("{key}: {reason}")).collect();
+            Error::Preflight { text: all.join("; ") }
+        })?;
         Self::parse(config).map_err(|report| Error::Preflight { text: report.to_string() })
     }
 

@@ -6,7 +6,7 @@
 use crate::config::CdcConfig;
 use crate::error::{Error, Result};
 use crate::gtid::{Gtid, GtidSet, Gtids, MariaGtid, MariaGtids};
-use crate::position::Resume;
+use crate::position::{Part, Resume};
 use crate::start::text;
 use crate::wire::{Flavour, Session};
 use elasticflow_cdc::filter::Filter;
@@ -47,6 +47,14 @@ impl Sources {
         match gtid {
             Gtid::MySql(gtid) => self.filter.allows(&gtid.source.uuid.to_string()),
             Gtid::Maria(gtid) => self.allows_maria(*gtid),
+        }
+    }
+
+    /// By the text of an id; one that cannot be read is met in the log.
+    fn allows_text(&self, gtid: &str) -> bool {
+        match gtid.split_once(':') {
+            Some((uuid, _)) => self.filter.allows(uuid),
+            None => MariaGtids::list(gtid).map_or(true, |all| all.iter().all(|g| self.allows_maria(*g))),
         }
     }
 
@@ -94,6 +102,10 @@ impl Sources {
     /// The server cannot be asked.
     pub async fn known(&self, session: &mut Session, mut resume: Resume) -> Result<Resume> {
         let unreadable = |reason| Error::OffsetUndecodable { reason };
+        // The rest of a transaction of a source that is captured no more is not wanted, and will not come.
+        if self.drops && resume.part.gtid.as_deref().is_some_and(|open| !self.allows_text(open)) {
+            resume.part = Part::default();
+        }
         resume.gtids = match &resume.gtids {
             Gtids::Off => Gtids::Off,
             Gtids::MySql(ours) if session.flavour == Flavour::MySql => {
@@ -153,6 +165,13 @@ mod tests {
         assert_eq!(asked.to_string(), "0-1-5,7-9-30,8-1-1");
         let without = of.on_maria(&MariaGtids::parse("0-1-5,7-9-3").unwrap(), &MariaGtids::list("0-1-5").unwrap());
         assert_eq!(without.to_string(), "0-1-5");
+    }
+
+    #[test]
+    fn the_text_of_an_open_transaction_tells_its_source() {
+        let of = sources("", &format!("{B},7"), true);
+        assert!(of.allows_text(&format!("{A}:5")) && !of.allows_text(&format!("{B}:tag:5")));
+        assert!(of.allows_text("0-1-5") && !of.allows_text("7-1-5"));
     }
 
     #[test]

@@ -80,7 +80,7 @@ pub async fn dump_from(session: &mut Session, resume: &Resume) -> Result<DumpFro
 /// Whether what follows the position is still there.
 pub async fn on_server(session: &mut Session, resume: &Resume) -> Result<()> {
     match (&resume.gtids, gtid_mode(session).await?) {
-        (Gtids::MySql(ours), true) => mysql_on_server(session, ours).await,
+        (Gtids::MySql(ours), true) => mysql_on_server(session, ours, &resume.part).await,
         (Gtids::Maria(ours), _) => maria_on_server(session, ours).await,
         _ => {
             let names = files(session).await?;
@@ -94,7 +94,7 @@ pub async fn on_server(session: &mut Session, resume: &Resume) -> Result<()> {
     }
 }
 
-async fn mysql_on_server(session: &mut Session, ours: &GtidSet) -> Result<()> {
+async fn mysql_on_server(session: &mut Session, ours: &GtidSet, part: &Part) -> Result<()> {
     let unreadable = |reason| Error::OffsetUndecodable { reason };
     let purged = text(session, "SELECT @@GLOBAL.gtid_purged").await?.unwrap_or_default();
     let lost = GtidSet::parse(&purged).map_err(unreadable)?.subtract(ours);
@@ -103,7 +103,9 @@ async fn mysql_on_server(session: &mut Session, ours: &GtidSet) -> Result<()> {
         return Err(Error::PositionLost { position: ours.to_string(), text });
     }
     let executed = executed(session).await?;
-    let ahead = ours.subtract(&executed);
+    // Of the open transaction a part was sent: a server without it would never send the rest.
+    let open = GtidSet::parse(part.gtid.as_deref().unwrap_or_default()).map_err(unreadable)?;
+    let ahead = ours.clone().union(&open).subtract(&executed);
     if ahead.is_empty() { Ok(()) } else { Err(Error::ServerBehind { missing: ahead.to_string() }) }
 }
 

@@ -112,3 +112,26 @@ async fn transactions_of_chosen_domains_alone_are_read_and_the_others_stop_no_fa
         Box::pin(chosen_alone(&shared, "mariadb", maria, ["5", "6", "7"])).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_without_the_transaction_that_was_sent_in_part_is_behind() {
+    let name = "a_server_without_the_transaction_that_was_sent_in_part_is_behind";
+    let Some(server) = Server::of("EF_MYSQL", name).await else { return };
+    let mut conn = server.connect().await;
+    let executed: String = conn.query_first("SELECT @@GLOBAL.gtid_executed").await.unwrap().unwrap();
+    let mut row: mysql_async::Row = conn.query_first("SHOW MASTER STATUS").await.unwrap().unwrap();
+    let (file, pos): (String, u64) = (row.take(0).unwrap(), row.take(1).unwrap());
+    let stored = |open: &str| {
+        let offset = serde_json::json!({
+            "ts_sec": 1, "file": file, "pos": pos, "gtids": executed.replace('\n', ""), "event": 3, "row": 1,
+            "elasticflow_gtid": open,
+        });
+        Offsets::of("srv", offset)
+    };
+    let lost = started(&server, &[], &stored(&format!("{MAIN}:7"))).await.map(drop).unwrap_err();
+    assert_eq!(lost.code, "MYSQL-0111", "{lost}");
+    assert!(lost.message.contains(&format!("{MAIN}:7")), "{lost}");
+    // One whose source is captured no more is not waited for.
+    let without = [("gtid.source.excludes", MAIN)];
+    started(&server, &without, &stored(&format!("{MAIN}:7"))).await.unwrap().stop().await;
+}

@@ -6,7 +6,9 @@
 pub mod chaos;
 pub mod connect;
 pub mod cut;
+pub mod fickle;
 pub mod follow;
+pub mod hook;
 pub mod ledger;
 pub mod mysql;
 pub mod rest;

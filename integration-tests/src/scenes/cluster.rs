@@ -33,6 +33,7 @@ pub struct Group {
     records: u64,
     rate: u64,
     properties: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
     /// The workers that run.
     pub workers: Vec<Worker>,
     random: SmallRng,
@@ -53,6 +54,7 @@ impl Group {
             records,
             rate,
             properties: BTreeMap::new(),
+            env: BTreeMap::new(),
             workers: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
             followers: BTreeMap::new(),
@@ -64,6 +66,11 @@ impl Group {
         self.properties.insert(key.to_owned(), value.to_owned());
     }
 
+    /// Arms failpoints of the workers that are started from here on.
+    pub fn arm(&mut self, points: &str) {
+        self.env.insert("ELASTICFLOW_FAILPOINTS".to_owned(), points.to_owned());
+    }
+
     /// Starts another worker and waits for its endpoint.
     ///
     /// # Errors
@@ -71,7 +78,7 @@ impl Group {
     pub async fn join(&mut self) -> Result<()> {
         let dir = self.dir.join(format!("w{}", self.random.random::<u32>()));
         let mut options = WorkerOptions::new(&dir, &self.bootstrap, &format!("cluster-{}", self.run))?;
-        options.properties = self.properties.clone();
+        (options.properties, options.env) = (self.properties.clone(), self.env.clone());
         self.start(options).await
     }
 

@@ -8,8 +8,12 @@
     clippy::print_stdout,
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
+mod breaker;
+mod budget;
 mod failures;
+mod limited;
 mod moves;
+mod rates;
 mod takeover;
 mod throttle;
 mod tls;

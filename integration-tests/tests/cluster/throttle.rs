@@ -1,20 +1,15 @@
 //! Lag of a sink slows sources down, the unimportant one first; hard caps hold; both also when the leader dies.
 use crate::kafka;
+use crate::limited::{LOOK_EVERY, SOON, kill_leader, none, rate, state, three, until};
 use elasticflow_api::position::TopicPartition;
 use elasticflow_integration_tests::follow::{cluster, create_topic};
-use elasticflow_integration_tests::rest::Rest;
-use elasticflow_integration_tests::scenes::cluster::Group;
-use elasticflow_integration_tests::worker::Worker;
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::Kafka;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// A machine that does other things too gets this long for each step.
-const SOON: Duration = Duration::from_secs(90);
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// Records a second of the important source, of the other one, and what the slow sink takes.
 const IMPORTANT: u64 = 200;
 const OTHER: u64 = 4_000;
@@ -42,52 +37,6 @@ fn sink(topics: &[&str], folder: &Path, rate: u64) -> Value {
     })
 }
 
-/// Waits until what flow control says of a connector satisfies a condition.
-async fn until(rest: &mut impl FnMut() -> Rest, name: &str, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
-    let began = Instant::now();
-    let mut last = Value::Null;
-    while began.elapsed() < SOON {
-        if let Ok((200, answer)) = rest().call("GET", &format!("/flow/v1/connectors/{name}"), None).await {
-            if holds(&answer) {
-                println!("{name}: {what} after {:.1} s", began.elapsed().as_secs_f64());
-                return answer;
-            }
-            last = answer;
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    panic!("{name}: not {what} within {} s: {last:#}", SOON.as_secs());
-}
-
-fn state(answer: &Value) -> &str {
-    answer["flow"]["state"].as_str().unwrap_or_default()
-}
-
-fn rate(answer: &Value) -> f64 {
-    answer["measured"]["records_per_second"].as_f64().unwrap_or(0.0)
-}
-
-/// When a worker took the lead of flow control last, as its log says; logs begin with the time.
-fn led_since(worker: &Worker) -> Option<String> {
-    let log = std::fs::read_to_string(worker.options.dir.join("worker.log")).unwrap_or_default();
-    let mut lines = log.lines().filter(|line| line.contains("this worker leads flow control"));
-    lines.next_back().and_then(|line| line.split_whitespace().next()).map(str::to_owned)
-}
-
-/// Kills the worker that leads flow control, and waits until another one has taken over.
-async fn kill_leader(group: &mut Group) {
-    let latest = |workers: &[Worker]| workers.iter().filter_map(led_since).max();
-    let before = latest(&group.workers).expect("a worker leads flow control");
-    let leader = group.workers.iter().position(|worker| led_since(worker).as_ref() == Some(&before));
-    group.workers.swap_remove(leader.expect("found a moment ago")).kill().unwrap();
-    let began = Instant::now();
-    while latest(&group.workers).is_none_or(|now| now <= before) {
-        assert!(began.elapsed() < SOON, "nobody leads");
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    println!("another worker leads after {:.1} s", began.elapsed().as_secs_f64());
-}
-
 async fn ends(kafka: &Arc<RdKafka>, topic: &str) -> i64 {
     let at = TopicPartition { topic: topic.into(), partition: 0 };
     kafka.admin().end_offsets(&[at]).await.unwrap().values().map(|end| end.0).sum()
@@ -98,10 +47,7 @@ async fn a_slow_sink_slows_the_unimportant_source_and_a_new_leader_goes_on_with_
     let Some(address) = kafka() else { return };
     let dir = tempfile::tempdir().unwrap();
     let clients = cluster(&address).unwrap();
-    let mut group = Group::new(dir.path(), &address, (1, 1), 11).unwrap();
-    for _ in 0..3 {
-        group.join().await.unwrap();
-    }
+    let mut group = three(none(dir.path(), &address, 11)).await;
     let run = format!("throttle-{}", std::process::id());
     let (important, other) = (format!("{run}-important"), format!("{run}-other"));
     for topic in [&important, &other] {
@@ -149,10 +95,7 @@ async fn a_capped_topic_never_holds_more_than_its_cap_also_when_the_leader_dies(
     let Some(address) = kafka() else { return };
     let dir = tempfile::tempdir().unwrap();
     let clients = cluster(&address).unwrap();
-    let mut group = Group::new(dir.path(), &address, (1, 1), 12).unwrap();
-    for _ in 0..3 {
-        group.join().await.unwrap();
-    }
+    let mut group = three(none(dir.path(), &address, 12)).await;
     let topic = format!("capped-{}", std::process::id());
     create_topic(&clients, &topic, 1).await.unwrap();
     let out = dir.path().join("out");

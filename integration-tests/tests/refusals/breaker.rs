@@ -1,55 +1,10 @@
 //! A breaker that a person holds, and the incident that is made of it and told to a webhook.
 use crate::ground::{Ground, SOON, broker, until};
+use elasticflow_integration_tests::hook::{Hook, signature};
 use elasticflow_integration_tests::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use std::sync::{Arc, Mutex};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
 const SECRET: &str = "not-to-be-printed";
-
-/// What a webhook was told: identity, signature, body.
-type Heard = Arc<Mutex<Vec<(String, String, Vec<u8>)>>>;
-
-/// Takes one request; the first of all is answered with 500.
-async fn serve(mut stream: TcpStream, heard: &Heard) -> Option<()> {
-    let (mut bytes, mut buffer) = (Vec::new(), [0; 4096]);
-    let (head, body) = loop {
-        let count = stream.read(&mut buffer).await.ok().filter(|count| *count > 0)?;
-        bytes.extend_from_slice(&buffer[..count]);
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let length: usize = header(&head, "content-length")?.parse().ok()?;
-        if bytes.len() >= end + 4 + length {
-            break (head, bytes[end + 4..].to_vec());
-        }
-    };
-    let id = header(&head, "x-flow-id")?;
-    let is_first = {
-        let mut heard = heard.lock().unwrap();
-        heard.push((id, header(&head, "x-flow-signature")?, body));
-        heard.len() == 1
-    };
-    let status = if is_first { "500 Internal Server Error" } else { "204 No Content" };
-    stream
-        .write_all(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").as_bytes())
-        .await
-        .ok()
-}
-
-fn header(head: &str, name: &str) -> Option<String> {
-    let of = |line: &str| line.split_once(':').map(|(key, value)| (key.to_lowercase(), value.trim().to_owned()));
-    head.lines().filter_map(of).find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
-/// HMAC-SHA256 by its definition, for a key shorter than a block.
-fn hmac(key: &[u8], body: &[u8]) -> String {
-    let pad = |with: u8| (0..64).map(|at| key.get(at).copied().unwrap_or(0) ^ with).collect::<Vec<u8>>();
-    let inner = Sha256::new().chain_update(pad(0x36)).chain_update(body).finalize();
-    let outer = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
-    outer.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 fn state(body: &[u8]) -> String {
     let body: Value = serde_json::from_slice(body).unwrap();
@@ -68,14 +23,8 @@ async fn ground(url: &str) -> Ground {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_breaker_is_opened_and_closed_by_hand_and_its_webhook_hears_of_it_once_each() {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let (url, heard) = (format!("http://{}/hook", listener.local_addr().unwrap()), Heard::default());
-    let hears = Arc::clone(&heard);
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            serve(stream, &hears).await;
-        }
-    });
+    let hook = Hook::listen().await.unwrap();
+    let url = hook.url.clone();
     let ground = ground(&url).await;
     let rest = ground.worker.rest();
     let config = json!({"connector.class": "elasticflow.connectors.DatagenSourceConnector", "kafka.topic": "numbers",
@@ -104,18 +53,18 @@ async fn a_breaker_is_opened_and_closed_by_hand_and_its_webhook_hears_of_it_once
     let held = rest.expect("GET", breaker, None).await.unwrap();
     assert_eq!((&held["state"], &held["forced"]), (&json!("open"), &json!("open")));
     rest.await_running("numbers", SOON).await.unwrap();
-    until("it is told after the first refusal", async || (heard.lock().unwrap().len() >= 2).then_some(())).await;
+    until("it is told after the first refusal", async || (hook.heard().len() >= 2).then_some(())).await;
     let alerts = rest.expect("GET", "/flow/v1/alerts", None).await.unwrap();
     assert_eq!(alerts["alerts"][0]["state"], "open", "{alerts}");
 
     rest.expect("POST", breaker, Some(&json!({"action": "auto"}))).await.unwrap();
     until("it sends again", async || (rate().await > 100.0).then_some(())).await;
-    until("that it is over is told", async || (heard.lock().unwrap().len() >= 3).then_some(())).await;
-    let heard = heard.lock().unwrap().clone();
-    assert_eq!(heard.iter().map(|(.., body)| state(body)).collect::<Vec<_>>(), ["open", "open", "resolved"]);
-    assert!(heard[0].0 == heard[1].0 && heard[1].0 != heard[2].0, "the same message has the same name");
-    for (_, signature, body) in &heard {
-        assert_eq!(*signature, format!("sha256={}", hmac(SECRET.as_bytes(), body)));
+    until("that it is over is told", async || (hook.heard().len() >= 3).then_some(())).await;
+    let heard = hook.heard();
+    assert_eq!(heard.iter().map(|m| state(&m.body)).collect::<Vec<_>>(), ["open", "open", "resolved"]);
+    assert!(heard[0].id == heard[1].id && heard[1].id != heard[2].id, "the same message has the same name");
+    for message in &heard {
+        assert_eq!(message.signature, signature(SECRET.as_bytes(), &message.body));
     }
     let log = std::fs::read_to_string(ground.dir.path().join("worker.log")).unwrap();
     assert!(

@@ -12,6 +12,7 @@ mod budget;
 mod lag;
 mod pending;
 mod placement;
+mod quota;
 mod rate;
 mod reason;
 mod restart;
@@ -21,6 +22,7 @@ pub use breaker::BreakerSettings;
 pub use budget::{BudgetSettings, BudgetWindow};
 pub use lag::{Cap, LagControl, LagSettings};
 pub use placement::PlacementSettings;
+pub use quota::{Quota, QuotaAction, QuotaSettings, QuotaWindow, WindowSpan, Zone};
 pub use rate::{Rate, RateSettings, Rates};
 pub use reason::{FlowState, ReasonCode};
 pub use restart::RestartSettings;
@@ -49,16 +51,20 @@ pub enum Direction {
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
     let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
-    enforced
-        .chain(BudgetSettings::keys())
-        .chain(LagSettings::keys())
-        .chain(PlacementSettings::keys())
-        .chain(BatchSettings::keys())
+    let shared = BudgetSettings::keys().iter().chain(QuotaSettings::keys()).chain(LagSettings::keys());
+    enforced.chain(shared).chain(PlacementSettings::keys()).chain(BatchSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
 pub fn is_live(key: &str) -> bool {
-    rate::LIVE.contains(&key) || lag::LIVE.contains(&key)
+    [rate::LIVE, lag::LIVE, quota::LIVE].iter().any(|live| live.contains(&key))
+}
+
+/// Whether a key is read by workers that do not resolve references: as it is stored, by the leader and by whoever
+/// enforces.
+pub fn is_read_as_stored(key: &str) -> bool {
+    let live = lag::LIVE.contains(&key) || quota::LIVE.contains(&key);
+    live || PlacementSettings::keys().iter().any(|def| def.name == key)
 }
 
 /// Whether two configurations differ in keys alone that take effect without a restart of tasks.
@@ -170,6 +176,7 @@ pub fn check_values(settings: &Properties) -> ValidationReport {
     report.merge(parse::<LagSettings>(settings).err().unwrap_or_default());
     report.merge(parse::<PlacementSettings>(settings).err().unwrap_or_default());
     report.merge(parse::<BatchSettings>(settings).err().unwrap_or_default());
+    report.merge(parse::<QuotaSettings>(settings).err().unwrap_or_default());
     report
 }
 

@@ -6,10 +6,6 @@ pub(super) const KEYS: &[&str] = &[
     "flow.cap.counts",
     "flow.cap.action",
     "flow.retention.guard",
-    "flow.quota.records",
-    "flow.quota.bytes",
-    "flow.quota.window",
-    "flow.quota.action",
     "flow.pool",
     "flow.task.memory.bytes",
     "flow.preemptible",
@@ -35,5 +31,4 @@ pub(super) const KEYS: &[&str] = &[
     "flow.owner",
     "flow.labels",
     "flow.description",
-    "flow.time.zone",
 ];

@@ -21,9 +21,9 @@ const MAP_AGAIN: Duration = Duration::from_secs(1);
 /// Wait before the end of the config topic is asked for again, when too many requests wait for it.
 const CATCH_UP_AGAIN: Duration = Duration::from_millis(100);
 
-/// What a task of the connector costs a worker. A reference cannot be read here: it counts as the default.
-fn weight(connector: &Connector) -> u32 {
-    let settings = settings_of(&connector.config, &Properties::default());
+/// What a task of the connector costs a worker, by its own word or by the worker's default.
+fn weight(connector: &Connector, worker: &Properties) -> u32 {
+    let settings = settings_of(&connector.config, worker);
     parse::<PlacementSettings>(&settings).map_or(1, |placement| placement.weight)
 }
 
@@ -68,7 +68,7 @@ impl Herder {
     fn loads(&self) -> BTreeMap<TaskName, Load> {
         let mut loads = BTreeMap::new();
         for (name, connector) in self.state.connectors() {
-            let weight = weight(connector);
+            let weight = weight(connector, &self.cx.options.worker);
             for index in (0u32..).take(connector.tasks.len()) {
                 let task = (name.clone(), index);
                 let place = self.place(&task);
@@ -166,7 +166,7 @@ impl Herder {
         if known.len() >= wanted || self.mapping.moving.contains(name) {
             return None;
         }
-        let weight = self.state.connector(name).map_or(1, weight);
+        let weight = self.state.connector(name).map_or(1, |connector| weight(connector, &self.cx.options.worker));
         let mut loads = self.loads();
         loads.retain(|(connector, index), _| connector != name || *index < count);
         for index in (0..count).skip(known.len()) {

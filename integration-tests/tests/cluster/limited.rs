@@ -2,9 +2,14 @@
 use elasticflow_integration_tests::rest::Rest;
 use elasticflow_integration_tests::scenes::cluster::Group;
 use elasticflow_integration_tests::worker::Worker;
+use elasticflow_kafka::RdKafka;
+use elasticflow_kafka::ports::Kafka;
 use serde_json::Value;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
 /// A machine that does other things too gets this long for each step.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -21,6 +26,30 @@ pub(crate) async fn three(mut group: Group) -> Group {
 /// A group without workers yet.
 pub(crate) fn none(dir: &Path, address: &str, seed: u64) -> Group {
     Group::new(dir, address, (1, 1), seed).unwrap()
+}
+
+/// Counts what can be read of a topic.
+pub(crate) struct Counter {
+    count: Arc<AtomicU64>,
+    reading: JoinHandle<()>,
+}
+
+impl Counter {
+    pub(crate) async fn of(kafka: &Arc<RdKafka>, topic: &str) -> Self {
+        let (log, count) = (kafka.log(topic).await.unwrap(), Arc::new(AtomicU64::new(0)));
+        let counts = Arc::clone(&count);
+        let reading = tokio::spawn(async move {
+            while log.next().await.is_ok() {
+                counts.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+        Self { count, reading }
+    }
+
+    pub(crate) fn now(&self) -> u64 {
+        assert!(!self.reading.is_finished(), "the topic cannot be read");
+        self.count.load(Ordering::Relaxed)
+    }
 }
 
 /// Looks until something is there.

@@ -13,6 +13,7 @@ mod budget;
 mod failures;
 mod limited;
 mod moves;
+mod quota;
 mod rates;
 mod takeover;
 mod throttle;

@@ -1,17 +1,12 @@
 //! A rate of four tasks on three workers, beside tasks that hang and tasks that panic, changed while they run, and over
 //! the death of the leader.
 use crate::kafka;
-use crate::limited::{found, kill_leader, none, tasks, three};
+use crate::limited::{Counter, found, kill_leader, none, tasks, three};
 use elasticflow_integration_tests::fickle::Silent;
 use elasticflow_integration_tests::follow::{cluster, create_topic};
 use elasticflow_integration_tests::scenes::run_number;
-use elasticflow_kafka::RdKafka;
-use elasticflow_kafka::ports::Kafka;
 use serde_json::{Value, json};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
 
 const FIRST: u64 = 400;
 const THEN: u64 = 1_200;
@@ -21,40 +16,16 @@ const NEAR: f64 = 0.1;
 /// What may go at once: full buckets, also those of tasks that begin anew on another worker.
 const AT_ONCE: u64 = 2 * THEN;
 
-/// Counts what can be read of a topic.
-struct Counter {
-    count: Arc<AtomicU64>,
-    reading: JoinHandle<()>,
-}
-
-impl Counter {
-    async fn of(kafka: &Arc<RdKafka>, topic: &str) -> Self {
-        let (log, count) = (kafka.log(topic).await.unwrap(), Arc::new(AtomicU64::new(0)));
-        let counts = Arc::clone(&count);
-        let reading = tokio::spawn(async move {
-            while log.next().await.is_ok() {
-                counts.fetch_add(1, Ordering::Relaxed);
-            }
-        });
-        Self { count, reading }
-    }
-
-    fn now(&self) -> u64 {
-        assert!(!self.reading.is_finished(), "the topic cannot be read");
-        self.count.load(Ordering::Relaxed)
-    }
-
-    /// Measures until a window has a rate. A machine that is busy with other things may give less for a while.
-    async fn settles_at(&self, rate: u64, when: &str) {
-        let window = async || {
-            let (before, began) = (self.now(), Instant::now());
-            tokio::time::sleep(WINDOW).await;
-            let measured = (self.now() - before) as f64 / began.elapsed().as_secs_f64();
-            println!("{when}: set {rate}/s, measured {measured:.0}/s");
-            ((measured / rate as f64 - 1.0).abs() <= NEAR).then_some(())
-        };
-        found(&format!("{when} within a tenth of the rate"), window).await;
-    }
+/// Measures until a window has a rate. A machine that is busy with other things may give less for a while.
+async fn settles(counter: &Counter, rate: u64, when: &str) {
+    let window = async || {
+        let (before, began) = (counter.now(), Instant::now());
+        tokio::time::sleep(WINDOW).await;
+        let measured = (counter.now() - before) as f64 / began.elapsed().as_secs_f64();
+        println!("{when}: set {rate}/s, measured {measured:.0}/s");
+        ((measured / rate as f64 - 1.0).abs() <= NEAR).then_some(())
+    };
+    found(&format!("{when} within a tenth of the rate"), window).await;
 }
 
 fn source(topic: &str, rate: u64) -> Value {
@@ -105,12 +76,12 @@ async fn a_rate_holds_beside_hung_tasks_through_a_change_and_the_death_of_the_le
         tokio::spawn(async move { drop(rest.create(name, &config).await) })
     });
 
-    counter.settles_at(FIRST, "beside hung tasks").await;
+    settles(&counter, FIRST, "beside hung tasks").await;
     group.any().expect("PUT", "/connectors/measured/config", Some(&source(&topic, THEN))).await.unwrap();
     let (changed, before) = (began.elapsed(), counter.now());
-    counter.settles_at(THEN, "after a change").await;
+    settles(&counter, THEN, "after a change").await;
     kill_leader(&mut group).await;
-    counter.settles_at(THEN, "after the death of the leader").await;
+    settles(&counter, THEN, "after the death of the leader").await;
     let allowed = |rate: u64, time: Duration| (rate as f64 * time.as_secs_f64() * (1.0 + NEAR)) as u64 + AT_ONCE;
     let (all, now) = (began.elapsed(), counter.now());
     assert!(before <= allowed(FIRST, changed), "{before} records in {changed:?}");

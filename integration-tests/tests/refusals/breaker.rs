@@ -1,7 +1,6 @@
 //! A breaker that a person holds, and the incident that is made of it and told to a webhook.
-use crate::ground::{Ground, SOON, broker, until};
+use crate::ground::{Ground, SOON, until};
 use elasticflow_integration_tests::hook::{Hook, signature};
-use elasticflow_integration_tests::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
 
 const SECRET: &str = "not-to-be-printed";
@@ -13,12 +12,8 @@ fn state(body: &[u8]) -> String {
 }
 
 async fn ground(url: &str) -> Ground {
-    let (dir, broker) = (tempfile::tempdir().unwrap(), broker(0).await);
-    let mut options = WorkerOptions::new(dir.path(), &broker.bootstrap(), "breaker").unwrap();
     let hook = [("flow.hook.url", url), ("flow.hook.secret", SECRET), ("flow.sample.interval.ms", "200")];
-    options.properties.extend(hook.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    let worker = Worker::start(options).await.unwrap();
-    Ground { worker, broker, dir }
+    Ground::with("breaker", &hook).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

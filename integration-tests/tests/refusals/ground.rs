@@ -18,9 +18,15 @@ pub(crate) struct Ground {
 impl Ground {
     /// A broker in memory and a worker that is ready.
     pub(crate) async fn new(group: &str) -> Self {
+        Self::with(group, &[]).await
+    }
+
+    /// The same with further properties of the worker.
+    pub(crate) async fn with(group: &str, properties: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let broker = broker(0).await;
-        let options = WorkerOptions::new(dir.path(), &broker.bootstrap(), group).unwrap();
+        let mut options = WorkerOptions::new(dir.path(), &broker.bootstrap(), group).unwrap();
+        options.properties.extend(properties.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         let worker = Worker::start(options).await.unwrap();
         Self { worker, broker, dir }
     }

@@ -61,3 +61,62 @@ async fn a_limit_that_would_do_nothing_is_refused_with_the_nearest_name() {
     let errors = errors_of(&answer);
     assert!(errors.len() == 1 && errors[0].starts_with("flow.rate.byte:"), "{errors:?}");
 }
+
+fn plain(more: &[(&str, &str)]) -> Value {
+    let mut config =
+        json!({"connector.class": CLASS, "kafka.topic": "numbers", "fields": "id:seq", "max.interval": "0"});
+    for (key, value) in more {
+        config[key] = json!(value);
+    }
+    config
+}
+
+async fn flow(ground: &Ground, name: &str) -> Value {
+    ground.worker.rest().expect("GET", &format!("/flow/v1/connectors/{name}"), None).await.unwrap()
+}
+
+/// Whether it is limited by a rate of this many records a second.
+fn goes_at(answer: &Value, rate: f64) -> bool {
+    let measured = answer["measured"]["records_per_second"].as_f64().unwrap_or(0.0);
+    let limited = answer["flow"]["state"] == "limited" && answer["flow"]["reasons"][0]["code"] == "RATE";
+    limited && (measured / rate - 1.0).abs() < 0.3
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_workers_defaults_reach_tasks_and_a_connectors_own_keys_go_before_them() {
+    let defaults = [
+        ("flow.default.rate.records", "200"),
+        ("flow.default.priority", "8"),
+        ("flow.default.weight", "3"),
+        ("flow.storage.topic", "of-its-own"),
+    ];
+    let ground = Ground::with("defaults", &defaults).await;
+    let rest = ground.worker.rest();
+    rest.create("plain", &plain(&[])).await.unwrap();
+    rest.create("own", &plain(&[("flow.rate.records", "700"), ("flow.priority", "2")])).await.unwrap();
+    let seen =
+        until("the default rate", async || Some(flow(&ground, "plain").await).filter(|a| goes_at(a, 200.0))).await;
+    assert_eq!((&seen["priority"], &seen["weight"]), (&json!(8), &json!(3.0)));
+    let seen = until("its own rate", async || Some(flow(&ground, "own").await).filter(|a| goes_at(a, 700.0))).await;
+    assert_eq!((&seen["priority"], &seen["weight"]), (&json!(2), &json!(3.0)));
+    let client = [("bootstrap.servers".to_owned(), ground.broker.bootstrap())].into();
+    let topics = RdKafka::new(&client).unwrap().admin().topics().await.unwrap();
+    assert!(topics.contains_key("of-its-own") && !topics.contains_key("defaults-flow"), "{topics:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_flow_control_static_rates_hold_and_nothing_else_is_promised() {
+    let ground = Ground::with("without", &[("flow.enable", "false"), ("flow.default.rate.records", "200")]).await;
+    let rest = ground.worker.rest();
+    rest.create("numbers", &plain(&[])).await.unwrap();
+    rest.await_running("numbers", SOON).await.unwrap();
+    until("it sends", async || (sent(&ground).await > 0).then_some(())).await;
+    let (before, began) = (sent(&ground).await, Instant::now());
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    // Offsets count the marks of transactions as well: at most one for each record of a poll.
+    let (count, seconds) = (sent(&ground).await - before, began.elapsed().as_secs_f64());
+    assert!((count as f64) < 200.0 * seconds * 2.2 + 100.0, "{count} in {seconds} s");
+    let (status, answer) =
+        rest.call("POST", "/flow/v1/connectors/numbers/breaker", Some(&json!({"action": "open"}))).await.unwrap();
+    assert!(status == 400 && answer["message"].as_str().unwrap().contains("flow.enable=false"), "{status} {answer}");
+}

@@ -38,7 +38,7 @@ mod testing;
 pub use breaker::{BreakerReport, BreakerState, Forced, TaskBreaker};
 pub use error::{RuntimeError, TaskError};
 pub use event::{Happening, TaskEvent, TaskState};
-pub use limit::{Control, LimitReport, TaskLimit};
+pub use limit::{Allowance, Control, LimitReport, TaskLimit};
 pub use options::{RestartPolicy, RuntimeOptions, TaskLimits};
 pub use ports::{AlwaysAssigned, Assignment, Random, SeededRandom};
 pub use runtime::{Runtime, StopOutcome};

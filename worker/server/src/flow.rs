@@ -3,7 +3,7 @@ use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::flow::{FlowState, Rates, ReasonCode};
 use elasticflow_herder::flow::{FlowPort, Order, Overruled, TaskFlow};
-use elasticflow_runtime::{Control, Forced, Runtime, TaskLimit};
+use elasticflow_runtime::{Allowance, Control, Forced, Runtime, TaskLimit};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -83,6 +83,7 @@ impl FlowPort for RuntimeFlow {
         limit.set_control(Control {
             rates: Rates { records: None, bytes: order.bytes_per_second.map(|rate| rate.max(RATE_LEAST)) },
             granted_bytes: order.granted_bytes,
+            quota: Allowance { records: order.quota.records, bytes: order.quota.bytes },
             held: None,
             reason: order.reason.as_deref().and_then(ReasonCode::of),
         });

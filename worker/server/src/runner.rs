@@ -1,11 +1,11 @@
 //! Joins the herder and the runtime, which do not know each other.
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
-use elasticflow_config::Properties;
-use elasticflow_config::flow::settings_of;
+use elasticflow_config::flow::{QuotaSettings, settings_of};
+use elasticflow_config::{Properties, parse};
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
-use elasticflow_runtime::{Control, Happening, Runtime, RuntimeError, TaskState};
+use elasticflow_runtime::{Allowance, Control, Happening, Runtime, RuntimeError, TaskState};
 use std::sync::Arc;
 
 /// The callback through which the runtime leaves its news for the herder.
@@ -38,6 +38,11 @@ fn is_capped(properties: &Properties, defaults: &Properties) -> bool {
     settings_of(properties, defaults).value("flow.cap.bytes").is_some_and(|cap| cap.trim() != "-1")
 }
 
+/// Whether the tasks of a connector wait for what a quota lets them have.
+fn waits_for_quota(properties: &Properties, defaults: &Properties) -> bool {
+    parse::<QuotaSettings>(&settings_of(properties, defaults)).is_ok_and(|quota| quota.holds())
+}
+
 /// The runtime as the herder sees it.
 pub(crate) struct RuntimeRunner {
     pub(crate) runtime: Runtime,
@@ -66,13 +71,17 @@ impl TaskRunner for RuntimeRunner {
             generation: spec.generation,
             version_epoch: spec.version_epoch,
         };
-        let waits = self.grants && is_source && is_capped(&spec.properties, &self.flow_defaults);
+        let is_capped = self.grants && is_source && is_capped(&spec.properties, &self.flow_defaults);
+        let has_quota = self.grants && waits_for_quota(&spec.properties, &self.flow_defaults);
         if let Err(error) = self.runtime.start_task(spec) {
             let change = TaskChange::Failed { trace: error.to_string() };
             self.news.push(TaskEvent { task, generation, change });
-        } else if waits && let Some(limit) = self.runtime.limit(&task) {
+        } else if (is_capped || has_quota)
+            && let Some(limit) = self.runtime.limit(&task)
+        {
             // Before its first poll, which comes after a round trip to Kafka at the earliest.
-            limit.set_control(Control { granted_bytes: Some(0), ..Control::default() });
+            let quota = Allowance { records: has_quota.then_some(0), bytes: None };
+            limit.set_control(Control { granted_bytes: is_capped.then_some(0), quota, ..Control::default() });
         }
     }
 

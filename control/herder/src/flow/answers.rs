@@ -1,10 +1,11 @@
 //! What is said of limits: the same in REST, command line, metrics.
 use super::picture::Picture;
+use super::quotas;
 use super::service::FlowHandle;
 use crate::answer::ConnectorKind;
 use crate::error::HerderError;
 use elasticflow_config::flow::{FlowState, ReasonCode};
-use elasticflow_store::flow::{CapRow, GroupRow, LimitRow, ReasonRow};
+use elasticflow_store::flow::{CapRow, GroupRow, LimitRow, QuotaRow, ReasonRow};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ fn words(code: &str) -> &'static str {
     match code {
         "RATE" => "a rate of its configuration is reached",
         "CAP" => "a topic holds as many unconsumed bytes as it may",
+        "QUOTA" => "its part of the quota is used up",
         "BREAKER" => "the system at the other end fails: it is left alone but for single trials",
         _ => "a limit of the task",
     }
@@ -116,6 +118,12 @@ impl FlowHandle {
         for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Breaker.code()) {
             say_more(reason, forced_open, said);
         }
+        let quota = board.quotas.get(name).map(|row| (row, quotas::used(row, &measured)));
+        for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Quota.code()) {
+            if let Some((row, used)) = quota.filter(|(row, used)| quotas::is_used_up(row, *used)) {
+                (reason.text, reason.numbers) = (quotas::tell(row, used), quotas::numbers(row, used));
+            }
+        }
         let mut answer = json!({
             "flow": {
                 "state": standing.state,
@@ -127,6 +135,9 @@ impl FlowHandle {
             },
             "blocked_ratio": (measured.blocked_share * 100.0).round() / 100.0,
         });
+        if let (Some((row, used)), Some(members)) = (quota, answer.as_object_mut()) {
+            members.insert("quota".to_owned(), quota_of(row, used));
+        }
         if let (Some(row), Some(members)) = (row, answer.as_object_mut()) {
             let limit = json!({
                 "bytes_per_second": row.bytes_per_second.map(f64::round),
@@ -190,6 +201,16 @@ fn standing<'a>(row: Option<&LimitRow>, of_tasks: impl Iterator<Item = (&'a str,
         }
     }
     Standing { state: state.word(), reasons }
+}
+
+fn quota_of(row: &QuotaRow, used: quotas::Both) -> Json {
+    json!({
+        "window": row.window,
+        "time_zone": row.zone,
+        "resets": row.end_ms.and_then(super::hooks::time),
+        "records": row.most[0].map(|most| json!({"used": used[0], "most": most})),
+        "bytes": row.most[1].map(|most| json!({"used": used[1], "most": most})),
+    })
 }
 
 fn reason(reason: &ReasonRow) -> Json {

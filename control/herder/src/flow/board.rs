@@ -1,6 +1,6 @@
 //! Everything that is known from the flow topic.
 use super::meters::Meters;
-use elasticflow_store::flow::{AlertRow, BreakerRow, FlowRecord, GrantRow, GroupRow, LimitRow};
+use elasticflow_store::flow::{AlertRow, BreakerRow, FlowRecord, GrantRow, GroupRow, LimitRow, QuotaRow};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ pub(crate) struct Board {
     pub(crate) limits: BTreeMap<String, LimitRow>,
     pub(crate) grants: BTreeMap<String, GrantRow>,
     pub(crate) breakers: BTreeMap<String, BreakerRow>,
+    pub(crate) quotas: BTreeMap<String, QuotaRow>,
     pub(crate) alerts: BTreeMap<String, AlertRow>,
     pub(crate) meters: Meters,
     /// The topic was read to its end once.
@@ -31,6 +32,7 @@ impl Board {
             FlowRecord::Limit { connector, row } => put(&mut self.limits, connector, row),
             FlowRecord::Grant { connector, row } => put(&mut self.grants, connector, row),
             FlowRecord::Breaker { connector, row } => put(&mut self.breakers, connector, row),
+            FlowRecord::Quota { connector, row } => put(&mut self.quotas, connector, row),
             FlowRecord::Alert { id, row } => put(&mut self.alerts, id, row),
             FlowRecord::Report { worker, row: Some(row) } => self.meters.take(&worker, row, now),
             FlowRecord::Report { worker, row: None } => self.meters.forget(&worker),

@@ -1,7 +1,8 @@
 //! Every worker's part: follow the flow topic, have limits enforced, report how tasks fare.
 use super::board::Board;
 use super::picture::cap_of;
-use super::port::{FlowPort, Order, Overruled, TaskFlow};
+use super::port::{Allowance, FlowPort, Order, Overruled, TaskFlow};
+use super::quotas::waits_for_quota;
 use crate::handle::HerderHandle;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
@@ -40,7 +41,7 @@ impl Follower {
         let board = self.board.lock();
         let mut ordered = BTreeMap::new();
         for flow in tasks {
-            let order = order_for(&board, flow, self.caps(flow));
+            let order = order_for(&board, flow, self.waits(flow));
             let before = self.ordered.remove(&flow.task);
             if before.as_ref().is_none_or(|(instance, old)| *instance != flow.instance || *old != order) {
                 self.port.order(&flow.task, &order);
@@ -50,10 +51,14 @@ impl Follower {
         self.ordered = ordered;
     }
 
-    /// Whether a task's connector has a cap.
-    fn caps(&self, flow: &TaskFlow) -> bool {
-        let connectors = self.handle.view.connectors.read();
-        connectors.get(flow.task.connector.as_ref()).is_some_and(|c| cap_of(c, &self.handle.context.options.worker))
+    /// What a task's connector has that its tasks wait for.
+    fn waits(&self, flow: &TaskFlow) -> Waits {
+        let (connectors, worker) = (self.handle.view.connectors.read(), &self.handle.context.options.worker);
+        let connector = connectors.get(flow.task.connector.as_ref());
+        Waits {
+            cap: connector.is_some_and(|connector| cap_of(connector, worker)),
+            quota: connector.is_some_and(|connector| waits_for_quota(connector, worker)),
+        }
     }
 
     fn report(&mut self, tasks: &[TaskFlow]) {
@@ -72,20 +77,37 @@ impl Follower {
     }
 }
 
+/// What a task must have been given before it may do anything.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Waits {
+    cap: bool,
+    quota: bool,
+}
+
 /// What a task's row says; without one it is free.
-/// A capped source without a grant of its own may send nothing.
-fn order_for(board: &Board, flow: &TaskFlow, capped: bool) -> Order {
+/// A capped source without a grant of its own may send nothing, and neither may a task without a part of its quota.
+fn order_for(board: &Board, flow: &TaskFlow, waits: Waits) -> Order {
     let connector = flow.task.connector.as_ref();
     let index = flow.task.task.0;
     let limit = board.limits.get(connector).filter(|row| !row.observed);
     let rate = limit.and_then(|row| usize::try_from(index).ok().and_then(|at| row.tasks.get(at)).copied());
     let own = |row: &GrantRow| Some(row.tasks.iter().find(|g| g.task == index && g.instance == flow.instance)?.bytes);
-    let granted = capped.then(|| board.grants.get(connector).and_then(own).unwrap_or(0));
+    let granted = waits.cap.then(|| board.grants.get(connector).and_then(own).unwrap_or(0));
     Order {
         bytes_per_second: rate,
         granted_bytes: granted,
+        quota: if waits.quota { allowance(board, flow) } else { Allowance::default() },
         reason: limit.and_then(|row| row.reasons.first()).map(|reason| reason.code.clone()),
         breaker: board.breakers.get(connector).map(|row| if row.open { Overruled::Open } else { Overruled::Closed }),
+    }
+}
+
+fn allowance(board: &Board, flow: &TaskFlow) -> Allowance {
+    let tasks = board.quotas.get(flow.task.connector.as_ref()).into_iter().flat_map(|row| &row.tasks);
+    let mut own = tasks.filter(|task| task.task == flow.task.task.0 && task.instance == flow.instance);
+    match own.next() {
+        Some(task) => Allowance { records: task.granted[0], bytes: task.granted[1] },
+        None => Allowance { records: Some(0), bytes: None },
     }
 }
 
@@ -107,8 +129,11 @@ fn report_of(flow: &TaskFlow) -> TaskReport {
 mod tests {
     use super::*;
     use elasticflow_api::position::TaskIndex;
-    use elasticflow_store::flow::{LimitRow, TaskGrant};
+    use elasticflow_store::flow::{LimitRow, QuotaRow, QuotaTask, TaskGrant};
     use std::time::Duration;
+
+    const NONE: Waits = Waits { cap: false, quota: false };
+    const CAP: Waits = Waits { cap: true, quota: false };
 
     fn flow(instance: u64) -> TaskFlow {
         let task = TaskId { group: "g".into(), connector: "s".into(), task: TaskIndex(1) };
@@ -132,11 +157,32 @@ mod tests {
     #[test]
     fn a_task_gets_its_part_of_the_limit_and_nothing_when_it_is_only_observed() {
         let mut board = Board::default();
-        assert_eq!(order_for(&board, &flow(1), false), Order::default());
+        assert_eq!(order_for(&board, &flow(1), NONE), Order::default());
         board.limits.insert("s".to_owned(), limit(false));
-        assert_eq!(order_for(&board, &flow(1), false).bytes_per_second, Some(40.0));
+        assert_eq!(order_for(&board, &flow(1), NONE).bytes_per_second, Some(40.0));
         board.limits.insert("s".to_owned(), limit(true));
-        assert_eq!(order_for(&board, &flow(1), false).bytes_per_second, None);
+        assert_eq!(order_for(&board, &flow(1), NONE).bytes_per_second, None);
+    }
+
+    #[test]
+    fn a_part_of_a_quota_is_for_one_instance_alone() {
+        let mut board = Board::default();
+        let tasks = vec![QuotaTask { task: 1, instance: 7, from: [0, 0], granted: [Some(50), None] }];
+        let row = QuotaRow {
+            v: VERSION,
+            window: "1d".to_owned(),
+            zone: "UTC".to_owned(),
+            start_ms: 0,
+            end_ms: None,
+            resets: String::new(),
+            most: [Some(100), None],
+            holds: true,
+            used: [0, 0],
+            tasks,
+        };
+        board.quotas.insert("s".to_owned(), row);
+        let of = |instance, quota| order_for(&board, &flow(instance), Waits { cap: false, quota }).quota.records;
+        assert_eq!((of(7, true), of(8, true), of(7, false)), (Some(50), Some(0), None));
     }
 
     #[test]
@@ -144,12 +190,12 @@ mod tests {
         let mut board = Board::default();
         let tasks = vec![TaskGrant { task: 1, instance: 7, bytes: 500 }];
         board.grants.insert("s".to_owned(), GrantRow { v: VERSION, tasks });
-        assert_eq!(order_for(&board, &flow(7), true).granted_bytes, Some(500));
+        assert_eq!(order_for(&board, &flow(7), CAP).granted_bytes, Some(500));
         assert_eq!(
-            order_for(&board, &flow(8), true).granted_bytes,
+            order_for(&board, &flow(8), CAP).granted_bytes,
             Some(0),
             "a new instance waits for a grant of its own"
         );
-        assert_eq!(order_for(&board, &flow(7), false).granted_bytes, None, "the cap was taken away");
+        assert_eq!(order_for(&board, &flow(7), NONE).granted_bytes, None, "the cap was taken away");
     }
 }

@@ -5,6 +5,7 @@
 //! message is on its way at a time, beside the leader's periods, so that a hook that fails slows nothing down.
 use super::board::Board;
 use super::hooks::{HookPort, RETRIES, message, message_id, next, wait};
+use super::quotas::used_up;
 use crate::answer::RunState;
 use crate::view::ConnectorView;
 use elasticflow_store::flow::{AlertRow, FlowRecord, Told, VERSION};
@@ -236,6 +237,10 @@ pub(crate) fn findings(connectors: &BTreeMap<String, ConnectorView>, board: &Boa
             found("cap_reached", name.clone(), format!("source {name} is held: {}", reason.text));
         }
         breaker(name, board, &mut findings);
+    }
+    for (name, text) in used_up(board).filter(|(name, _)| connectors.contains_key(*name)) {
+        let condition = Condition { connector: name.clone(), text: format!("the quota of {name}: {text}") };
+        findings.wrong.insert(("quota_used_up", name.clone()), condition);
     }
     findings
 }

@@ -5,6 +5,7 @@ use super::decision::{add_caps, differs, divide, floors, is_limited, keep_since,
 use super::incidents::{Incidents, Moment, findings};
 use super::meters::Measured;
 use super::picture::Picture;
+use super::quotas::Quotas;
 use super::sampling::{Look, Partitions, look};
 use super::tracking::{Inputs, Judged, Tracking};
 use crate::handle::HerderHandle;
@@ -31,6 +32,7 @@ pub(crate) struct Lead {
     pub(crate) tracking: Tracking,
     pub(crate) partitions: Partitions,
     pub(crate) capping: Capping,
+    pub(crate) quota_memory: Quotas,
     pub(crate) incidents: Incidents,
     pub(crate) periods: u64,
 }
@@ -46,7 +48,8 @@ impl Lead {
         // Before the look, so that what they say was sent is seen to have arrived.
         let measured = self.measured(&picture);
         let look = look(&picture, &mut self.partitions, admin.as_ref(), move || clock.monotonic()).await;
-        let rows = self.decide(&picture, &look, &measured);
+        let mut rows = self.decide(&picture, &look, &measured);
+        rows.extend(self.quotas());
         if !still_leads() {
             return;
         }

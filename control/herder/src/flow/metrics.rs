@@ -1,5 +1,6 @@
 //! Limits and lags in Prometheus' text format. Every worker knows all of them; labels name connector and group alone.
 use super::board::Board;
+use super::quotas;
 use super::service::FlowHandle;
 use elasticflow_store::flow::{GroupRow, LimitRow};
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ impl FlowHandle {
         limits(&board, out);
         groups(&board, out);
         caps(&board, out);
+        quota(&board, out);
         single(out, "elasticflow_lag_samples_invalid_total", "counter", board.invalid_samples as f64);
         single(out, "elasticflow_control_period_seconds", "gauge", board.period.as_secs_f64());
     }
@@ -71,6 +73,16 @@ fn caps(board: &Board, out: &mut String) {
     write(out, &most, used.iter().map(|(topic, cap)| (*topic, cap.0)));
     let held = gauge("elasticflow_cap_used_bytes", "unconsumed bytes of a topic", "topic");
     write(out, &held, used.iter().map(|(topic, cap)| (*topic, cap.1)));
+}
+
+fn quota(board: &Board, out: &mut String) {
+    let family = gauge("elasticflow_quota_used_ratio", "part of the quota of the window that is used", "connector");
+    let of = |(name, row): (&String, &elasticflow_store::flow::QuotaRow)| {
+        let used = quotas::used(row, &board.meters.connector(name));
+        let parts = row.most.iter().zip(used).filter_map(|(most, used)| Some(used as f64 / (*most)? as f64));
+        (name.clone(), parts.fold(0.0, f64::max))
+    };
+    write(out, &family, board.quotas.iter().map(of));
 }
 
 fn write(out: &mut String, family: &Family<'_>, samples: impl IntoIterator<Item = (impl AsRef<str>, f64)>) {

@@ -23,10 +23,11 @@ mod metrics;
 mod overruling;
 mod picture;
 mod port;
+mod quotas;
 mod sampling;
 mod service;
 mod tracking;
 
 pub use hooks::HookPort;
-pub use port::{FlowPort, NoFlow, Order, Overruled, TaskFlow};
+pub use port::{Allowance, FlowPort, NoFlow, Order, Overruled, TaskFlow};
 pub use service::{FlowHandle, FlowPorts, FlowService, start};

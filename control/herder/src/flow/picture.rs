@@ -224,6 +224,32 @@ mod tests {
         assert!(picture.groups["connect-r"].topics.contains("b"));
     }
 
+    /// Keys of a source that the leader reads, with a value that is not the default.
+    const OF_SOURCES: [(&str, &str); 7] = [
+        ("flow.priority", "9"),
+        ("flow.weight", "7"),
+        ("flow.floor.bytes", "4096"),
+        ("flow.lag.control", "observe"),
+        ("flow.lag.target.ms", "60000"),
+        ("flow.lag.groups", "reports, audits"),
+        ("flow.cap.bytes", "16777216"),
+    ];
+
+    #[test]
+    fn each_key_changes_what_is_seen_of_a_source_whether_it_is_its_own_or_the_workers_default() {
+        let of = |own: &[(&str, &str)], worker: &[(&str, &str)]| {
+            let all = [("s".to_owned(), connector(ConnectorKind::Source, &["a"], own))].into();
+            Picture::of(&all, &worker.iter().copied().collect(), 1.0).sources.remove("s")
+        };
+        let plain = of(&[], &[]);
+        for (key, value) in OF_SOURCES {
+            let own = of(&[(key, value)], &[]);
+            assert_ne!(own, plain, "{key}={value} changes nothing");
+            let default = format!("flow.default.{}", key.strip_prefix("flow.").unwrap());
+            assert_eq!(of(&[], &[(&default, value)]), own, "{default}");
+        }
+    }
+
     #[test]
     fn a_paused_sink_does_not_steer_and_a_foreign_group_does() {
         let mut paused = connector(ConnectorKind::Sink, &[], &[("topics", "a")]);

@@ -32,6 +32,15 @@ pub enum Overruled {
     Closed,
 }
 
+/// What an instance may have moved in all; `None` is any amount.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Records.
+    pub records: Option<u64>,
+    /// Bytes.
+    pub bytes: Option<u64>,
+}
+
 /// What is ordered for one task; replaces what was ordered before.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Order {
@@ -39,6 +48,8 @@ pub struct Order {
     pub bytes_per_second: Option<f64>,
     /// Bytes that the instance may have sent in all.
     pub granted_bytes: Option<u64>,
+    /// What a quota lets it have.
+    pub quota: Allowance,
     /// Code of the reason of the rate.
     pub reason: Option<String>,
     /// Its breaker; `None` is on its own.

@@ -6,6 +6,7 @@ use super::hooks::HookPort;
 use super::incidents::Incidents;
 use super::leading::Lead;
 use super::port::FlowPort;
+use super::quotas::Quotas;
 use super::sampling::Partitions;
 use super::tracking::Tracking;
 use crate::handle::HerderHandle;
@@ -125,6 +126,7 @@ pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService
         tracking: Tracking::default(),
         partitions: Partitions::default(),
         capping: Capping::default(),
+        quota_memory: Quotas::default(),
         incidents: Incidents::new(hook),
         periods: 0,
     };
@@ -166,8 +168,8 @@ fn on_event(follower: &mut Follower, event: FlowEvent) {
     let now = follower.clock.monotonic();
     match event {
         FlowEvent::Record(record) => {
-            let orders =
-                matches!(record, FlowRecord::Limit { .. } | FlowRecord::Grant { .. } | FlowRecord::Breaker { .. });
+            use FlowRecord::{Breaker, Grant, Limit, Quota};
+            let orders = matches!(record, Limit { .. } | Grant { .. } | Breaker { .. } | Quota { .. });
             follower.board.lock().read(record, now);
             if orders {
                 let tasks = follower.port.tasks();
@@ -203,6 +205,7 @@ async fn lead_while_told(mut lead: Lead, membership: Arc<dyn Membership>, stop: 
         if !led {
             // What another leader has done meanwhile is in the rows, not in memory.
             (lead.tracking, lead.capping, led) = (Tracking::default(), Capping::default(), true);
+            lead.quota_memory = Quotas::default();
             lead.incidents.begin(&lead.board.lock().alerts);
             tracing::info!("this worker leads flow control");
         }

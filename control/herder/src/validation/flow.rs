@@ -27,6 +27,12 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) {
     batches::check(input, &mut wrong);
     for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {
         let mut checked = check_key(def, input.resolved, MessageNames { typed: def.name, checked: def.name });
+        if flow::is_read_as_stored(def.name) && input.posted.value(def.name).is_some_and(|text| text.contains("${")) {
+            checked.errors = vec![format!(
+                "{} cannot be a reference: the leader reads it as it is stored; write its value",
+                def.name
+            )];
+        }
         // What the type of the value demands beyond that of its text.
         if checked.errors.is_empty() {
             checked.errors = wrong.remove(def.name).unwrap_or_default();

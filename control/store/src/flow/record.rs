@@ -105,6 +105,44 @@ pub struct GrantRow {
     pub tasks: Vec<TaskGrant>,
 }
 
+/// What one instance of a task has of a quota; records and bytes since that instance started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaTask {
+    /// Index of the task.
+    pub task: u32,
+    /// The instance that it is for, from [`TaskReport::instance`].
+    pub instance: u64,
+    /// What it had moved when the window began for it.
+    pub from: [u64; 2],
+    /// What it may have moved in all; `None` without a quota of that kind, or where nobody waits.
+    pub granted: [Option<u64>; 2],
+}
+
+/// What is used of a connector's quota; records and bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuotaRow {
+    /// Format.
+    pub v: u32,
+    /// Which window, as configured.
+    pub window: String,
+    /// IANA name of its time zone.
+    pub zone: String,
+    /// The first moment of the window, ms since 1970 UTC.
+    pub start_ms: i64,
+    /// The first moment after it; absent when it does not end by itself.
+    pub end_ms: Option<i64>,
+    /// The same for people of the zone.
+    pub resets: String,
+    /// The quota.
+    pub most: [Option<u64>; 2],
+    /// Whether tasks wait for what they are given.
+    pub holds: bool,
+    /// Used by instances that are gone.
+    pub used: [u64; 2],
+    /// By task.
+    pub tasks: Vec<QuotaTask>,
+}
+
 /// How one task fares; counters begin with its instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskReport {
@@ -209,6 +247,8 @@ pub enum FlowRecord {
     Breaker { connector: String, row: Option<BreakerRow> },
     /// `alert-<id>`.
     Alert { id: String, row: Option<AlertRow> },
+    /// `quota-<connector>`.
+    Quota { connector: String, row: Option<QuotaRow> },
     /// A key of no known kind; left alone.
     Unknown { key: String },
 }
@@ -239,6 +279,9 @@ pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<FlowRecord, Pro
     if let Some(id) = text.strip_prefix("alert-") {
         return Ok(FlowRecord::Alert { id: id.to_owned(), row: parse(key, value)? });
     }
+    if let Some(name) = text.strip_prefix("quota-") {
+        return Ok(FlowRecord::Quota { connector: name.to_owned(), row: parse(key, value)? });
+    }
     Ok(FlowRecord::Unknown { key: text.to_owned() })
 }
 
@@ -263,6 +306,7 @@ pub(super) fn encode(record: &FlowRecord) -> Option<(String, Option<String>)> {
         FlowRecord::Report { worker, row } => Some((format!("report-{worker}"), text(row.as_ref()))),
         FlowRecord::Breaker { connector, row } => Some((format!("breaker-{connector}"), text(row.as_ref()))),
         FlowRecord::Alert { id, row } => Some((format!("alert-{id}"), text(row.as_ref()))),
+        FlowRecord::Quota { connector, row } => Some((format!("quota-{connector}"), text(row.as_ref()))),
         FlowRecord::Unknown { .. } => None,
     }
 }

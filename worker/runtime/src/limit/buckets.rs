@@ -1,6 +1,6 @@
 //! The buckets of one task, and what they say together. Time comes in as a value.
 use super::bucket::Bucket;
-use super::ports::{Bound, Control};
+use super::ports::{Allowance, Bound, Control};
 use elasticflow_api::context::Limits;
 use elasticflow_api::source::Read;
 use elasticflow_config::flow::{FlowState, RateSettings, Rates, ReasonCode};
@@ -15,6 +15,17 @@ pub(crate) struct Charge {
     pub(super) read: Read,
     pub(super) records: f64,
     pub(super) bytes: f64,
+}
+
+/// What a task has moved so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Moved {
+    pub(super) records: u64,
+    pub(super) bytes: u64,
+    /// Records that were read and are not counted yet.
+    pub(super) on_the_way: u64,
+    /// Bytes of a record, once that is known.
+    pub(super) mean: Option<f64>,
 }
 
 /// A bucket a unit.
@@ -83,36 +94,51 @@ impl Buckets {
     /// Whether anything could make the task wait.
     pub(super) fn bind(&self) -> bool {
         let of = |pair: &Pair| pair.records.is_some() || pair.bytes.is_some();
-        let ordered = self.control.held.is_some() || self.control.granted_bytes.is_some();
+        let Control { held, granted_bytes, quota, .. } = self.control;
+        let ordered = held.is_some() || granted_bytes.is_some() || quota != Allowance::default();
         ordered || of(&self.stream) || of(&self.snapshot) || of(&self.ordered)
     }
 
-    /// How much may be read, or how long it may not and why. `sent` and `mean`: bytes so far, and of a record.
+    /// How much may be read, or how long it may not and why.
     pub(super) fn leave(
         &mut self,
         read: Read,
         most: Limits,
-        (sent, mean): (u64, Option<f64>),
+        moved: Moved,
         now: Duration,
     ) -> Result<Limits, (Duration, Bound)> {
-        let left = self.control.granted_bytes.map_or(u64::MAX, |granted| granted.saturating_sub(sent));
-        if let Some((wait, bound)) = self.forbidden(left).or_else(|| self.exhausted(read, now)) {
+        let left = self.control.granted_bytes.map_or(u64::MAX, |granted| granted.saturating_sub(moved.bytes));
+        let quota = self.quota_left(moved);
+        if let Some((wait, bound)) = self.forbidden(left, quota).or_else(|| self.exhausted(read, now)) {
             return Err((wait, bound));
         }
-        let granted = if left == u64::MAX { f64::INFINITY } else { left as f64 };
+        let (quota_records, quota_bytes) = (finite(quota.records), finite(quota.bytes));
+        let granted = if left == u64::MAX { f64::INFINITY } else { left as f64 }.min(quota_bytes);
         let (records, bytes) = self.counting(read);
         let least = |buckets: [Option<&mut Bucket>; 2]| {
             buckets.into_iter().flatten().map(|bucket| bucket.level(now)).fold(f64::INFINITY, f64::min)
         };
-        let (records, bytes) = (least(records), least(bytes).min(granted));
+        let (records, bytes) = (least(records).min(quota_records), least(bytes).min(granted));
         // As long as the size of a record is not known, one is tried.
-        let by_bytes = if bytes.is_finite() { mean.map_or(1.0, |mean| bytes / mean) } else { bytes };
+        let by_bytes = if bytes.is_finite() { moved.mean.map_or(1.0, |mean| bytes / mean) } else { bytes };
         Ok(Limits { records: whole(records.min(by_bytes), most.records), bytes: whole(bytes, most.bytes) })
     }
 
+    /// What is left of a quota once everything that is on its way has arrived.
+    fn quota_left(&self, moved: Moved) -> Allowance {
+        let Allowance { records, bytes } = self.control.quota;
+        let weighs = moved.on_the_way as f64 * moved.mean.unwrap_or(0.0);
+        Allowance {
+            records: records.map(|most| most.saturating_sub(moved.records).saturating_sub(moved.on_the_way)),
+            bytes: bytes.map(|most| most.saturating_sub(moved.bytes).saturating_sub(weighs as u64)),
+        }
+    }
+
     /// What no time ends.
-    fn forbidden(&self, left: u64) -> Option<(Duration, Bound)> {
+    fn forbidden(&self, left: u64, quota: Allowance) -> Option<(Duration, Bound)> {
+        let used_up = quota.records == Some(0) || quota.bytes == Some(0);
         let held = self.control.held.or((left == 0).then_some(ReasonCode::Cap));
+        let held = held.or(used_up.then_some(ReasonCode::Quota));
         held.map(|reason| (UNTIL_CHANGED, Bound { state: FlowState::Held, reason }))
     }
 
@@ -147,6 +173,10 @@ impl Buckets {
         records.into_iter().flatten().for_each(|bucket| bucket.take(charge.records, now));
         bytes.into_iter().flatten().for_each(|bucket| bucket.take(charge.bytes, now));
     }
+}
+
+fn finite(left: Option<u64>) -> f64 {
+    left.map_or(f64::INFINITY, |left| left as f64)
 }
 
 /// Whole tokens, at least one: what is asked for less would never be read.

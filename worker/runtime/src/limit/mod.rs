@@ -13,12 +13,12 @@ mod bucket;
 mod buckets;
 mod ports;
 
-pub use ports::{Bound, Control, LimitReport};
+pub use ports::{Allowance, Bound, Control, LimitReport};
 
 pub(crate) use buckets::Charge;
 
 use crate::breaker::{BreakerState, TaskBreaker};
-use buckets::Buckets;
+use buckets::{Buckets, Moved};
 use elasticflow_api::clock::Clock;
 use elasticflow_api::context::Limits;
 use elasticflow_api::source::Read;
@@ -59,6 +59,8 @@ pub struct TaskLimit {
     waits: AtomicBool,
     records: AtomicU64,
     bytes: AtomicU64,
+    /// Records that were read and are not counted yet.
+    on_the_way: AtomicU64,
     /// Bits of the mean size of a record; 0 is not known.
     mean: AtomicU64,
 }
@@ -86,6 +88,7 @@ impl TaskLimit {
             waits: AtomicBool::new(false),
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            on_the_way: AtomicU64::new(0),
             mean: AtomicU64::new(0),
         }
     }
@@ -160,9 +163,14 @@ impl TaskLimit {
             return Leave::Go(most);
         }
         let now = self.clock.monotonic();
-        let (sent, mean) = (self.bytes.load(Relaxed), self.known_mean());
+        let moved = Moved {
+            records: self.records.load(Relaxed),
+            bytes: self.bytes.load(Relaxed),
+            on_the_way: self.on_the_way.load(Relaxed),
+            mean: self.known_mean(),
+        };
         let mut state = self.state.lock();
-        match state.buckets.leave(read, most, (sent, mean), now) {
+        match state.buckets.leave(read, most, moved, now) {
             Ok(most) => {
                 state.go(now);
                 Leave::Go(most)
@@ -193,6 +201,7 @@ impl TaskLimit {
 
     /// Counts what was read before it is known how much of it is sent, and how large it is.
     pub(crate) fn charge(&self, read: Read, records: usize) -> Charge {
+        self.on_the_way.fetch_add(records as u64, Relaxed);
         let records = records as f64;
         let charge = Charge { read, records, bytes: records * self.mean() };
         self.take(charge);
@@ -201,6 +210,9 @@ impl TaskLimit {
 
     /// Puts right what [`Self::charge`] has guessed.
     pub(crate) fn settle(&self, charge: Charge, records: usize, bytes: usize) {
+        let arrived = charge.records as u64;
+        // An instance that has begun meanwhile has forgotten it.
+        let _ = self.on_the_way.fetch_update(Relaxed, Relaxed, |before| Some(before.saturating_sub(arrived)));
         self.records.fetch_add(records as u64, Relaxed);
         self.bytes.fetch_add(bytes as u64, Relaxed);
         if records > 0 {
@@ -214,6 +226,15 @@ impl TaskLimit {
             bytes: bytes as f64 - charge.bytes,
             read: charge.read,
         });
+        if self.waits.load(Relaxed) {
+            // Less may have come of it than was thought.
+            self.changed.notify_one();
+        }
+    }
+
+    /// An instance begins: what its predecessor had on the way was never sent.
+    pub(crate) fn begin(&self) {
+        self.on_the_way.store(0, Relaxed);
     }
 
     /// Counts what is known at once.

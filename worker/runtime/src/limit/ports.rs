@@ -2,6 +2,15 @@
 use elasticflow_config::flow::{FlowState, Rates, ReasonCode};
 use std::time::Duration;
 
+/// What a task may have moved in all since it was started here, as [`LimitReport`] counts it; `None` is any amount.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Allowance {
+    /// Records.
+    pub records: Option<u64>,
+    /// Bytes; the last record may pass them.
+    pub bytes: Option<u64>,
+}
+
 /// What the controller orders for one task.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Control {
@@ -10,6 +19,8 @@ pub struct Control {
     /// Bytes that it may have sent in all since it was started here, as [`LimitReport::bytes`] counts them; then it is
     /// held. A batch that is on its way may pass it once.
     pub granted_bytes: Option<u64>,
+    /// What is left to it of a quota; then it is held. What is on its way counts.
+    pub quota: Allowance,
     /// It may not read at all, for this reason.
     pub held: Option<ReasonCode>,
     /// Why the rates are as they are.

@@ -73,6 +73,7 @@ impl Poller {
         inbox: Option<OpenInbox>,
     ) -> Self {
         let (sender, batches) = mpsc::channel(BATCHES_MAX);
+        task.limit.begin();
         let committed = Arc::new(Committed::default());
         let writing = Arc::new(Writing::default());
         let stop = CancellationToken::new();

@@ -16,6 +16,7 @@ mod quota;
 mod rate;
 mod reason;
 mod restart;
+mod retention;
 
 pub use batch::{BatchAction, BatchMode, BatchPublish, BatchSettings};
 pub use breaker::BreakerSettings;
@@ -26,6 +27,7 @@ pub use quota::{Quota, QuotaAction, QuotaSettings, QuotaWindow, WindowSpan, Zone
 pub use rate::{Rate, RateSettings, Rates};
 pub use reason::{FlowState, ReasonCode};
 pub use restart::RestartSettings;
+pub use retention::{RetentionGuard, RetentionSettings};
 
 use crate::key::KeyDef;
 use crate::nearest::nearest;
@@ -52,18 +54,19 @@ pub enum Direction {
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
     let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
     let shared = BudgetSettings::keys().iter().chain(QuotaSettings::keys()).chain(LagSettings::keys());
+    let shared = shared.chain(RetentionSettings::keys());
     enforced.chain(shared).chain(PlacementSettings::keys()).chain(BatchSettings::keys())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
 pub fn is_live(key: &str) -> bool {
-    [rate::LIVE, lag::LIVE, quota::LIVE].iter().any(|live| live.contains(&key))
+    [rate::LIVE, lag::LIVE, quota::LIVE, retention::LIVE].iter().any(|live| live.contains(&key))
 }
 
 /// Whether a key is read by workers that do not resolve references: as it is stored, by the leader and by whoever
 /// enforces.
 pub fn is_read_as_stored(key: &str) -> bool {
-    let live = lag::LIVE.contains(&key) || quota::LIVE.contains(&key);
+    let live = [lag::LIVE, quota::LIVE, retention::LIVE].iter().any(|live| live.contains(&key));
     live || PlacementSettings::keys().iter().any(|def| def.name == key)
 }
 
@@ -96,6 +99,9 @@ pub fn problem(key: &str, direction: Direction) -> Option<String> {
             Direction::Sink if lag::SOURCES_ALONE.contains(&key) => Some(format!(
                 "{key} is for sources; on a sink flow.lag.target.ms and flow.lag.control say how it takes part"
             )),
+            Direction::Sink if retention::SOURCES_ALONE.contains(&key) => {
+                Some(format!("{key} is for sources: it is about the topics that a source writes"))
+            }
             Direction::Sink if rate::SOURCES_ALONE.contains(&key) => Some(format!(
                 "{key} is for sources: a sink takes no snapshots; use flow.rate.records or flow.rate.bytes"
             )),
@@ -177,6 +183,7 @@ pub fn check_values(settings: &Properties) -> ValidationReport {
     report.merge(parse::<PlacementSettings>(settings).err().unwrap_or_default());
     report.merge(parse::<BatchSettings>(settings).err().unwrap_or_default());
     report.merge(parse::<QuotaSettings>(settings).err().unwrap_or_default());
+    report.merge(parse::<RetentionSettings>(settings).err().unwrap_or_default());
     report
 }
 

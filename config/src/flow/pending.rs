@@ -2,10 +2,8 @@
 //! it.
 
 pub(super) const KEYS: &[&str] = &[
-    "flow.cap.retention.ratio",
     "flow.cap.counts",
     "flow.cap.action",
-    "flow.retention.guard",
     "flow.pool",
     "flow.task.memory.bytes",
     "flow.preemptible",

@@ -87,6 +87,8 @@ settings! {
         "flow.storage.topic" => flow_topic: Option<String> { importance: Low, group: "Flow" },
         /// Time between two looks at lag and rates. A key of this product.
         "flow.sample.interval.ms" => flow_interval: Millis { default: "1000", importance: Low, group: "Flow", valid: Validity::Range(200.0, 10_000.0) },
+        /// Share of the processors it may use that a worker is steered to once it has used nearly all of them for three sample intervals: the less important sources that run there are slowed down. The worker that leads reads it: give every worker the same. A key of this product.
+        "worker.cpu.goal" => cpu_goal: f64 { default: "0.85", importance: Low, group: "Flow", valid: Validity::Range(0.1, 1.0) },
         /// Where incidents are told by POST, once when they begin and once when they are over; an http or https URL. Every worker of the group needs the same: the one that leads tells. A key of this product.
         "flow.hook.url" => hook_url: Option<Secret> { importance: Low, group: "Flow", valid: Validity::Check(http_url) },
         /// Signs what is told: the header X-Flow-Signature is sha256= and the HMAC-SHA256 of the body in hexadecimal. Not signed if not set. A key of this product.

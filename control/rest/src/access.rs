@@ -43,7 +43,7 @@ impl Role {
             return Self::Viewer;
         }
         match resource {
-            Resource::Logger(_) | Resource::Drain(_) | Resource::Undrain(_) => Self::Admin,
+            Resource::Logger(_) | Resource::Drain(_) | Resource::Undrain(_) | Resource::FlowHookTest(_) => Self::Admin,
             Resource::Pause(_)
             | Resource::Resume(_)
             | Resource::Stop(_)
@@ -52,6 +52,7 @@ impl Role {
             | Resource::ErrorsReplay(_)
             | Resource::ErrorsDiscard(_)
             | Resource::FlowBreaker(_)
+            | Resource::FlowAlertAck(_)
             | Resource::ErrorsBudgetReset(_)
             | Resource::BatchAbort(_)
             | Resource::TopicsReset(_) => Self::Operator,

@@ -32,6 +32,9 @@ pub(crate) enum Resource {
     FlowConnector(String),
     FlowBreaker(String),
     FlowAlerts,
+    FlowAlertAck(String),
+    FlowHooks,
+    FlowHookTest(String),
     FlowThrottle,
     FlowLag,
     Batches,
@@ -82,6 +85,9 @@ impl Resource {
             ["flow", "v1", "connectors", n] => Self::FlowConnector(name(n)),
             ["flow", "v1", "connectors", n, "breaker"] => Self::FlowBreaker(name(n)),
             ["flow", "v1", "alerts"] => Self::FlowAlerts,
+            ["flow", "v1", "alerts", id, "ack"] => Self::FlowAlertAck(name(id)),
+            ["flow", "v1", "hooks"] => Self::FlowHooks,
+            ["flow", "v1", "hooks", id, "test"] => Self::FlowHookTest(name(id)),
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
             ["flow", "v1", "connectors", n, "signals"] => Self::Signals(name(n)),
@@ -114,6 +120,7 @@ impl Resource {
             | Self::Loggers
             | Self::FlowConnector(_)
             | Self::FlowAlerts
+            | Self::FlowHooks
             | Self::FlowThrottle
             | Self::Batches
             | Self::Batch(_)
@@ -126,6 +133,8 @@ impl Resource {
             | Self::TaskRestart(..)
             | Self::Drain(_)
             | Self::Undrain(_)
+            | Self::FlowAlertAck(_)
+            | Self::FlowHookTest(_)
             | Self::ErrorsReplay(_)
             | Self::ErrorsDiscard(_)
             | Self::BatchAbort(_)
@@ -177,6 +186,9 @@ impl Resource {
             | Self::Loggers
             | Self::Logger(_)
             | Self::FlowAlerts
+            | Self::FlowAlertAck(_)
+            | Self::FlowHooks
+            | Self::FlowHookTest(_)
             | Self::FlowThrottle
             | Self::Batches
             | Self::Batch(_)

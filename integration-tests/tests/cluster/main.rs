@@ -15,6 +15,7 @@ mod limited;
 mod moves;
 mod quota;
 mod rates;
+mod retention;
 mod takeover;
 mod throttle;
 mod tls;

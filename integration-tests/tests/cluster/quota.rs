@@ -46,18 +46,36 @@ async fn a_quota_holds_over_the_death_of_the_leader_and_ends_on_the_wall_of_its_
     assert!(answer["quota"]["resets"].is_string(), "{answer}");
     assert!(counter.now() <= most(), "{} records", counter.now());
 
+    let rest = group.any();
+    let told = async || {
+        let alerts = rest.expect("GET", "/flow/v1/alerts", None).await.ok()?;
+        let is_it = |alert: &Value| alert["kind"] == "quota_used_up" && alert["subject"] == "bounded";
+        alerts["alerts"].as_array()?.iter().find(|alert| is_it(alert))?["id"].as_str().map(str::to_owned)
+    };
+    let alert = found("an incident is told", told).await;
+    rest.expect("POST", &format!("/flow/v1/alerts/{alert}/ack"), None).await.unwrap();
+    let noted = async || {
+        let alerts = rest.expect("GET", "/flow/v1/alerts", None).await.ok()?;
+        alerts["alerts"].as_array()?.iter().find(|alert| alert["acknowledged"]["by"].is_string()).map(drop)
+    };
+    found("it is acknowledged", noted).await;
+    assert_eq!(rest.call("POST", "/flow/v1/alerts/nope/ack", None).await.unwrap().0, 404);
+
     kill_leader(&mut group).await;
     // Whichever window it is by then.
     let mut any = || group.any();
-    until(&mut any, "bounded", "held again under the new leader", held).await;
-    let (count, then) = (counter.now(), minute());
+    let answer = until(&mut any, "bounded", "held again under the new leader", held).await;
+    let (count, resets) = (counter.now(), answer["quota"]["resets"].as_str().unwrap().to_owned());
     assert!(count <= most(), "{count} records");
-    let alerts = group.any().expect("GET", "/flow/v1/alerts", None).await.unwrap();
-    let told = |alert: &Value| alert["kind"] == "quota_used_up" && alert["subject"] == "bounded";
-    assert!(alerts["alerts"].as_array().unwrap().iter().any(told), "{alerts}");
 
     found("it goes on", async || (counter.now() > count + QUOTA / 2).then_some(())).await;
-    assert!(minute() > then, "it went on before its window had ended");
+    let rest = group.any();
+    let another = async || {
+        let answer = rest.expect("GET", "/flow/v1/connectors/bounded", None).await.ok()?;
+        let begun = answer["quota"]["resets"].as_str()?.to_owned();
+        (begun > resets).then_some(begun)
+    };
+    found("it does so in another window", another).await;
     assert!(counter.now() <= most(), "{} records", counter.now());
     group.any().expect("DELETE", "/connectors/bounded", None).await.unwrap();
 }

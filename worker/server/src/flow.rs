@@ -1,4 +1,5 @@
 //! Joins flow control and the limits of the runtime, which do not know each other.
+use crate::processors::Processors;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::flow::{FlowState, Rates, ReasonCode};
@@ -17,11 +18,12 @@ pub(crate) struct RuntimeFlow {
     clock: Arc<dyn Clock>,
     /// Limits that were there at the last look, with the number of the instance that each belongs to.
     known: Mutex<BTreeMap<TaskId, (Arc<TaskLimit>, u64)>>,
+    processors: Mutex<Processors>,
 }
 
 impl RuntimeFlow {
     pub(crate) fn new(runtime: Runtime, clock: Arc<dyn Clock>) -> Self {
-        Self { runtime, clock, known: Mutex::default() }
+        Self { runtime, clock, known: Mutex::default(), processors: Mutex::default() }
     }
 }
 
@@ -67,6 +69,7 @@ impl FlowPort for RuntimeFlow {
                 instance,
                 records: report.records,
                 bytes: report.bytes,
+                arrived: report.arrived,
                 blocked: report.blocked,
                 state: report.state.word(),
                 reason: report.reason.filter(|_| report.state != FlowState::Free).map(ReasonCode::code),
@@ -75,6 +78,10 @@ impl FlowPort for RuntimeFlow {
             known.insert(task, (limit, instance));
         }
         flows
+    }
+
+    fn load(&self) -> Option<f64> {
+        self.processors.lock().load(self.clock.monotonic())
     }
 
     fn order(&self, task: &TaskId, order: &Order) {

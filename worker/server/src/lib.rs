@@ -19,6 +19,7 @@ mod jdbc;
 mod jdbc_source;
 mod logging;
 mod output;
+mod processors;
 mod rates;
 mod registry;
 mod runner;

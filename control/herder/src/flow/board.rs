@@ -1,6 +1,8 @@
 //! Everything that is known from the flow topic.
 use super::meters::Meters;
-use elasticflow_store::flow::{AlertRow, BreakerRow, FlowRecord, GrantRow, GroupRow, LimitRow, QuotaRow};
+use elasticflow_store::flow::{
+    AckRow, AlertRow, BreakerRow, FlowRecord, GrantRow, GroupRow, LimitRow, QuotaRow, RetentionRow,
+};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -12,7 +14,10 @@ pub(crate) struct Board {
     pub(crate) grants: BTreeMap<String, GrantRow>,
     pub(crate) breakers: BTreeMap<String, BreakerRow>,
     pub(crate) quotas: BTreeMap<String, QuotaRow>,
+    /// What topics kept before they were told to keep their records longer.
+    pub(crate) retentions: BTreeMap<String, RetentionRow>,
     pub(crate) alerts: BTreeMap<String, AlertRow>,
+    pub(crate) acks: BTreeMap<String, AckRow>,
     pub(crate) meters: Meters,
     /// The topic was read to its end once.
     pub(crate) loaded: bool,
@@ -33,6 +38,8 @@ impl Board {
             FlowRecord::Grant { connector, row } => put(&mut self.grants, connector, row),
             FlowRecord::Breaker { connector, row } => put(&mut self.breakers, connector, row),
             FlowRecord::Quota { connector, row } => put(&mut self.quotas, connector, row),
+            FlowRecord::Retention { topic, row } => put(&mut self.retentions, topic, row),
+            FlowRecord::Ack { alert, row } => put(&mut self.acks, alert, row),
             FlowRecord::Alert { id, row } => put(&mut self.alerts, id, row),
             FlowRecord::Report { worker, row: Some(row) } => self.meters.take(&worker, row, now),
             FlowRecord::Report { worker, row: None } => self.meters.forget(&worker),

@@ -124,7 +124,7 @@ impl Capping {
                 let key = (name.clone(), grant.task, grant.instance);
                 let meter = caps.measured.get(name).and_then(|m| m.tasks.get(&grant.task));
                 match meter.filter(|m| m.report.instance == grant.instance) {
-                    Some(meter) => drop(outstanding.insert(key, grant.bytes.saturating_sub(meter.sent_before) as f64)),
+                    Some(meter) => drop(outstanding.insert(key, grant.bytes.saturating_sub(meter.arrived) as f64)),
                     None => {
                         let left = self.outstanding.get(&key).copied().unwrap_or(0.0);
                         if left > 0.0 {
@@ -178,7 +178,7 @@ impl Capping {
         let tasks: Vec<TaskGrant> = measured.tasks.iter().zip(parts).map(task).collect();
         for grant in &tasks {
             if let Some(meter) = measured.tasks.get(&grant.task) {
-                let left = grant.bytes.saturating_sub(meter.sent_before) as f64;
+                let left = grant.bytes.saturating_sub(meter.arrived) as f64;
                 self.outstanding.insert((name.to_owned(), grant.task, grant.instance), left);
             }
         }
@@ -190,8 +190,7 @@ impl Capping {
 fn capped_topics(picture: &Picture) -> BTreeMap<String, f64> {
     let mut caps: BTreeMap<String, f64> = BTreeMap::new();
     for source in picture.sources.values() {
-        for topic in source.topics.iter().filter(|_| source.cap.is_some()) {
-            let own = source.cap.unwrap_or(f64::INFINITY);
+        for (topic, own) in source.topics.iter().filter_map(|topic| Some((topic, source.cap_of(topic)?))) {
             caps.entry(topic.clone()).and_modify(|cap| *cap = cap.min(own)).or_insert(own);
         }
     }
@@ -200,7 +199,7 @@ fn capped_topics(picture: &Picture) -> BTreeMap<String, f64> {
 
 /// Sources that a cap of a topic binds: those that have one themselves.
 fn feeding<'a>(picture: &'a Picture, topic: &str) -> Vec<&'a String> {
-    picture.sources.iter().filter(|(_, s)| s.cap.is_some() && s.topics.contains(topic)).map(|(n, _)| n).collect()
+    picture.sources.iter().filter(|(_, s)| s.cap_of(topic).is_some()).map(|(n, _)| n).collect()
 }
 
 /// Bytes that may arrive above a grant.
@@ -241,8 +240,7 @@ fn unconsumed(caps: &Caps<'_>, topic: &str) -> Option<(f64, String)> {
         let behind = |(at, end): (&_, &i64)| (end - progress.get(at).copied().unwrap_or(0)).max(0);
         let offsets = ends.iter().map(behind).sum::<i64>() as f64;
         if offsets >= most.0 {
-            let who = view.sink.as_ref().map_or_else(|| format!("group {group}"), |sink| format!("sink {sink}"));
-            most = (offsets, format!("{who} ({})", view.state));
+            most = (offsets, format!("{} ({})", view.who(group), view.state));
         }
     }
     Some(most)
@@ -250,7 +248,7 @@ fn unconsumed(caps: &Caps<'_>, topic: &str) -> Option<(f64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::{Control, GroupView, SourceView};
+    use super::super::picture::{Control, GroupView, Guard, SourceView};
     use super::*;
     use elasticflow_api::position::TopicPartition;
     use elasticflow_store::flow::TaskReport;
@@ -269,6 +267,9 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: Some(CAP),
+            cap_ratio: 0.0,
+            derived: BTreeMap::new(),
+            guard: Guard::Alarm,
         };
         let group = GroupView {
             sink: Some("k".to_owned()),
@@ -280,13 +281,14 @@ mod tests {
         Picture { sources: [("s".to_owned(), source)].into(), groups: [("g".to_owned(), group)].into() }
     }
 
-    fn measured(instance: u64, sent_before: u64, sent: u64) -> BTreeMap<String, Measured> {
+    fn measured(instance: u64, arrived: u64, sent: u64) -> BTreeMap<String, Measured> {
         let report = TaskReport {
             connector: "s".to_owned(),
             task: 0,
             instance,
             records: sent / 100,
             bytes: sent,
+            arrived: None,
             blocked_ms: 0,
             state: "free".to_owned(),
             reason: None,
@@ -295,8 +297,8 @@ mod tests {
         let meter = Meter {
             since: Duration::ZERO,
             report,
-            sent_before,
-            bytes_per_second: (sent - sent_before) as f64,
+            arrived,
+            bytes_per_second: (sent - arrived) as f64,
             records_per_second: 0.0,
             blocked_share: 0.0,
         };

@@ -1,6 +1,7 @@
 //! From what the law says of groups to a limit for each source, with the reason in words.
 use super::meters::{Measured, Meter};
 use super::picture::{Control, Picture, SourceView};
+use super::pressing::Pressed;
 use super::tracking::Judged;
 use elasticflow_flow::special::{demand, split};
 use elasticflow_flow::{Mode, Source, Why, allocate};
@@ -20,8 +21,32 @@ const WAITED: f64 = 0.05;
 pub(crate) struct Decided {
     pub(crate) limit: f64,
     pub(crate) floor: f64,
-    /// The group that binds it, if any.
-    pub(crate) group: Option<String>,
+    /// What binds it, if anything does.
+    pub(crate) by: Option<Bottleneck>,
+}
+
+/// What keeps a source from going faster.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Bottleneck {
+    /// A consumer group is behind.
+    Group(String),
+    /// A worker is at the end of its processors.
+    Worker(String),
+}
+
+/// Everything that admits only so much.
+#[derive(Clone, Copy)]
+pub(crate) struct Bottlenecks<'a> {
+    pub(crate) groups: &'a BTreeMap<String, Judged>,
+    pub(crate) workers: &'a BTreeMap<String, Pressed>,
+}
+
+impl Bottlenecks<'_> {
+    fn name(&self, at: usize) -> Option<Bottleneck> {
+        let group = || self.groups.keys().nth(at).cloned().map(Bottleneck::Group);
+        let worker = || self.workers.keys().nth(at.checked_sub(self.groups.len())?).cloned();
+        group().or_else(|| worker().map(Bottleneck::Worker))
+    }
 }
 
 /// Floors of all sources, bytes per second. `capacity` and `size` are those of groups and topics.
@@ -46,27 +71,28 @@ pub(crate) fn floors(
     picture.sources.iter().map(of).collect()
 }
 
-/// Divides what the groups admit.
+/// Divides what groups and workers admit.
 pub(crate) fn divide(
     picture: &Picture,
-    judged: &BTreeMap<String, Judged>,
+    bottlenecks: Bottlenecks<'_>,
     measured: &BTreeMap<String, Measured>,
     floors: &BTreeMap<String, f64>,
 ) -> BTreeMap<String, Decided> {
-    let numbers: Vec<&String> = judged.keys().collect();
-    let limits: Vec<f64> = judged.values().map(|group| group.state.limit).collect();
+    let Bottlenecks { groups, workers } = bottlenecks;
+    let of_workers = workers.values().map(|worker| worker.limit);
+    let limits: Vec<f64> = groups.values().map(|group| group.state.limit).chain(of_workers).collect();
     let taking: Vec<(&String, &SourceView)> =
         picture.sources.iter().filter(|(_, s)| s.control != Control::Off).collect();
     let source = |(name, view): &(&String, &SourceView)| {
         let now = measured.get(*name).cloned().unwrap_or_default();
-        let share = |(at, group): (usize, &Judged)| group.shares.get(*name).map(|share| (at, *share));
+        let shares = groups.values().map(|group| &group.shares).chain(workers.values().map(|worker| &worker.shares));
         Source {
             priority: view.priority,
             weight: view.weight,
             floor: floors.get(*name).copied().unwrap_or(0.0),
             rate_max: view.rate_max,
             demand: demand(now.bytes_per_second, now.held_back),
-            shares: judged.values().enumerate().filter_map(share).collect(),
+            shares: shares.enumerate().filter_map(|(at, of)| Some((at, *of.get(*name)?))).collect(),
         }
     };
     let sources: Vec<Source> = taking.iter().map(source).collect();
@@ -77,14 +103,14 @@ pub(crate) fn divide(
             let admits = |(at, share): &(usize, f64)| limits.get(*at).copied().unwrap_or(f64::INFINITY) / share;
             admits(a).total_cmp(&admits(b))
         });
-        let group = tightest.and_then(|(at, _)| numbers.get(*at)).map(|name| (*name).clone());
-        // Its own static limit is enforced by itself: what is decided here is what consumers admit.
-        let limit = if group.is_some() { rate } else { f64::INFINITY };
-        ((*name).clone(), Decided { limit, floor: source.floor, group })
+        let by = tightest.and_then(|(at, _)| bottlenecks.name(*at));
+        // Its own static limit is enforced by itself: what is decided here is what others admit.
+        let limit = if by.is_some() { rate } else { f64::INFINITY };
+        ((*name).clone(), Decided { limit, floor: source.floor, by })
     };
     let off = picture.sources.iter().filter(|(_, s)| s.control == Control::Off).map(|(name, _)| {
         let floor = floors.get(name).copied().unwrap_or(0.0);
-        (name.clone(), Decided { limit: f64::INFINITY, floor, group: None })
+        (name.clone(), Decided { limit: f64::INFINITY, floor, by: None })
     });
     taking.iter().zip(sources.iter().zip(rates)).map(decide).chain(off).collect()
 }
@@ -94,15 +120,14 @@ pub(crate) fn row(
     name: &str,
     decided: &Decided,
     picture: &Picture,
-    judged: &BTreeMap<String, Judged>,
+    bottlenecks: Bottlenecks<'_>,
     measured: &Measured,
 ) -> LimitRow {
     let observed = picture.sources.get(name).is_some_and(|s| s.control == Control::Observe);
     let finite = decided.limit.is_finite();
     let used = measured.bytes_per_second >= USED * decided.limit || measured.held_back > WAITED;
     let is_limited = finite && used;
-    let reasons =
-        if is_limited { reason(name, decided, picture, judged, observed).into_iter().collect() } else { Vec::new() };
+    let reasons = if is_limited { why(name, decided, picture, bottlenecks).into_iter().collect() } else { Vec::new() };
     let count = picture.sources.get(name).map_or(0, |s| s.tasks);
     let sent = |index: usize| {
         let task = u32::try_from(index).ok().and_then(|i| measured.tasks.get(&i));
@@ -142,25 +167,50 @@ pub(crate) fn add_caps(row: &mut LimitRow, caps: Vec<CapRow>, measured: &Measure
     "held".clone_into(&mut row.state);
 }
 
-fn reason(
+fn why(name: &str, decided: &Decided, picture: &Picture, of: Bottlenecks<'_>) -> Option<ReasonRow> {
+    match decided.by.as_ref()? {
+        Bottleneck::Group(group) => lag(name, (decided, group), picture, of.groups),
+        Bottleneck::Worker(worker) => {
+            let pressed = of.workers.get(worker)?;
+            let goes = would_be(name, decided, picture);
+            let others = more_important(name, pressed.shares.keys(), picture);
+            let (load, goal) = (pressed.load * 100.0, pressed.goal * 100.0);
+            let text = format!("{goes}worker {worker} uses {load:.0} % of its processors (goal {goal:.0} %){others}");
+            let numbers = [
+                ("load", pressed.load),
+                ("goal", pressed.goal),
+                ("worker_limit_bytes_per_s", pressed.limit.round()),
+                ("limit_bytes_per_s", decided.limit.round()),
+            ];
+            let numbers = numbers.into_iter().map(|(name, n)| (name.to_owned(), n)).collect();
+            let action = "add a worker, or lower flow.rate.bytes of what is less important".to_owned();
+            Some(ReasonRow { code: "CPU_PRESSURE".to_owned(), text, since_ms: 0, numbers, action })
+        }
+    }
+}
+
+/// What is said of a limit that is only looked at.
+fn would_be(name: &str, decided: &Decided, picture: &Picture) -> String {
+    let observed = picture.sources.get(name).is_some_and(|s| s.control == Control::Observe);
+    if observed { format!("would be limited to {} B/s: ", decided.limit.round()) } else { String::new() }
+}
+
+fn lag(
     name: &str,
-    decided: &Decided,
+    (decided, group): (&Decided, &String),
     picture: &Picture,
     judged: &BTreeMap<String, Judged>,
-    observed: bool,
 ) -> Option<ReasonRow> {
-    let group = decided.group.as_ref()?;
     let (state, view) = (judged.get(group)?, picture.groups.get(group)?);
     let who = match &view.sink {
         Some(sink) => format!("sink {sink}"),
         None => format!("consumer group {group}"),
     };
     let drain = state.state.drain_time(&state.law);
-    let goes = if observed { format!("would be limited to {} B/s: ", decided.limit.round()) } else { String::new() };
+    let goes = would_be(name, decided, picture);
     let (code, text, action) = match state.state.why {
         Why::Lag | Why::Nothing => {
-            let first = first_of(name, group, picture, judged);
-            let others = first.map(|(n, p)| format!("; {n} (priority {p}) goes first")).unwrap_or_default();
+            let others = more_important(name, state.shares.keys(), picture);
             let target = state.law.target;
             (
                 "LAG",
@@ -187,16 +237,12 @@ fn reason(
     Some(ReasonRow { code: code.to_owned(), text, since_ms: 0, numbers, action })
 }
 
-/// The most important source of the group that is more important than this one.
-fn first_of<'a>(
-    name: &str,
-    group: &str,
-    picture: &'a Picture,
-    judged: &'a BTreeMap<String, Judged>,
-) -> Option<(&'a String, u8)> {
-    let own = picture.sources.get(name)?.priority;
-    let feeding = judged.get(group)?.shares.keys().filter_map(|n| Some((n, picture.sources.get(n)?.priority)));
-    feeding.filter(|(_, priority)| *priority > own).max_by_key(|(_, priority)| *priority)
+/// Names the most important of the sources of a bottleneck that is more important than this one.
+fn more_important<'a>(name: &str, all: impl Iterator<Item = &'a String>, picture: &Picture) -> String {
+    let own = picture.sources.get(name).map_or(0, |source| source.priority);
+    let feeding = all.filter_map(|other| Some((other, picture.sources.get(other)?.priority)));
+    let first = feeding.filter(|(_, priority)| *priority > own).max_by_key(|(_, priority)| *priority);
+    first.map(|(name, priority)| format!("; {name} (priority {priority}) goes first")).unwrap_or_default()
 }
 
 /// Whether a row says something else than the one before it; numbers may tremble.
@@ -231,7 +277,7 @@ pub(crate) fn is_limited(judged: &Judged) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::GroupView;
+    use super::super::picture::{GroupView, Guard};
     use super::*;
     use elasticflow_flow::{Group, Law};
 
@@ -247,6 +293,9 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: None,
+            cap_ratio: 0.0,
+            derived: BTreeMap::new(),
+            guard: Guard::Alarm,
         }
     }
 
@@ -273,6 +322,12 @@ mod tests {
         (picture, [("connect-es".to_owned(), judged)].into())
     }
 
+    /// Groups alone.
+    fn of(groups: &BTreeMap<String, Judged>) -> Bottlenecks<'_> {
+        static NONE: BTreeMap<String, Pressed> = BTreeMap::new();
+        Bottlenecks { groups, workers: &NONE }
+    }
+
     fn measured(bytes_per_second: f64, held_back: f64) -> Measured {
         Measured { bytes_per_second, held_back, ..Measured::default() }
     }
@@ -291,10 +346,10 @@ mod tests {
             floors["archive"], 10.0,
             "a record of 100 bytes in 10 s is more than 2 % of 1000 over three sources"
         );
-        let decided = divide(&picture, &judged, &measured, &floors);
+        let decided = divide(&picture, of(&judged), &measured, &floors);
         assert!(decided["live"].limit > 100.0, "what it sends and room to grow");
         assert!(decided["archive"].limit < 800.0, "{decided:?}");
-        let row = row("archive", &decided["archive"], &picture, &judged, &measured["archive"]);
+        let row = row("archive", &decided["archive"], &picture, of(&judged), &measured["archive"]);
         assert_eq!((row.state.as_str(), row.tasks.len()), ("limited", 2));
         let reason = &row.reasons[0];
         assert_eq!(reason.code, "LAG");
@@ -305,33 +360,50 @@ mod tests {
     #[test]
     fn without_a_limited_group_nothing_is_limited() {
         let (picture, judged) = scene(f64::INFINITY);
-        let decided = divide(&picture, &judged, &BTreeMap::new(), &BTreeMap::new());
-        assert!(decided.values().all(|d| d.limit.is_infinite() && d.group.is_none()));
-        let row = row("live", &decided["live"], &picture, &judged, &measured(1e9, 1.0));
+        let decided = divide(&picture, of(&judged), &BTreeMap::new(), &BTreeMap::new());
+        assert!(decided.values().all(|d| d.limit.is_infinite() && d.by.is_none()));
+        let row = row("live", &decided["live"], &picture, of(&judged), &measured(1e9, 1.0));
         assert_eq!((row.state.as_str(), row.bytes_per_second), ("free", None));
+    }
+
+    #[test]
+    fn a_worker_at_its_end_slows_the_less_important_source_and_is_named() {
+        let (picture, judged) = scene(f64::INFINITY);
+        let shares = [("archive".to_owned(), 1.0), ("live".to_owned(), 1.0)].into();
+        let pressed = Pressed { limit: 1_000.0, load: 0.97, goal: 0.85, shares };
+        let workers = [("w:1".to_owned(), pressed)].into();
+        let all = Bottlenecks { groups: &judged, workers: &workers };
+        let measured = [("archive".to_owned(), measured(800.0, 0.5)), ("live".to_owned(), measured(400.0, 0.0))].into();
+        let decided = divide(&picture, all, &measured, &BTreeMap::new());
+        assert!(decided["live"].limit > 400.0 && decided["archive"].limit < 600.0, "{decided:?}");
+        assert!(decided["looked-at"].limit.is_infinite(), "it runs elsewhere");
+        let row = row("archive", &decided["archive"], &picture, all, &measured["archive"]);
+        let reason = &row.reasons[0];
+        assert_eq!(reason.code, "CPU_PRESSURE");
+        assert_eq!(reason.text, "worker w:1 uses 97 % of its processors (goal 85 %); live (priority 9) goes first");
     }
 
     #[test]
     fn an_observed_source_is_told_what_would_be() {
         let (picture, judged) = scene(300.0);
         let measured = [("looked-at".to_owned(), measured(500.0, 0.0))].into();
-        let decided = divide(&picture, &judged, &measured, &BTreeMap::new());
-        let row = row("looked-at", &decided["looked-at"], &picture, &judged, &measured["looked-at"]);
+        let decided = divide(&picture, of(&judged), &measured, &BTreeMap::new());
+        let row = row("looked-at", &decided["looked-at"], &picture, of(&judged), &measured["looked-at"]);
         assert!(row.observed && row.reasons[0].text.starts_with("would be limited to "), "{row:?}");
     }
 
     #[test]
     fn a_reason_keeps_its_beginning_and_trembling_numbers_are_no_news() {
         let (picture, judged) = scene(1_000.0);
-        let decided = Decided { limit: 900.0, floor: 10.0, group: Some("connect-es".to_owned()) };
-        let mut first = row("archive", &decided, &picture, &judged, &measured(900.0, 0.0));
+        let decided = Decided { limit: 900.0, floor: 10.0, by: Some(Bottleneck::Group("connect-es".to_owned())) };
+        let mut first = row("archive", &decided, &picture, of(&judged), &measured(900.0, 0.0));
         keep_since(&mut first, None, 7);
         let decided = Decided { limit: 900.5, ..decided };
-        let mut second = row("archive", &decided, &picture, &judged, &measured(900.0, 0.0));
+        let mut second = row("archive", &decided, &picture, of(&judged), &measured(900.0, 0.0));
         keep_since(&mut second, Some(&first), 9);
         assert_eq!((first.reasons[0].since_ms, second.reasons[0].since_ms), (7, 7));
         assert!(!differs(&second, &first));
         let decided = Decided { limit: 990.0, ..decided };
-        assert!(differs(&row("archive", &decided, &picture, &judged, &measured(900.0, 0.0)), &first));
+        assert!(differs(&row("archive", &decided, &picture, of(&judged), &measured(900.0, 0.0)), &first));
     }
 }

@@ -72,7 +72,8 @@ impl Follower {
         }
         last.clone_from(&tasks);
         let at_ms = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
-        let row = Some(ReportRow { v: VERSION, at_ms, tasks });
+        let load = self.port.load().map(|load| (load * 1000.0).round() / 1000.0);
+        let row = Some(ReportRow { v: VERSION, at_ms, load, tasks });
         self.topic.put(&FlowRecord::Report { worker: self.worker.clone(), row });
     }
 }
@@ -92,7 +93,9 @@ fn order_for(board: &Board, flow: &TaskFlow, waits: Waits) -> Order {
     let limit = board.limits.get(connector).filter(|row| !row.observed);
     let rate = limit.and_then(|row| usize::try_from(index).ok().and_then(|at| row.tasks.get(at)).copied());
     let own = |row: &GrantRow| Some(row.tasks.iter().find(|g| g.task == index && g.instance == flow.instance)?.bytes);
-    let granted = waits.cap.then(|| board.grants.get(connector).and_then(own).unwrap_or(0));
+    // A cap may also follow from the retention of a topic, which the leader alone knows.
+    let is_capped = waits.cap || board.grants.contains_key(connector);
+    let granted = is_capped.then(|| board.grants.get(connector).and_then(own).unwrap_or(0));
     Order {
         bytes_per_second: rate,
         granted_bytes: granted,
@@ -118,6 +121,7 @@ fn report_of(flow: &TaskFlow) -> TaskReport {
         instance: flow.instance,
         records: flow.records,
         bytes: flow.bytes,
+        arrived: flow.arrived,
         blocked_ms: u64::try_from(flow.blocked.as_millis()).unwrap_or(u64::MAX),
         state: flow.state.to_owned(),
         reason: flow.reason.map(str::to_owned),
@@ -138,7 +142,17 @@ mod tests {
     fn flow(instance: u64) -> TaskFlow {
         let task = TaskId { group: "g".into(), connector: "s".into(), task: TaskIndex(1) };
         let blocked = Duration::ZERO;
-        TaskFlow { task, instance, records: 1, bytes: 100, blocked, state: "free", reason: None, detail: None }
+        TaskFlow {
+            task,
+            instance,
+            records: 1,
+            bytes: 100,
+            arrived: None,
+            blocked,
+            state: "free",
+            reason: None,
+            detail: None,
+        }
     }
 
     fn limit(observed: bool) -> LimitRow {
@@ -196,6 +210,7 @@ mod tests {
             Some(0),
             "a new instance waits for a grant of its own"
         );
+        board.grants.clear();
         assert_eq!(order_for(&board, &flow(7), NONE).granted_bytes, None, "the cap was taken away");
     }
 }

@@ -72,6 +72,18 @@ pub(crate) fn message(id: &str, row: &AlertRow, what: Told, (cluster, link): (&s
     })
 }
 
+/// A message of no weight, with its name: whether the webhook takes any.
+pub(crate) fn trial(now_ms: i64, cluster: &str, link: &str) -> (String, Json) {
+    let id = format!("test-{now_ms}");
+    let text = "this is a test: nothing is wrong";
+    let event =
+        json!({"id": id, "time": time(now_ms), "kind": "test", "severity": "info", "subject": HOOK_TEST, "text": text});
+    (id, json!({"event": event, "alert": null, "cluster": cluster, "link": link}))
+}
+
+/// What a test is about.
+const HOOK_TEST: &str = "webhook";
+
 /// How bad incidents of a kind are.
 pub(crate) fn severity(kind: &str) -> &'static str {
     if kind.ends_with("_failed") { "error" } else { "warning" }

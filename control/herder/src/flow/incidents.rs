@@ -6,6 +6,7 @@
 use super::board::Board;
 use super::hooks::{HookPort, RETRIES, message, message_id, next, wait};
 use super::quotas::used_up;
+use super::retention::Risk;
 use crate::answer::RunState;
 use crate::view::ConnectorView;
 use elasticflow_store::flow::{AlertRow, FlowRecord, Told, VERSION};
@@ -39,6 +40,17 @@ pub(crate) struct Condition {
 pub(crate) struct Findings {
     wrong: BTreeMap<Key, Condition>,
     unknown: BTreeSet<Key>,
+}
+
+impl Findings {
+    /// What was not read of a topic is about to be deleted: one incident at each share that is told.
+    pub(crate) fn at_retention(&mut self, topic: &str, risk: &Risk) {
+        let told = [(0.5, topic.to_owned()), (0.9, format!("{topic} (90 %)"))];
+        for (_, subject) in told.into_iter().filter(|(part, _)| risk.used >= *part) {
+            let condition = Condition { connector: risk.connector.clone(), text: risk.text(topic) };
+            self.wrong.insert(("retention_risk", subject), condition);
+        }
+    }
 }
 
 /// A message on its way.

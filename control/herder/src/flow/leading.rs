@@ -1,11 +1,13 @@
 //! The leader's part: look, judge, decide, publish; once a period.
 use super::board::Board;
 use super::capping::{Capping, Caps};
-use super::decision::{add_caps, differs, divide, floors, is_limited, keep_since, row};
+use super::decision::{Bottlenecks, add_caps, differs, divide, floors, is_limited, keep_since, row};
 use super::incidents::{Incidents, Moment, findings};
 use super::meters::Measured;
 use super::picture::Picture;
+use super::pressing::Pressing;
 use super::quotas::Quotas;
+use super::retention::{Guarded, Retention};
 use super::sampling::{Look, Partitions, look};
 use super::tracking::{Inputs, Judged, Tracking};
 use crate::handle::HerderHandle;
@@ -33,6 +35,10 @@ pub(crate) struct Lead {
     pub(crate) partitions: Partitions,
     pub(crate) capping: Capping,
     pub(crate) quota_memory: Quotas,
+    pub(crate) retention: Retention,
+    pub(crate) pressing: Pressing,
+    /// `worker.cpu.goal`.
+    pub(crate) goal: f64,
     pub(crate) incidents: Incidents,
     pub(crate) periods: u64,
 }
@@ -41,15 +47,25 @@ impl Lead {
     /// One period. `still_leads` is asked right before anything is written.
     pub(crate) async fn period(&mut self, still_leads: impl Fn() -> bool) {
         let began = self.clock.monotonic();
-        let picture = self.picture();
+        let mut picture = self.picture();
         self.resume(&picture);
         let clock = Arc::clone(&self.clock);
         let admin = self.kafka.admin();
         // Before the look, so that what they say was sent is seen to have arrived.
         let measured = self.measured(&picture);
         let look = look(&picture, &mut self.partitions, admin.as_ref(), move || clock.monotonic()).await;
+        picture.derive_caps(|t| self.retention.bytes_of(t), |t| look.ends.get(t).map_or(0, BTreeMap::len));
+        let guarded = Guarded {
+            picture: &picture,
+            look: &look,
+            size: &|topic| self.tracking.size(topic),
+            extended: self.board.lock().retentions.clone(),
+            now_ms: self.clock.wall_ms(),
+        };
+        let kept = self.retention.period(&guarded, admin.as_ref()).await;
         let mut rows = self.decide(&picture, &look, &measured);
         rows.extend(self.quotas());
+        rows.extend(kept);
         if !still_leads() {
             return;
         }
@@ -67,7 +83,13 @@ impl Lead {
             let connectors = self.handle.view.connectors.read();
             let gone = board.breakers.keys().filter(|name| !connectors.contains_key(*name));
             let forget = |name: &String| FlowRecord::Breaker { connector: name.clone(), row: None };
-            (findings(&connectors, &board), gone.map(forget).collect::<Vec<_>>())
+            let past = board.acks.keys().filter(|alert| !board.alerts.contains_key(*alert));
+            let past = past.map(|alert| FlowRecord::Ack { alert: alert.clone(), row: None });
+            let mut findings = findings(&connectors, &board);
+            for (topic, risk) in self.retention.risks() {
+                findings.at_retention(topic, risk);
+            }
+            (findings, gone.map(forget).chain(past).collect::<Vec<_>>())
         };
         let options = &self.handle.context.options;
         let link = format!("{}/flow/v1/alerts", options.url);
@@ -116,7 +138,9 @@ impl Lead {
         let inputs = Inputs { picture, look, measured, taken: &taken, law, floors: &floors };
         let judged = self.tracking.period(&inputs);
         board.invalid_samples += judged.values().filter(|g| g.state.age > 0.0).count() as u64;
-        let decided = divide(picture, &judged, measured, &floors);
+        let pressed = self.pressing.period(&board.meters, self.goal, |name| picture.sources.contains_key(name));
+        let bottlenecks = Bottlenecks { groups: &judged, workers: &pressed };
+        let decided = divide(picture, bottlenecks, measured, &floors);
         let caps = Caps {
             picture,
             look,
@@ -132,15 +156,17 @@ impl Lead {
         let mut rows = group_rows(picture, &judged, &board, now_ms, refresh);
         for (name, decided) in &decided {
             let now = measured.get(name).cloned().unwrap_or_default();
-            let mut new = row(name, decided, picture, &judged, &now);
+            let mut new = row(name, decided, picture, bottlenecks, &now);
             let caps = granted.remove(name).unwrap_or_default();
             add_caps(&mut new, caps.caps, &now);
+            let own = picture.sources.get(name).into_iter().flat_map(|source| &source.topics);
+            new.reasons.extend(own.filter_map(|topic| Some(self.retention.risks().get(topic)?.reason(topic))));
             rows.extend(grant_row(name, caps.row, board.grants.get(name)));
             let old = board.limits.get(name);
             keep_since(&mut new, old, now_ms);
             tell(name, &new, old);
             let is_news = match old {
-                None => new.bytes_per_second.is_some() || !new.caps.is_empty(),
+                None => new.bytes_per_second.is_some() || !new.caps.is_empty() || !new.reasons.is_empty(),
                 Some(old) => {
                     differs(&new, old) || (refresh && !(new.bytes_per_second.is_none() && new.caps.is_empty()))
                 }

@@ -15,8 +15,8 @@ pub(crate) struct Meter {
     pub(crate) report: TaskReport,
     /// When its reason was heard of first, by this process's clock.
     pub(crate) since: Duration,
-    /// Bytes as of the report before: they have arrived by now.
-    pub(crate) sent_before: u64,
+    /// Bytes that Kafka had when it was reported.
+    pub(crate) arrived: u64,
     pub(crate) bytes_per_second: f64,
     pub(crate) records_per_second: f64,
     /// Part of the time in which it was not let.
@@ -32,8 +32,18 @@ impl Meter {
     }
 }
 
+/// A worker by its last report.
+#[derive(Debug, Clone)]
+pub(crate) struct Seen<'a> {
+    pub(crate) at_ms: u64,
+    pub(crate) load: Option<f64>,
+    /// Bytes per second of each connector there.
+    pub(crate) rates: BTreeMap<&'a str, f64>,
+}
+
 struct Worker {
     at_ms: u64,
+    load: Option<f64>,
     heard: Duration,
     tasks: BTreeMap<(String, u32), Meter>,
 }
@@ -90,7 +100,7 @@ impl Meters {
             total.instances += u64::from(same.is_none());
             tasks.insert(name, meter);
         }
-        self.workers.insert(worker.to_owned(), Worker { at_ms: row.at_ms, heard: now, tasks });
+        self.workers.insert(worker.to_owned(), Worker { at_ms: row.at_ms, load: row.load, heard: now, tasks });
     }
 
     /// A worker has ended.
@@ -105,6 +115,17 @@ impl Meters {
 
     pub(crate) fn total(&self, connector: &str) -> Total {
         self.totals.get(connector).copied().unwrap_or_default()
+    }
+
+    /// Every worker that is heard of.
+    pub(crate) fn workers(&self) -> impl Iterator<Item = (&String, Seen<'_>)> {
+        self.workers.iter().map(|(name, worker)| {
+            let mut rates: BTreeMap<&str, f64> = BTreeMap::new();
+            for ((connector, _), meter) in &worker.tasks {
+                *rates.entry(connector).or_default() += meter.bytes_per_second;
+            }
+            (name, Seen { at_ms: worker.at_ms, load: worker.load, rates })
+        })
     }
 
     /// A connector; a task that moved counts where it was last reported.
@@ -133,9 +154,9 @@ fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>
     let (Some(before), Some(ms)) = (before, passed_ms) else {
         let since = Duration::ZERO;
         return Meter {
+            arrived: report.arrived.unwrap_or(0),
             report,
             since,
-            sent_before: 0,
             bytes_per_second: 0.0,
             records_per_second: 0.0,
             blocked_share: 0.0,
@@ -144,7 +165,7 @@ fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>
     let per_ms = |new: u64, old: u64| new.saturating_sub(old) as f64 / ms as f64;
     Meter {
         since: Duration::ZERO,
-        sent_before: before.bytes,
+        arrived: report.arrived.unwrap_or(before.bytes),
         bytes_per_second: per_ms(report.bytes, before.bytes) * 1000.0,
         records_per_second: per_ms(report.records, before.records) * 1000.0,
         blocked_share: per_ms(report.blocked_ms, before.blocked_ms).min(1.0),
@@ -163,6 +184,7 @@ mod tests {
             instance,
             records,
             bytes,
+            arrived: None,
             blocked_ms,
             state: "free".to_owned(),
             reason: None,
@@ -171,7 +193,7 @@ mod tests {
     }
 
     fn row(at_ms: u64, task: TaskReport) -> ReportRow {
-        ReportRow { v: 1, at_ms, tasks: vec![task] }
+        ReportRow { v: 1, at_ms, load: None, tasks: vec![task] }
     }
 
     #[test]

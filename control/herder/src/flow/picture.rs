@@ -16,6 +16,17 @@ pub(crate) enum Control {
     Off,
 }
 
+/// `flow.retention.guard`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Guard {
+    /// People are told.
+    Alarm,
+    /// The topic keeps its records longer.
+    Extend,
+    /// Nobody looks.
+    Off,
+}
+
 /// A source.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct SourceView {
@@ -34,6 +45,11 @@ pub(crate) struct SourceView {
     pub(crate) target: f64,
     /// Hard cap of unconsumed bytes of each of its topics.
     pub(crate) cap: Option<f64>,
+    /// Without one: a part of what a topic may hold by its retention.
+    pub(crate) cap_ratio: f64,
+    /// The caps that follow from that, by topic.
+    pub(crate) derived: BTreeMap<String, f64>,
+    pub(crate) guard: Guard,
 }
 
 /// A consumer group.
@@ -64,6 +80,10 @@ const TARGET_MS: f64 = 10_000.0;
 const TARGET_PERIODS: f64 = 5.0;
 /// Smallest cap, bytes.
 const CAP_LEAST: f64 = 1_048_576.0;
+/// A smaller cap is not derived: what batches on their way may hold must be little of it.
+const DERIVED_LEAST: f64 = 67_108_864.0;
+/// `flow.cap.retention.ratio` where nothing is set.
+const CAP_RATIO: f64 = 0.5;
 
 /// Reads the keys of a connector, over the worker's defaults.
 struct Keys<'a> {
@@ -88,14 +108,40 @@ impl Keys<'_> {
     }
 }
 
+impl SourceView {
+    /// Most unconsumed bytes of a topic that it writes.
+    pub(crate) fn cap_of(&self, topic: &str) -> Option<f64> {
+        self.cap.or_else(|| self.derived.get(topic).copied()).filter(|_| self.topics.contains(topic))
+    }
+}
+
+impl GroupView {
+    /// Its name for people.
+    pub(crate) fn who(&self, group: &str) -> String {
+        self.sink.as_ref().map_or_else(|| format!("group {group}"), |sink| format!("sink {sink}"))
+    }
+}
+
 impl Picture {
+    /// Derives caps of topics from what each of their partitions keeps.
+    pub(crate) fn derive_caps(&mut self, bytes: impl Fn(&str) -> Option<i64>, partitions: impl Fn(&str) -> usize) {
+        for source in self.sources.values_mut().filter(|s| s.cap.is_none() && s.cap_ratio > 0.0) {
+            let cap = |topic: &String| {
+                let cap = source.cap_ratio * bytes(topic)? as f64 * partitions(topic) as f64;
+                (cap >= DERIVED_LEAST).then(|| (topic.clone(), cap))
+            };
+            source.derived = source.topics.iter().filter_map(cap).collect();
+        }
+    }
+
     /// Looks at all connectors. `period` in seconds bounds targets.
     pub(crate) fn of(connectors: &BTreeMap<String, ConnectorView>, worker: &Properties, period: f64) -> Self {
         let mut picture = Self::default();
         for (name, connector) in connectors.iter().filter(|(_, c)| c.kind == ConnectorKind::Source) {
             let keys = Keys { own: &connector.config, worker };
             let view = source(connector, &keys, period);
-            if view.control != Control::Off || view.cap.is_some() {
+            let has_cap = view.cap.is_some() || view.cap_ratio > 0.0;
+            if view.control != Control::Off || has_cap || view.guard != Guard::Off {
                 picture.sources.insert(name.clone(), view);
             }
         }
@@ -154,6 +200,13 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
         foreign: keys.list("flow.lag.groups"),
         target: keys.target(period),
         cap: cap(keys),
+        cap_ratio: keys.number("flow.cap.retention.ratio").unwrap_or(CAP_RATIO).clamp(0.0, 0.9),
+        derived: BTreeMap::new(),
+        guard: match keys.text("flow.retention.guard") {
+            Some("off") => Guard::Off,
+            Some("extend") => Guard::Extend,
+            _ => Guard::Alarm,
+        },
     }
 }
 
@@ -225,7 +278,9 @@ mod tests {
     }
 
     /// Keys of a source that the leader reads, with a value that is not the default.
-    const OF_SOURCES: [(&str, &str); 7] = [
+    const OF_SOURCES: [(&str, &str); 9] = [
+        ("flow.cap.retention.ratio", "0.7"),
+        ("flow.retention.guard", "extend"),
         ("flow.priority", "9"),
         ("flow.weight", "7"),
         ("flow.floor.bytes", "4096"),
@@ -266,7 +321,14 @@ mod tests {
 
     #[test]
     fn a_source_that_is_off_takes_no_part() {
-        let picture = of(vec![("s", connector(ConnectorKind::Source, &["a"], &[("flow.lag.control", "off")]))]);
+        let picture = of(vec![(
+            "s",
+            connector(
+                ConnectorKind::Source,
+                &["a"],
+                &[("flow.lag.control", "off"), ("flow.retention.guard", "off"), ("flow.cap.retention.ratio", "0")],
+            ),
+        )]);
         assert!(picture.sources.is_empty());
     }
 }

@@ -13,6 +13,8 @@ pub struct TaskFlow {
     pub records: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
+    /// Bytes of them that Kafka has for certain; `None` for a sink.
+    pub arrived: Option<u64>,
     /// Time in which it wanted to read and was not let.
     pub blocked: Duration,
     /// A word of the states of flow control: what binds it, by any limit.
@@ -60,6 +62,10 @@ pub struct Order {
 pub trait FlowPort: Send + Sync {
     /// Every task that runs here.
     fn tasks(&self) -> Vec<TaskFlow>;
+    /// Share of its processors that this worker has used since this was asked last; `None` where that is not known.
+    fn load(&self) -> Option<f64> {
+        None
+    }
     /// Sets the limits of a task; one that does not run is fine.
     fn order(&self, task: &TaskId, order: &Order);
 }

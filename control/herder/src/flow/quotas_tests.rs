@@ -17,6 +17,7 @@ fn measured(tasks: &[(u32, u64, u64)]) -> Measured {
             instance: *instance,
             records: *records,
             bytes: records * 10,
+            arrived: None,
             blocked_ms: 0,
             state: "free".to_owned(),
             reason: None,
@@ -26,7 +27,7 @@ fn measured(tasks: &[(u32, u64, u64)]) -> Measured {
         let meter = Meter {
             report,
             since: none,
-            sent_before: 0,
+            arrived: 0,
             bytes_per_second: 0.0,
             records_per_second: 0.0,
             blocked_share: 0.0,

@@ -6,7 +6,9 @@ use super::hooks::HookPort;
 use super::incidents::Incidents;
 use super::leading::Lead;
 use super::port::FlowPort;
+use super::pressing::Pressing;
 use super::quotas::Quotas;
+use super::retention::Retention;
 use super::sampling::Partitions;
 use super::tracking::Tracking;
 use crate::handle::HerderHandle;
@@ -27,6 +29,8 @@ use tokio_util::sync::CancellationToken;
 const INTERVAL_MS: u64 = 1_000;
 const INTERVAL_LEAST_MS: u64 = 200;
 const INTERVAL_MOST_MS: u64 = 10_000;
+/// Share of its processors that a worker is steered to.
+const CPU_GOAL: f64 = 0.85;
 /// Longest wait at the end for the last rows.
 const LAST_ROWS: Duration = Duration::from_secs(1);
 
@@ -55,8 +59,8 @@ pub struct FlowHandle {
     pub(super) interval: Duration,
     /// Gone where there is no flow control, or none any more.
     pub(super) topic: Weak<FlowTopic>,
-    /// Whether incidents are told to a webhook.
-    pub(super) has_hook: bool,
+    /// Where incidents are told.
+    pub(super) hook: Option<Arc<dyn HookPort>>,
 }
 
 /// The running tasks.
@@ -70,7 +74,7 @@ impl FlowHandle {
     pub fn off(herder: HerderHandle) -> Self {
         let clock = Arc::clone(&herder.context.clock);
         let interval = Duration::from_millis(INTERVAL_MS);
-        Self { board: Arc::default(), herder, clock, interval, topic: Weak::new(), has_hook: false }
+        Self { board: Arc::default(), herder, clock, interval, topic: Weak::new(), hook: None }
     }
 }
 
@@ -92,19 +96,25 @@ fn interval(herder: &HerderHandle) -> Duration {
     Duration::from_millis(asked.unwrap_or(INTERVAL_MS).clamp(INTERVAL_LEAST_MS, INTERVAL_MOST_MS))
 }
 
+/// `worker.cpu.goal`, within its range.
+fn goal(herder: &HerderHandle) -> f64 {
+    let asked = herder.context.options.worker.value("worker.cpu.goal").and_then(|goal| goal.trim().parse().ok());
+    asked.unwrap_or(CPU_GOAL).clamp(0.1, 1.0)
+}
+
 /// Starts flow control; answers at once.
 pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService) {
     let FlowPorts { kafka, tasks, membership, clock, topic, hook } = ports;
     let (topic, events) = FlowTopic::open(Arc::clone(&kafka), topic, Arc::clone(&clock));
     let (topic, board, stop) = (Arc::new(topic), Arc::new(Mutex::new(Board::default())), CancellationToken::new());
-    let interval = interval(&herder);
+    let (interval, goal) = (interval(&herder), goal(&herder));
     let handle = FlowHandle {
         board: Arc::clone(&board),
         herder: herder.clone(),
         clock: Arc::clone(&clock),
         interval,
         topic: Arc::downgrade(&topic),
-        has_hook: hook.is_some(),
+        hook: hook.clone(),
     };
     let follower = Follower {
         worker: herder.context.options.worker_id.clone(),
@@ -127,6 +137,9 @@ pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService
         partitions: Partitions::default(),
         capping: Capping::default(),
         quota_memory: Quotas::default(),
+        retention: Retention::default(),
+        pressing: Pressing::default(),
+        goal,
         incidents: Incidents::new(hook),
         periods: 0,
     };
@@ -205,7 +218,8 @@ async fn lead_while_told(mut lead: Lead, membership: Arc<dyn Membership>, stop: 
         if !led {
             // What another leader has done meanwhile is in the rows, not in memory.
             (lead.tracking, lead.capping, led) = (Tracking::default(), Capping::default(), true);
-            lead.quota_memory = Quotas::default();
+            (lead.quota_memory, lead.retention) = (Quotas::default(), Retention::default());
+            lead.pressing = Pressing::default();
             lead.incidents.begin(&lead.board.lock().alerts);
             tracing::info!("this worker leads flow control");
         }

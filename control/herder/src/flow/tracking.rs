@@ -361,7 +361,7 @@ impl Reader {
 
 #[cfg(test)]
 mod tests {
-    use super::super::picture::{Control, SourceView};
+    use super::super::picture::{Control, Guard, SourceView};
     use super::*;
     use elasticflow_flow::Mode;
 
@@ -382,6 +382,9 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: None,
+            cap_ratio: 0.0,
+            derived: BTreeMap::new(),
+            guard: Guard::Alarm,
         };
         let group = GroupView { sink: Some("k".to_owned()), topics, target: 10.0, steers: true, state: "running" };
         Picture { sources: [("s".to_owned(), source)].into(), groups: [("g".to_owned(), group)].into() }

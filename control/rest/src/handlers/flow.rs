@@ -27,6 +27,12 @@ pub(super) async fn alerts(rest: &Rest, call: &Call) -> Result<Answer, Problem> 
     Ok(Answer::ok(&rest.flow.alerts(|name| call.caller.sees(name)).await?))
 }
 
+/// Takes note of an incident of a connector that the caller sees.
+pub(super) fn acknowledge(rest: &Rest, alert: &str, call: &Call) -> Result<Answer, Problem> {
+    rest.flow.acknowledge(alert, &call.caller.name, |name| call.caller.sees(name))?;
+    Ok(Answer::empty(StatusCode::ACCEPTED))
+}
+
 /// Opens or closes the breakers of a connector by hand, or ends that.
 pub(super) async fn overrule(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
     let breaker = match body::action(&call.body)?.as_deref() {

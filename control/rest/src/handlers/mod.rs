@@ -121,6 +121,9 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::FlowBreaker(name) if call.is(&Method::POST) => flow::overrule(rest, &name, &call).await,
         Resource::FlowBreaker(name) => Ok(Answer::ok(&rest.flow.breaker(&name).await?)),
         Resource::FlowAlerts => flow::alerts(rest, &call).await,
+        Resource::FlowAlertAck(alert) => flow::acknowledge(rest, &alert, &call),
+        Resource::FlowHooks => Ok(Answer::ok(&rest.flow.hooks().await?)),
+        Resource::FlowHookTest(hook) => Ok(Answer::ok(&rest.flow.test_hook(&hook).await?)),
         Resource::FlowThrottle => flow::throttle(rest, &call).await,
         Resource::FlowLag => flow::lag(rest, &call).await,
     }

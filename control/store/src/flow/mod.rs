@@ -8,8 +8,8 @@ mod record;
 use crate::news::{NewsEvent, NewsRow, NewsTopic};
 use crate::problem::Problem;
 pub use record::{
-    AlertRow, BreakerRow, CapRow, FlowRecord, GrantRow, GroupRow, LimitRow, QuotaRow, QuotaTask, ReasonRow, ReportRow,
-    TaskGrant, TaskReport, Told, VERSION,
+    AckRow, AlertRow, BreakerRow, CapRow, FlowRecord, GrantRow, GroupRow, LimitRow, QuotaRow, QuotaTask, ReasonRow,
+    ReportRow, RetentionRow, TaskGrant, TaskReport, Told, VERSION,
 };
 
 /// What is read from the flow topic.

@@ -143,6 +143,17 @@ pub struct QuotaRow {
     pub tasks: Vec<QuotaTask>,
 }
 
+/// What a topic kept before it was told to keep its records longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetentionRow {
+    /// Format.
+    pub v: u32,
+    /// `retention.ms`, if that was changed.
+    pub ms: Option<i64>,
+    /// `retention.bytes`, if that was changed.
+    pub bytes: Option<i64>,
+}
+
 /// How one task fares; counters begin with its instance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TaskReport {
@@ -156,6 +167,9 @@ pub struct TaskReport {
     pub records: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
+    /// Bytes of them that Kafka has for certain, of a source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arrived: Option<u64>,
     /// Time in which it wanted to read and was not let, ms.
     pub blocked_ms: u64,
     /// A word of the states of flow control: what binds it, by any limit.
@@ -174,6 +188,9 @@ pub struct ReportRow {
     pub v: u32,
     /// The worker's own monotonic clock, ms.
     pub at_ms: u64,
+    /// Share of the processors it may use that it used since the report before; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub load: Option<f64>,
     /// Its tasks.
     pub tasks: Vec<TaskReport>,
 }
@@ -231,6 +248,17 @@ pub struct AlertRow {
     pub given_up: u32,
 }
 
+/// Who has taken note of an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AckRow {
+    /// Format.
+    pub v: u32,
+    /// The caller.
+    pub by: String,
+    /// When, ms since 1970 UTC.
+    pub at_ms: i64,
+}
+
 /// A row of the flow topic; `None` forgets.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the key's rest, and the row")]
@@ -249,6 +277,10 @@ pub enum FlowRecord {
     Alert { id: String, row: Option<AlertRow> },
     /// `quota-<connector>`.
     Quota { connector: String, row: Option<QuotaRow> },
+    /// `retention-<topic>`.
+    Retention { topic: String, row: Option<RetentionRow> },
+    /// `ack-<alert>`.
+    Ack { alert: String, row: Option<AckRow> },
     /// A key of no known kind; left alone.
     Unknown { key: String },
 }
@@ -282,6 +314,12 @@ pub(super) fn decode(key: &[u8], value: Option<&[u8]>) -> Result<FlowRecord, Pro
     if let Some(name) = text.strip_prefix("quota-") {
         return Ok(FlowRecord::Quota { connector: name.to_owned(), row: parse(key, value)? });
     }
+    if let Some(topic) = text.strip_prefix("retention-") {
+        return Ok(FlowRecord::Retention { topic: topic.to_owned(), row: parse(key, value)? });
+    }
+    if let Some(alert) = text.strip_prefix("ack-") {
+        return Ok(FlowRecord::Ack { alert: alert.to_owned(), row: parse(key, value)? });
+    }
     Ok(FlowRecord::Unknown { key: text.to_owned() })
 }
 
@@ -307,6 +345,8 @@ pub(super) fn encode(record: &FlowRecord) -> Option<(String, Option<String>)> {
         FlowRecord::Breaker { connector, row } => Some((format!("breaker-{connector}"), text(row.as_ref()))),
         FlowRecord::Alert { id, row } => Some((format!("alert-{id}"), text(row.as_ref()))),
         FlowRecord::Quota { connector, row } => Some((format!("quota-{connector}"), text(row.as_ref()))),
+        FlowRecord::Retention { topic, row } => Some((format!("retention-{topic}"), text(row.as_ref()))),
+        FlowRecord::Ack { alert, row } => Some((format!("ack-{alert}"), text(row.as_ref()))),
         FlowRecord::Unknown { .. } => None,
     }
 }

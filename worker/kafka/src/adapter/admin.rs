@@ -197,6 +197,33 @@ impl Admin for RdAdmin {
         Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
     }
 
+    async fn offsets_since(
+        &self,
+        of: &[TopicPartition],
+        since_ms: i64,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        if of.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let doing = "cannot look for offsets by time";
+        let list = Partitions::of(of.iter().map(|at| (at, since_ms.max(0))));
+        let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
+        let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.list_offsets(&list, limit)?)).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
+    }
+
+    async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        let name = topic.to_owned();
+        let doing = format!("cannot read the configuration of topic `{topic}`");
+        self.ask(doing, move |handle, limit| handle.topic_configs(&name, limit)).await
+    }
+
+    async fn set_topic_config(&self, topic: &str, key: &str, value: &str) -> Result<(), KafkaError> {
+        let (name, set) = (topic.to_owned(), (key.to_owned(), value.to_owned()));
+        let doing = format!("cannot set {key}={value} of topic `{topic}`");
+        self.ask(doing, move |handle, limit| handle.set_topic_config(&name, (&set.0, &set.1), limit)).await
+    }
+
     async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
         let name = group.to_owned();
         let rows = self

@@ -143,8 +143,65 @@ impl Handle {
         }
     }
 
+    /// Sets one key of a topic's configuration.
+    pub(crate) fn set_topic_config(
+        self: &Arc<Self>,
+        topic: &str,
+        (key, value): (&str, &str),
+        limit: Duration,
+    ) -> Result<(), Refusal> {
+        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_INCREMENTALALTERCONFIGS, limit)?;
+        let (topic, key, value) = (name(topic)?, name(key)?, name(value)?);
+        // SAFETY: everything is live; the resource copies its strings, the request copies the resource, which is ours and
+        // destroyed after.
+        unsafe {
+            let kind = sys::rd_kafka_ResourceType_t::RD_KAFKA_RESOURCE_TOPIC;
+            let set = sys::rd_kafka_AlterConfigOpType_t::RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET;
+            let mut resource = sys::rd_kafka_ConfigResource_new(kind, topic.as_ptr());
+            let added =
+                sys::rd_kafka_ConfigResource_add_incremental_config(resource, key.as_ptr(), set, value.as_ptr());
+            let taken = Refusal::take(added);
+            if taken.is_ok() {
+                sys::rd_kafka_IncrementalAlterConfigs(
+                    self.raw(),
+                    &raw mut resource,
+                    1,
+                    call.options(),
+                    call.queue.raw(),
+                );
+            }
+            sys::rd_kafka_ConfigResource_destroy(resource);
+            taken?;
+        }
+        let answer = call.answer()?;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_IncrementalAlterConfigs_result(answer.raw());
+            let mut count = 0;
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
+            }
+            let rows = sys::rd_kafka_IncrementalAlterConfigs_result_resources(result, &raw mut count);
+            (0..count).try_for_each(|index| Refusal::check(sys::rd_kafka_ConfigResource_error(*rows.add(index))))
+        }
+    }
+
     /// High watermarks: read_uncommitted.
     pub(crate) fn end_offsets(
+        self: &Arc<Self>,
+        partitions: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let ends = self.list_offsets(partitions, limit)?;
+        // An end that is missing or unknown must never be read as "empty".
+        if ends.iter().any(|row| row.code == Code::NoError && row.position().is_none()) {
+            return Err(Refusal::of(Code::OffsetNotAvailable));
+        }
+        Ok(ends)
+    }
+
+    /// The offset of each row's moment: an end, a beginning, or a time in ms; -1 for a time after the last record.
+    pub(crate) fn list_offsets(
         self: &Arc<Self>,
         partitions: &Partitions,
         limit: Duration,
@@ -171,10 +228,7 @@ impl Handle {
                     list::read_row(&*row)
                 })
                 .collect();
-            // An end that is missing or unknown must never be read as "empty".
-            if ends.len() != partitions.rows().len()
-                || ends.iter().any(|row| row.code == Code::NoError && row.position().is_none())
-            {
+            if ends.len() != partitions.rows().len() {
                 return Err(Refusal::of(Code::OffsetNotAvailable));
             }
             Ok(ends)

@@ -173,6 +173,24 @@ pub trait Admin: Send + Sync {
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
     /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
+    /// The first offsets whose records are not older than a moment, ms since 1970 UTC; partitions without such a record
+    /// are left out.
+    async fn offsets_since(
+        &self,
+        of: &[TopicPartition],
+        since_ms: i64,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        let _ = (of, since_ms);
+        Err(KafkaError::Config("this cluster is not asked for offsets by time".to_owned()))
+    }
+    /// A topic's configuration, the broker's defaults included.
+    async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {
+        Err(KafkaError::Config(format!("this cluster does not tell the configuration of `{topic}`")))
+    }
+    /// Sets one key of a topic's configuration; the others stay.
+    async fn set_topic_config(&self, topic: &str, key: &str, value: &str) -> Result<(), KafkaError> {
+        Err(KafkaError::Config(format!("this cluster does not set {key}={value} of `{topic}`")))
+    }
     /// Group offsets, stable.
     async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
     /// Alters or deletes offsets of a group without members.

@@ -61,6 +61,9 @@ pub struct TaskLimit {
     bytes: AtomicU64,
     /// Records that were read and are not counted yet.
     on_the_way: AtomicU64,
+    /// Bytes that Kafka has; of sources alone.
+    arrived: AtomicU64,
+    writes: AtomicBool,
     /// Bits of the mean size of a record; 0 is not known.
     mean: AtomicU64,
 }
@@ -89,6 +92,8 @@ impl TaskLimit {
             records: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             on_the_way: AtomicU64::new(0),
+            arrived: AtomicU64::new(0),
+            writes: AtomicBool::new(false),
             mean: AtomicU64::new(0),
         }
     }
@@ -139,6 +144,7 @@ impl TaskLimit {
         LimitReport {
             records: self.records.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
+            arrived: self.writes.load(Relaxed).then(|| self.arrived.load(Relaxed)),
             blocked: state.blocked + waits,
             state: bound.map_or(FlowState::Free, |bound| bound.state),
             reason: bound.map(|bound| bound.reason),
@@ -232,9 +238,17 @@ impl TaskLimit {
         }
     }
 
-    /// An instance begins: what its predecessor had on the way was never sent.
+    /// An instance of a source begins: what its predecessor had on the way was never sent, and what it had sent has
+    /// arrived or never will.
     pub(crate) fn begin(&self) {
         self.on_the_way.store(0, Relaxed);
+        self.writes.store(true, Relaxed);
+        self.arrive();
+    }
+
+    /// Kafka has everything that was counted, or will never have it.
+    pub(crate) fn arrive(&self) {
+        self.arrived.store(self.bytes.load(Relaxed), Relaxed);
     }
 
     /// Counts what is known at once.

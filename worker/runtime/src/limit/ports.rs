@@ -43,6 +43,8 @@ pub struct LimitReport {
     pub records: u64,
     /// Bytes of their keys and values.
     pub bytes: u64,
+    /// Bytes of them that Kafka has for certain; `None` before a source has committed anything, and for sinks.
+    pub arrived: Option<u64>,
     /// Time in which it wanted to read and was not let.
     pub blocked: Duration,
     /// What limits do to it.

@@ -286,6 +286,7 @@ impl Cycle {
         metrics.transaction_size.add(records);
         metrics.written.add(records);
         metrics.committed.add(records);
+        self.task.limit.arrive();
         metrics.bytes.add(self.open.bytes as u64);
         metrics.active.set(0);
         self.since = clock.monotonic();
@@ -304,6 +305,7 @@ impl Cycle {
             return Ok(());
         }
         self.transaction.abort().await?;
+        self.task.limit.arrive();
         self.pending.take();
         self.open = Open::default();
         Ok(())

@@ -14,7 +14,8 @@ use crate::services::Services;
 use crate::spec::{TaskKind, TaskSpec};
 use crate::{sink, source};
 use elasticflow_api::ErrorClass;
-use elasticflow_config::flow::{TaskSettings, settings_of};
+use elasticflow_config::flow::{LagSettings, TaskSettings, settings_of};
+use elasticflow_config::{Properties, parse};
 use parking_lot::Mutex;
 use std::future::Future;
 use std::sync::Arc;
@@ -96,6 +97,7 @@ pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
     let (clock, random) = (Arc::clone(&services.options.clock), Arc::clone(&services.options.random));
     let breaker = Arc::new(TaskBreaker::new(settings.breaker.clone(), Arc::clone(&clock), random));
     let limit = Arc::new(TaskLimit::new(clock, Arc::clone(&breaker), &settings.rate, spec.tasks));
+    limit.set_cap(cap(&settings_of(&spec.properties, &services.options.worker)));
     let budget = Budget::new(Arc::clone(&services), Arc::clone(&spec.id.connector), settings.budget.clone());
     let task = Arc::new(Supervision {
         spec,
@@ -113,6 +115,11 @@ pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
     });
     let join = tokio::spawn(run(Arc::clone(&task)));
     Supervised { task, paused, join }
+}
+
+/// `flow.cap.bytes`; what is wrong with it is told when the configuration is read.
+pub(crate) fn cap(settings: &Properties) -> Option<u64> {
+    parse::<LagSettings>(settings).ok()?.cap.bytes()
 }
 
 /// What the supervisor reads of the configuration; the defaults, and the reason, when it cannot be read.

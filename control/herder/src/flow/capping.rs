@@ -2,8 +2,8 @@
 //! than it may.
 //!
 //! Grants are cumulative, per instance of a task, and given ahead: what is granted and not yet known to have arrived
-//! counts as if it had. What tasks have sent is therefore taken from a report that is a period older than the look at
-//! the brokers, and room is kept for batches that overrun a grant. A task without a grant may send nothing.
+//! counts as if it had. Of what tasks have sent, therefore, what Kafka has for certain is taken from a report that is older
+//! than the look at the brokers, and room is kept for batches that overrun a grant. A task without a grant may send nothing.
 use super::meters::{Measured, Meter};
 use super::picture::Picture;
 use super::sampling::Look;
@@ -298,6 +298,7 @@ mod tests {
             since: Duration::ZERO,
             report,
             arrived,
+            sent: std::collections::VecDeque::new(),
             bytes_per_second: (sent - arrived) as f64,
             records_per_second: 0.0,
             blocked_share: 0.0,

@@ -1,10 +1,13 @@
 //! Rates from the counters that workers report.
 use elasticflow_store::flow::{ReportRow, TaskReport};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 /// A worker that has not reported for so long says nothing any more.
 const SILENT: Duration = Duration::from_secs(15);
+
+/// What was sent so long ago has arrived, although no commit says so: transactions may stay open for minutes.
+const SETTLED: Duration = Duration::from_secs(5);
 
 /// Reasons that are a connector's own limits.
 const OWN_LIMITS: &[&str] = &["RATE", "OVERRIDE", "QUOTA", "BREAKER"];
@@ -17,6 +20,8 @@ pub(crate) struct Meter {
     pub(crate) since: Duration,
     /// Bytes that Kafka had when it was reported.
     pub(crate) arrived: u64,
+    /// When it was heard how much had been sent; not longer ago than matters.
+    pub(crate) sent: VecDeque<(Duration, u64)>,
     pub(crate) bytes_per_second: f64,
     pub(crate) records_per_second: f64,
     /// Part of the time in which it was not let.
@@ -24,6 +29,19 @@ pub(crate) struct Meter {
 }
 
 impl Meter {
+    /// Another report of the same instance, or the first one of a new one.
+    fn settle(&mut self, before: Option<&Self>, now: Duration) {
+        self.sent = before.map(|meter| meter.sent.clone()).unwrap_or_default();
+        self.sent.push_back((now, self.report.bytes));
+        let is_old = |at: Duration| now.saturating_sub(at) >= SETTLED;
+        while self.sent.get(1).is_some_and(|(at, _)| is_old(*at)) {
+            self.sent.pop_front();
+        }
+        if let Some((_, bytes)) = self.sent.front().filter(|(at, _)| is_old(*at)) {
+            self.arrived = self.arrived.max(*bytes);
+        }
+    }
+
     /// The part in which it was what the controller orders that did not let it: a source at its own static rate has
     /// all that it may want.
     fn held_back(&self) -> f64 {
@@ -89,6 +107,7 @@ impl Meters {
             let same = older.filter(|o| o.report.instance == report.instance && o.report.bytes <= report.bytes);
             let mut meter = meter(report, same.map(|m| &m.report), passed);
             meter.since = older.filter(|o| o.report.reason == meter.report.reason).map_or(now, |o| o.since);
+            meter.settle(same, now);
             let total = self.totals.entry(name.0.clone()).or_default();
             let base = |of: fn(&TaskReport) -> u64| of(&meter.report).saturating_sub(same.map_or(0, |m| of(&m.report)));
             // What a task had moved before this process heard of it for the first time is no movement.
@@ -155,6 +174,7 @@ fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>
         let since = Duration::ZERO;
         return Meter {
             arrived: report.arrived.unwrap_or(0),
+            sent: VecDeque::new(),
             report,
             since,
             bytes_per_second: 0.0,
@@ -166,6 +186,7 @@ fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>
     Meter {
         since: Duration::ZERO,
         arrived: report.arrived.unwrap_or(before.bytes),
+        sent: VecDeque::new(),
         bytes_per_second: per_ms(report.bytes, before.bytes) * 1000.0,
         records_per_second: per_ms(report.records, before.records) * 1000.0,
         blocked_share: per_ms(report.blocked_ms, before.blocked_ms).min(1.0),
@@ -211,6 +232,22 @@ mod tests {
         let measured = meters.connector("c");
         assert_eq!((measured.blocked_share, measured.held_back), (0.5, 0.0), "its own rate holds nobody back");
         assert_eq!((meters.total("c").records, meters.total("c").bytes), (30, 5_000));
+    }
+
+    #[test]
+    fn what_kafka_has_is_what_was_committed_or_sent_long_ago() {
+        let mut meters = Meters::default();
+        let arrived = |meters: &Meters| meters.connector("c").tasks[&0].arrived;
+        for (second, arrives) in [(1, 0), (2, 0), (5, 0), (6, 100), (7, 200)] {
+            let report = TaskReport { arrived: Some(0), ..report(1, 0, second * 100, 0) };
+            meters.take("w", row(second * 1_000, report), Duration::from_secs(second));
+            assert_eq!(arrived(&meters), arrives, "after {second} s of one open transaction");
+        }
+        let committed = TaskReport { arrived: Some(790), ..report(1, 0, 800, 0) };
+        meters.take("w", row(8_000, committed), Duration::from_secs(8));
+        assert_eq!(arrived(&meters), 790);
+        meters.take("w", row(9_000, TaskReport { arrived: Some(0), ..report(2, 0, 50, 0) }), Duration::from_secs(9));
+        assert_eq!(arrived(&meters), 0, "another instance begins anew");
     }
 
     #[test]

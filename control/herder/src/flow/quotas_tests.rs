@@ -28,6 +28,7 @@ fn measured(tasks: &[(u32, u64, u64)]) -> Measured {
             report,
             since: none,
             arrived: 0,
+            sent: std::collections::VecDeque::new(),
             bytes_per_second: 0.0,
             records_per_second: 0.0,
             blocked_share: 0.0,

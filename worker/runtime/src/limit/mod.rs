@@ -63,6 +63,8 @@ pub struct TaskLimit {
     on_the_way: AtomicU64,
     /// Bytes that Kafka has; of sources alone.
     arrived: AtomicU64,
+    /// `flow.cap.bytes`; 0 is none.
+    cap: AtomicU64,
     writes: AtomicBool,
     /// Bits of the mean size of a record; 0 is not known.
     mean: AtomicU64,
@@ -93,6 +95,7 @@ impl TaskLimit {
             bytes: AtomicU64::new(0),
             on_the_way: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
+            cap: AtomicU64::new(0),
             writes: AtomicBool::new(false),
             mean: AtomicU64::new(0),
         }
@@ -101,6 +104,16 @@ impl TaskLimit {
     /// The connector's own rates; takes effect with the next poll.
     pub fn set_rates(&self, settings: &RateSettings) {
         self.change(|buckets, now| buckets.set_rates(settings, now));
+    }
+
+    /// Most unconsumed bytes of a topic that the connector writes; takes effect with the next batch.
+    pub fn set_cap(&self, cap: Option<u64>) {
+        self.cap.store(cap.unwrap_or(0), Relaxed);
+    }
+
+    /// What one transaction can never pass.
+    pub(crate) fn cap(&self) -> Option<u64> {
+        Some(self.cap.load(Relaxed)).filter(|cap| *cap > 0)
     }
 
     /// The part of the connector's own rates that this task has, from 0 to 1.

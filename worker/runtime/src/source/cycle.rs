@@ -15,6 +15,8 @@ use elasticflow_api::data::Record;
 use elasticflow_api::error::Stage;
 use elasticflow_api::position::SourcePosition;
 use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
+use elasticflow_config::flow::ReasonCode;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ pub(super) struct Cycle {
     pub(super) rule: Rule,
     pub(super) caps: Caps,
     pub(super) open: Open,
+    /// Bytes of the open transaction by topic, where a cap bounds them.
+    pub(super) of_topics: BTreeMap<Arc<str>, u64>,
     pub(super) since: Duration,
     pub(super) pending: Pending,
     /// The connector promises exactly-once: its transactions end only where a position says how to go on.
@@ -234,7 +238,10 @@ impl Cycle {
                 let bytes = self.encoder.size();
                 self.open.records += 1;
                 self.open.bytes += bytes;
-                Ok(())
+                match self.task.limit.cap() {
+                    Some(cap) => self.fits(&record.topic, bytes as u64, cap),
+                    None => Ok(()),
+                }
             }
             Err(Refused::Task(error)) => Err(error),
             Err(Refused::Record(reason)) => {
@@ -242,6 +249,24 @@ impl Cycle {
                 self.not_taken(&reason, bad).await
             }
         }
+    }
+
+    /// A transaction that is larger than the cap of a topic can never wait for room: it is aborted, and the task ends.
+    pub(super) fn fits(&mut self, topic: &Arc<str>, bytes: u64, cap: u64) -> Result<(), TaskError> {
+        let sum = match self.of_topics.get_mut(topic) {
+            Some(sum) => sum,
+            None => self.of_topics.entry(Arc::clone(topic)).or_default(),
+        };
+        *sum += bytes;
+        if *sum <= cap || !self.transaction.can_abort() {
+            return Ok(());
+        }
+        let reason = ReasonCode::CapTooSmall;
+        Err(TaskError::Definite(format!(
+            "{} {}: one transaction has more than {sum} bytes for topic {topic}, which may hold {cap} unconsumed bytes (flow.cap.bytes); nothing of it was written. Raise flow.cap.bytes above the size of the transaction",
+            reason.number(),
+            reason.code(),
+        )))
     }
 
     pub(super) async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
@@ -291,6 +316,7 @@ impl Cycle {
         metrics.active.set(0);
         self.since = clock.monotonic();
         self.open = Open { inside: self.open.inside, ..Open::default() };
+        self.of_topics.clear();
         poller.committed(self.pending.take());
         Ok(())
     }
@@ -308,6 +334,7 @@ impl Cycle {
         self.task.limit.arrive();
         self.pending.take();
         self.open = Open::default();
+        self.of_topics.clear();
         Ok(())
     }
 

@@ -161,3 +161,15 @@ async fn a_source_whose_upstream_fails_is_tried_with_single_polls_until_it_answe
     until("it is closed", || breaker.report().state == crate::BreakerState::Closed).await;
     assert_eq!(breaker.report().opened, 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_that_is_larger_than_its_cap_fails_the_task_and_nothing_of_it_is_written() {
+    let one = |at: u64| Ok(Some(scripted_batch(at, at + 10_000, Boundary::Inside)));
+    let fixture = Fixture::new(Some(scripted_source(one)));
+    let runtime = fixture.runtime();
+    let keys = [("flow.cap.bytes", "1048576"), ("transaction.max.records", "100000000")];
+    runtime.start_task(fixture.spec(TaskKind::Source, &keys)).unwrap();
+    let trace = fixture.failure().await;
+    assert!(trace.contains("FLOW-0012 CAP_TOO_SMALL") && trace.contains("1048576"), "{trace}");
+    assert!(fixture.kafka.values("out").is_empty(), "nothing that can be read");
+}

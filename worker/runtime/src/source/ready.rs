@@ -33,7 +33,10 @@ impl Cycle {
             Ok(()) => {
                 self.open.records += 1;
                 self.open.bytes += bytes;
-                Ok(())
+                match self.task.limit.cap() {
+                    Some(cap) => self.fits(topic, bytes as u64, cap),
+                    None => Ok(()),
+                }
             }
             Err(Refused::Task(error)) => Err(error),
             Err(Refused::Record(reason)) => {

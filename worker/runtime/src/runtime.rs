@@ -119,7 +119,7 @@ impl Runtime {
         let rates = parse(&settings).map_err(|report| RuntimeError::Unreadable(id.clone(), report.to_string()))?;
         let limit = self.limit(id).ok_or_else(|| RuntimeError::UnknownTask(id.clone()))?;
         limit.set_rates(&rates);
-        limit.set_cap(crate::supervise::cap(&settings));
+        limit.set_cap(supervise::cap(&settings));
         Ok(())
     }
 

@@ -67,7 +67,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         rule: settings.rule,
         caps: settings.caps,
         open: super::boundary::Open::default(),
-        of_topics: std::collections::BTreeMap::new(),
+        of_topics: BTreeMap::new(),
         since: options.clock.monotonic(),
         pending: Pending::default(),
         marks,

@@ -29,6 +29,19 @@ pub trait Converter: Send + Sync {
         None
     }
 
+    /// Whether it reads JSON without schemas, whatever the topic and the headers: then [`Converter::json_text`] is of use.
+    fn reads_json_text(&self) -> bool {
+        false
+    }
+
+    /// A value as the JSON that it is: checked, without a byte around it or a blank between its parts. None for a null.
+    ///
+    /// # Errors
+    /// As [`Converter::decode`].
+    fn json_text(&self, bytes: &Bytes) -> Result<Option<Bytes>, DecodeError> {
+        Ok(Some(bytes.clone()))
+    }
+
     /// The one place for I/O: registers or fetches a schema and caches it.
     async fn resolve(&self, topic: &str, need: &Need) -> Result<()> {
         let _ = (topic, need);

@@ -72,6 +72,14 @@ pub struct SinkRecord {
 /// What all sinks share. One owner, never called concurrently, dropped after an error other than `Record`.
 #[async_trait]
 pub trait SinkTask: Send + 'static {
+    /// Whether values may come as the JSON they are, in [`Value::Bytes`](crate::data::Value::Bytes) without a schema: checked,
+    /// without blanks between their parts, numbers with all their digits. A null comes as ever.
+    ///
+    /// Called: at most once, before `start`, where values are JSON without schemas and no transform is to see the records.
+    fn takes_json(&mut self) -> bool {
+        false
+    }
+
     /// Connects. Called once, before `open`.
     async fn start(&mut self, cx: &SinkContext) -> Result<()>;
 

@@ -1,8 +1,11 @@
 //! What a record does to its index: writes a document, deletes one, or nothing.
 use crate::config::{DecimalHandling, ElasticsearchConfig, Envelope, NullBehavior};
+use bytes::Bytes;
 use elasticflow_api::RecordError;
 use elasticflow_api::data::{Datum, Kind, Schema, SchemaRef, Value};
 use elasticflow_api::error::Stage;
+use elasticflow_formats::FormatError;
+use elasticflow_formats::json::cursor::{Cursor, Malformed};
 use elasticflow_formats::json::{DecimalStyle, MapStyle, NotFinite, Plan, Style, TemporalStyle, write_schemaless};
 use elasticflow_formats::schema_cache::SchemaCache;
 use std::sync::Arc;
@@ -27,6 +30,8 @@ pub(crate) struct Document<'a> {
     /// Its schema, if it has one.
     pub(crate) schema: Option<SchemaRef>,
     plan: Option<Arc<Prepared>>,
+    /// The document itself, where values come as the JSON they are.
+    text: Option<Bytes>,
 }
 
 /// What is prepared per value schema.
@@ -39,6 +44,8 @@ struct Prepared {
 
 /// Finds out what records do.
 pub(crate) struct Changes {
+    /// Values come as the JSON they are.
+    pub(crate) as_text: bool,
     style: Style,
     envelope: Envelope,
     prepared: SchemaCache<Prepared>,
@@ -57,7 +64,7 @@ impl Changes {
             maps: if config.compact_maps { MapStyle::Objects } else { MapStyle::Entries },
             ..Style::CONNECT
         };
-        Self { style, envelope: config.envelope, prepared: SchemaCache::new(SCHEMAS_MAX) }
+        Self { as_text: false, style, envelope: config.envelope, prepared: SchemaCache::new(SCHEMAS_MAX) }
     }
 
     /// What a record with this value does.
@@ -71,7 +78,34 @@ impl Changes {
         }
         match &value.schema {
             Some(schema) => self.with_schema(schema, &value.value),
-            None => self.without_schema(&value.value),
+            None => match &value.value {
+                Value::Bytes(text) if self.as_text => self.of_text(text, &value.value),
+                value => self.without_schema(value),
+            },
+        }
+    }
+
+    /// As [`Self::without_schema`], of the JSON itself.
+    fn of_text<'a>(&self, text: &Bytes, value: &'a Value) -> Result<Change<'a>, RecordError> {
+        let whole = |text: Bytes| Ok(Change::Write(Document { value, schema: None, plan: None, text: Some(text) }));
+        if !text.starts_with(b"{") {
+            return Err(bad("the value is no object: a document needs a struct or a map with text keys"));
+        }
+        if self.envelope == Envelope::None {
+            return whole(text.clone());
+        }
+        let Event { op, before, after } =
+            event_of(text).map_err(|error| FormatError::from(error).at(Stage::TaskPut))?;
+        let is_event = matches!(op, Some(Value::String(_))) && (before || after.is_some());
+        if self.envelope == Envelope::Auto && !is_event {
+            return whole(text.clone());
+        }
+        let op = op.ok_or_else(|| bad("value.envelope asks for change events, and the value has no op"))?;
+        match (effect(&op)?, after) {
+            (Effect::Write, Some(after)) if after.starts_with(b"{") => whole(after),
+            (Effect::Write, _) => Err(bad("a change event without after")),
+            (Effect::Delete, _) => Ok(Change::Delete),
+            (Effect::Nothing(reason), _) => Ok(Change::Nothing(reason)),
         }
     }
 
@@ -82,6 +116,7 @@ impl Changes {
                 value,
                 schema: Some(Arc::clone(&prepared.schema)),
                 plan: Some(prepared),
+                text: None,
             }));
         };
         let Value::Struct(event) = value else { return Err(bad("a change event that is no struct")) };
@@ -92,7 +127,7 @@ impl Changes {
             Effect::Write if *after == Value::Null => Err(bad("a change event without after")),
             Effect::Write => {
                 let schema = Some(Arc::clone(&prepared.schema));
-                Ok(Change::Write(Document { value: after, schema, plan: Some(prepared) }))
+                Ok(Change::Write(Document { value: after, schema, plan: Some(prepared), text: None }))
             }
             Effect::Delete => Ok(Change::Delete),
             Effect::Nothing(reason) => Ok(Change::Nothing(reason)),
@@ -139,12 +174,14 @@ impl Changes {
             Envelope::Debezium => true,
         };
         if !is_event {
-            return Ok(Change::Write(Document { value, schema: None, plan: None }));
+            return Ok(Change::Write(Document { value, schema: None, plan: None, text: None }));
         }
         let op = member("op").ok_or_else(|| bad("value.envelope asks for change events, and the value has no op"))?;
         match effect(op)? {
             Effect::Write => match member("after") {
-                Some(value @ Value::Map(_)) => Ok(Change::Write(Document { value, schema: None, plan: None })),
+                Some(value @ Value::Map(_)) => {
+                    Ok(Change::Write(Document { value, schema: None, plan: None, text: None }))
+                }
                 _ => Err(bad("a change event without after")),
             },
             Effect::Delete => Ok(Change::Delete),
@@ -154,12 +191,53 @@ impl Changes {
 
     /// Appends the JSON of a document.
     pub(crate) fn write(&self, document: &Document<'_>, out: &mut bytes::BytesMut) -> Result<(), RecordError> {
+        if let Some(text) = &document.text {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
         match &document.plan {
             Some(prepared) => prepared.plan.write(document.value, out),
             None => write_schemaless(document.value, &self.style, out),
         }
         .map_err(|error| error.at(Stage::TaskPut))
     }
+}
+
+/// The members of a change event that say what it does.
+#[derive(Default)]
+struct Event {
+    op: Option<Value>,
+    before: bool,
+    after: Option<Bytes>,
+}
+
+fn event_of(text: &Bytes) -> Result<Event, Malformed> {
+    let mut event = Event::default();
+    Cursor::new(text).object(|cursor, name| {
+        let owned;
+        let name = match name.plain(cursor) {
+            Some(name) => name,
+            None => {
+                owned = name.owned(cursor)?;
+                owned.as_bytes()
+            }
+        };
+        match name {
+            b"op" => event.op = Some(cursor.value()?),
+            b"after" => {
+                cursor.token()?;
+                let start = cursor.at();
+                cursor.skip()?;
+                event.after = Some(text.slice(start..cursor.at()));
+            }
+            _ => {
+                event.before |= name == b"before";
+                cursor.skip()?;
+            }
+        }
+        Ok::<_, Malformed>(())
+    })?;
+    Ok(event)
 }
 
 enum Effect {
@@ -205,4 +283,58 @@ fn check_names(schema: &Schema) -> Result<(), RecordError> {
 
 fn bad(reason: &str) -> RecordError {
     RecordError { stage: Stage::TaskPut, reason: reason.to_owned(), source: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::BytesMut;
+    use elasticflow_config::{Properties, parse};
+
+    /// What a value does, as values and as text.
+    fn both(envelope: &str, json: &'static str) -> [String; 2] {
+        let properties =
+            Properties::from_iter([("connection.url", "http://localhost:9200"), ("value.envelope", envelope)]);
+        let config: ElasticsearchConfig = parse(&properties).unwrap();
+        [false, true].map(|as_text| {
+            let changes = Changes { as_text, ..Changes::new(&config) };
+            let bytes = Bytes::from_static(json.as_bytes());
+            let value = if as_text { Value::Bytes(bytes) } else { Cursor::new(&bytes).value().unwrap() };
+            let datum = Datum { schema: None, value };
+            match changes.of(&datum, NullBehavior::Fail) {
+                Ok(Change::Write(document)) => {
+                    let mut out = BytesMut::new();
+                    changes.write(&document, &mut out).unwrap();
+                    // A text keeps its own escapes.
+                    format!("{:?}", Cursor::new(&out.freeze()).value().unwrap())
+                }
+                Ok(Change::Delete) => "delete".to_owned(),
+                Ok(Change::Nothing(reason)) => reason.to_owned(),
+                Err(error) => error.reason,
+            }
+        })
+    }
+
+    #[test]
+    fn a_text_does_what_its_values_do() {
+        for envelope in ["auto", "none", "debezium"] {
+            for json in [
+                r#"{"before":null,"after":{"a":1,"b":"x"},"op":"c"}"#,
+                r#"{"op":"u","after":{"a":[1,{"b":null}]},"ts_ms":1}"#,
+                r#"{"before":{"a":1},"after":null,"op":"d"}"#,
+                r#"{"after":null,"op":"c"}"#,
+                r#"{"after":{},"op":7}"#,
+                r#"{"after":{},"op":"x"}"#,
+                r#"{"before":{},"op":"t"}"#,
+                r#"{"op":"c"}"#,
+                r#"{"a":1}"#,
+                r#"{"\u006fp":"d","before":{}}"#,
+                "[1]",
+                "7",
+            ] {
+                let [values, text] = both(envelope, json);
+                assert_eq!(values, text, "{envelope} {json}");
+            }
+        }
+    }
 }

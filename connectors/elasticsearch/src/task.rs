@@ -356,6 +356,11 @@ fn bad(reason: String) -> RecordError {
 
 #[async_trait]
 impl SinkTask for EsTask {
+    fn takes_json(&mut self) -> bool {
+        self.changes.as_text = true;
+        true
+    }
+
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
         self.name = Some(cx.task.clone());
         let client = Client::new(&self.config, Arc::clone(&cx.clock), Arc::clone(&cx.endpoint))?;

@@ -22,19 +22,21 @@ pub(crate) struct Encoder {
     format: Format,
     nulls: NullValues,
     stringify: bool,
+    /// Values come as the JSON they are.
+    as_text: bool,
     json: JsonConverter,
 }
 
 impl Encoder {
     /// As configured; the error is the reason.
-    pub(crate) fn new(config: &SinkConfig) -> Result<Self, String> {
+    pub(crate) fn new(config: &SinkConfig, as_text: bool) -> Result<Self, String> {
         let properties = Properties::default()
             .with("converter.type", "value")
             .with("schemas.enable", "false")
             .with("decimal.format", config.decimal_format.word());
         let settings: JsonConfig = parse(&properties).map_err(|report| report.to_string())?;
         let json = JsonConverter::new(&settings, false).map_err(|error| error.message)?;
-        Ok(Self { format: config.format, nulls: config.null_values, stringify: config.stringify, json })
+        Ok(Self { format: config.format, nulls: config.null_values, stringify: config.stringify, as_text, json })
     }
 
     /// Suffix of a file's name.
@@ -84,6 +86,10 @@ impl Encoder {
     }
 
     fn json_line(&self, value: &Datum, out: &mut BytesMut) -> Result<(), RecordError> {
+        if let (true, Value::Bytes(text)) = (self.as_text, &value.value) {
+            out.extend_from_slice(text);
+            return Ok(());
+        }
         let is_value =
             self.json.write(value, out).map_err(|error| bad(format!("not to be written as JSON: {error}")))?;
         if !is_value {

@@ -15,7 +15,7 @@ mod unit;
 mod writer;
 
 use crate::blocking::{Blocking, aside};
-use crate::config::{Partitioner, SinkConfig};
+use crate::config::{Format, Partitioner, SinkConfig};
 use crate::error::Error;
 use async_trait::async_trait;
 use batches::Batches;
@@ -65,7 +65,12 @@ impl SinkConnector for FileSink {
     }
 
     fn task(&self, config: &SinkConfig, _: TaskConfig) -> Result<SinkKind> {
-        Ok(SinkKind::TwoPhase(Box::new(Task { config: config.clone(), writer: Blocking::empty(), started: None })))
+        Ok(SinkKind::TwoPhase(Box::new(Task {
+            config: config.clone(),
+            writer: Blocking::empty(),
+            started: None,
+            as_text: false,
+        })))
     }
 
     fn publishes(&self, _: &SinkConfig) -> &'static [PublishKind] {
@@ -106,14 +111,22 @@ struct Task {
     config: SinkConfig,
     writer: Blocking<Writer>,
     started: Option<Started>,
+    /// Values come as the JSON they are.
+    as_text: bool,
 }
 
 #[async_trait]
 impl SinkTask for Task {
+    fn takes_json(&mut self) -> bool {
+        // Folders named after fields need the fields.
+        self.as_text = self.config.format == Format::Json && self.config.partitioner.0 == Partitioner::Default;
+        self.as_text
+    }
+
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
-        let (config, id) = (self.config.clone(), cx.task.clone());
+        let (config, id, as_text) = (self.config.clone(), cx.task.clone(), self.as_text);
         self.started = Some(Started { id: id.clone(), clock: Arc::clone(&cx.clock) });
-        self.writer.set(aside(move || Writer::new(config, &id)).await?);
+        self.writer.set(aside(move || Writer::new(config, &id, as_text)).await?);
         Ok(())
     }
 

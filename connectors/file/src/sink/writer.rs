@@ -44,9 +44,9 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Of a task; what its ended predecessors have left is removed.
-    pub(crate) fn new(config: SinkConfig, id: &TaskId) -> Result<Self, Error> {
-        let encoder = Encoder::new(&config).map_err(Error::Config)?;
+    /// Of a task, whose values come as JSON texts or not; what its ended predecessors have left is removed.
+    pub(crate) fn new(config: SinkConfig, id: &TaskId, as_text: bool) -> Result<Self, Error> {
+        let encoder = Encoder::new(&config, as_text).map_err(Error::Config)?;
         let staging = Staging::open(Path::new(&config.output_path), id)?;
         staging.sweep()?;
         staging.prune()?;

@@ -139,6 +139,25 @@ impl JsonConverter {
     }
 }
 
+impl JsonConverter {
+    /// A value as the JSON that it is; none for a null.
+    fn text(&self, bytes: &Bytes) -> Result<Option<Bytes>, FormatError> {
+        let mut cursor = Cursor::new(bytes);
+        if cursor.at_end() {
+            return Ok(None);
+        }
+        let (start, before) = (cursor.at(), cursor.blanks());
+        cursor.skip()?;
+        let text = bytes.slice(start..cursor.at());
+        if cursor.blanks() == before {
+            return Ok((text != b"null"[..]).then_some(text));
+        }
+        let mut compact = BytesMut::with_capacity(text.len());
+        write_schemaless(&Cursor::new(&text).value()?, self.plans.style(), &mut compact)?;
+        Ok(Some(compact.freeze()))
+    }
+}
+
 fn content_error(error: &FormatError) -> ConnectorError {
     ConnectorError {
         class: ErrorClass::Config,
@@ -167,7 +186,43 @@ impl Converter for JsonConverter {
         })
     }
 
+    fn reads_json_text(&self) -> bool {
+        !self.schemas && self.content.is_none()
+    }
+
+    fn json_text(&self, bytes: &Bytes) -> Result<Option<Bytes>, DecodeError> {
+        self.text(bytes).map_err(|error| DecodeError::Record(error.at(self.stage)))
+    }
+
     fn decode(&self, _: &str, bytes: Option<&Bytes>, _: &Headers) -> Result<Datum, DecodeError> {
         self.read(bytes).map_err(|error| DecodeError::Record(error.at(self.stage)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use elasticflow_config::parse;
+
+    fn converter(schemas: &str) -> JsonConverter {
+        let properties = [("converter.type", "value"), ("schemas.enable", schemas)].into_iter().collect();
+        JsonConverter::new(&parse(&properties).unwrap(), false).unwrap()
+    }
+
+    #[test]
+    fn the_text_of_a_value_is_its_own_bytes_without_what_stands_around_them() {
+        let converter = converter("false");
+        let text = |bytes: &'static [u8]| converter.json_text(&Bytes::from_static(bytes)).map_err(|e| e.to_string());
+        assert_eq!(text(br#" {"a":1.50,"b":"x y\n"} x"#), Ok(Some(Bytes::from_static(br#"{"a":1.50,"b":"x y\n"}"#))));
+        assert_eq!(text(b"{\"a\": [1,\n 2]}"), Ok(Some(Bytes::from_static(b"{\"a\":[1,2]}"))));
+        assert_eq!((text(b"null"), text(b" "), text(b"7")), (Ok(None), Ok(None), Ok(Some(Bytes::from_static(b"7")))));
+        for bad in [&b"{\"a\":}"[..], b"{\"a\":1", b"\"\xff\"", b"[1,]"] {
+            assert!(text(bad).is_err());
+        }
+    }
+
+    #[test]
+    fn values_with_schemas_have_no_text_of_their_own() {
+        assert!(converter("false").reads_json_text() && !converter("true").reads_json_text());
     }
 }

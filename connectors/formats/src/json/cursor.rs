@@ -42,6 +42,7 @@ pub struct Cursor<'a> {
     at: usize,
     depth: u32,
     attempts: u32,
+    blanks: usize,
 }
 
 /// A place to come back to.
@@ -55,7 +56,7 @@ impl<'a> Cursor<'a> {
     /// At the first value; a byte-order mark is skipped.
     pub fn new(bytes: &'a Bytes) -> Self {
         let at = if bytes.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
-        Self { bytes, at, depth: DEPTH_MAX, attempts: ATTEMPTS_MAX }
+        Self { bytes, at, depth: DEPTH_MAX, attempts: ATTEMPTS_MAX, blanks: 0 }
     }
 
     /// Index of the next byte.
@@ -92,8 +93,14 @@ impl<'a> Cursor<'a> {
     pub fn at_end(&mut self) -> bool {
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
             self.at += 1;
+            self.blanks += 1;
         }
         self.at >= self.bytes.len()
+    }
+
+    /// Blanks that were passed so far, again where they were passed again.
+    pub(crate) fn blanks(&self) -> usize {
+        self.blanks
     }
 
     /// Skips blanks and tells the kind of the next value.

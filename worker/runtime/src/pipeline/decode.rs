@@ -4,7 +4,7 @@ use super::tolerance::Failed;
 use bytes::Bytes;
 use elasticflow_api::RecordError;
 use elasticflow_api::convert::DecodeError;
-use elasticflow_api::data::{Headers, Origin, Record};
+use elasticflow_api::data::{Datum, Headers, Origin, Record, Value};
 use elasticflow_api::error::Stage;
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,6 +14,8 @@ pub(crate) struct Decoder {
     converters: Converters,
     /// The headers that were decoded last: many records have the same ones.
     last: Mutex<Option<Last>>,
+    /// Values are handed over as the JSON they are.
+    pub(crate) as_text: bool,
 }
 
 struct Last {
@@ -29,7 +31,7 @@ impl Decoder {
     }
 
     pub(crate) fn new(converters: Converters) -> Self {
-        Self { converters, last: Mutex::default() }
+        Self { converters, last: Mutex::default(), as_text: false }
     }
 
     /// Decodes a record as read.
@@ -44,7 +46,10 @@ impl Decoder {
         };
         let key = self.converters.key.decode(topic, origin.key.as_ref(), &headers);
         let key = key.map_err(|e| stopped(e, true, Stage::KeyConverter, self.converters.key_class))?;
-        let value = self.converters.value.decode(topic, origin.value.as_ref(), &headers);
+        let value = match &origin.value {
+            Some(bytes) if self.as_text => self.text(bytes),
+            bytes => self.converters.value.decode(topic, bytes.as_ref(), &headers),
+        };
         let value = value.map_err(|e| stopped(e, false, Stage::ValueConverter, self.converters.value_class))?;
         if let Some(mut error) = bad_header {
             error.stage = Stage::HeaderConverter;
@@ -58,6 +63,11 @@ impl Decoder {
             headers,
             timestamp_ms: origin.timestamp_ms,
         })
+    }
+
+    fn text(&self, bytes: &Bytes) -> Result<Datum, DecodeError> {
+        let text = self.converters.value.json_text(bytes)?;
+        Ok(Datum { schema: None, value: text.map_or(Value::Null, Value::Bytes) })
     }
 
     fn headers(&self, origin: &Origin) -> Result<Headers, RecordError> {

@@ -48,7 +48,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
     let (sink, class, publishes) = connector(&task)?;
     let tolerance = Tolerance::new(parsed(properties)?, Arc::clone(&task.metrics), Arc::clone(&options.clock));
     let rejects = Arc::new(Rejects::new(&task, tolerance.clone(), DeadLetters::new(&task).await?, class));
-    let intake = Intake {
+    let mut intake = Intake {
         task: Arc::clone(&task),
         decoder: Decoder::new(Converters::new(&options.registry, properties, &options.worker)?),
         transforms: Transforms::new(&options.registry, properties)?,
@@ -60,11 +60,14 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
     let shared: Arc<Flow> = Arc::clone(&flow);
     let cx = context(&task, rejects, shared);
     // Fencing comes before the group is joined: the first step of a take-over.
-    let sink = match sink {
+    let mut sink = match sink {
         SinkKind::Idempotent(sink) => Kind::Idempotent(sink),
         SinkKind::Transactional(sink) => Kind::Transactional(sink),
         SinkKind::TwoPhase(sink) => Kind::TwoPhase(Box::new(TwoPhase::fence(&task, sink).await?)),
     };
+    if intake.transforms.is_empty() && intake.decoder.converters().value.reads_json_text() {
+        intake.decoder.as_text = sink.task().takes_json();
+    }
     if intake.rejects.topic().is_some() && !matches!(sink, Kind::TwoPhase(_)) {
         intake.rejects.writes_with(letters_producer(&task)?).await;
     }

@@ -23,7 +23,7 @@ pub(crate) async fn lines(bench: &Bench) -> Result<Outcome> {
     let began = Instant::now();
     let sink = json!({
         "connector.class": "elasticflow.connectors.FileSinkConnector", "tasks.max": "1", "topics": topic,
-        "output.path": output.display().to_string(), "format": "json", "consumer.override.auto.offset.reset": "earliest",
+        "output.path": output.display().to_string(), "format": "json", "commit.interval.ms": "2000", "consumer.override.auto.offset.reset": "earliest",
     });
     worker.rest().create(&run, &with_json(sink, false)).await?;
     let mut seen = Seen::default();

@@ -170,8 +170,11 @@ async fn behind_last(task: &Supervision, at: &TopicPartition) -> Result<i64, Tas
 /// `None`: something below the end cannot be seen yet.
 async fn last_below(kafka: &dyn Kafka, at: &TopicPartition, end: i64) -> Result<Option<i64>, TaskError> {
     let max = Limits { records: usize::try_from(LAST_AMONG).unwrap_or(1), bytes: LOOK_BYTES };
+    if end == 0 {
+        return Ok(Some(0));
+    }
     let mut window = LAST_AMONG;
-    while end > 0 {
+    loop {
         let begin = (end - window).max(0);
         let (mut from, mut last) = (Some(Offset(begin)).filter(|from| from.0 > 0), None);
         loop {
@@ -189,9 +192,8 @@ async fn last_below(kafka: &dyn Kafka, at: &TopicPartition, end: i64) -> Result<
             return Ok(last);
         }
         if begin == 0 {
-            break;
+            return Ok(Some(0));
         }
         window = window.saturating_mul(64);
     }
-    Ok(Some(0))
 }

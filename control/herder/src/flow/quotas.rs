@@ -38,7 +38,7 @@ pub(crate) fn quota_of(config: &Properties, worker: &Properties) -> Option<Quota
         let own = config.value(&format!("flow.{key}")).is_some();
         own || worker.value(&format!("flow.default.{key}")).is_some()
     };
-    KEYS.iter().any(|key| is_set(&key)).then_some(())?;
+    KEYS.iter().any(is_set).then_some(())?;
     parse::<QuotaSettings>(&settings_of(config, worker)).ok().filter(QuotaSettings::is_set)
 }
 

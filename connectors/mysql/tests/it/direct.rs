@@ -251,8 +251,8 @@ async fn zero_dates_defaults_odd_names_and_texts_are_the_same_bytes_too() {
 /// Without the place of the log, which others on the server move.
 fn placeless(value: &Bytes) -> String {
     let text = String::from_utf8(value.to_vec()).unwrap();
-    match (text.find("\"file\":\"binlog"), text.rfind(",\"row\":")) {
-        (Some(from), Some(to)) => format!("{}{}", &text[..from], &text[to..]),
+    match (text.split_once("\"file\":\"binlog"), text.rsplit_once(",\"row\":")) {
+        (Some((head, _)), Some((_, tail))) => format!("{head}{tail}"),
         _ => text,
     }
 }

@@ -205,7 +205,7 @@ async fn a_tolerated_record_is_skipped_and_its_position_moves() {
 fn unread(after: usize, position: u64) -> Rejected {
     let next = scripted_batch(position - 1, position, Boundary::Complete).records.remove(0).position;
     let error = RecordError { stage: Stage::TaskPoll, reason: "FILE-1: line 2".to_owned(), source: None };
-    let value = Some(bytes::Bytes::from_static(b"raw"));
+    let value = Some(Bytes::from_static(b"raw"));
     Rejected { after, topic: "out".into(), value, timestamp_ms: Some(5), error, position: next }
 }
 

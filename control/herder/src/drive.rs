@@ -49,6 +49,8 @@ impl Herder {
         }
         self.map_tasks();
         self.settled();
+        let read_to = self.read_to;
+        self.view.read_to.send_if_modified(|known| std::mem::replace(known, read_to) != read_to);
     }
 
     fn carry_out(&mut self, action: Action) {
@@ -186,7 +188,7 @@ impl Herder {
         self.generations.remove(&task);
         self.view.tally.task_ended(&task);
         self.actual.tasks.remove(&task);
-        self.mapping.instances.remove(&task);
+        self.mapping.untold |= self.mapping.instances.remove(&task).is_some();
         let wanted = self.wanted.get(&task.0).and_then(|c| c.tasks).is_some_and(|set| task.1 < set.count);
         let state = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1)).map(|s| s.state);
         if !wanted {

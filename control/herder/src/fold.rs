@@ -1,6 +1,7 @@
 //! Taking in the config topic and the status topic, and showing what changed.
 use crate::answer::RunState;
 use crate::herder::Herder;
+use crate::leading::weight;
 use crate::secrets::hide;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::LogRecord;
@@ -8,6 +9,7 @@ use elasticflow_plan::restart::Request;
 use elasticflow_store::config::{ConfigRecord, ConfigState, Folded};
 use elasticflow_store::status::StatusRecord;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 impl Herder {
     /// The config topic is read from its start: what is known stays in force until everything is read.
@@ -18,10 +20,12 @@ impl Herder {
     pub(crate) fn on_config_record(&mut self, record: &LogRecord) {
         if let Some(staging) = &mut self.staging {
             // Requests that were made before this worker read the topic were for those who ran then.
+            self.staged = record.offset.0;
             return report(&staging.fold(record));
         }
         let folded = self.state.fold(record);
         report(&folded);
+        self.read_to = record.offset.0;
         match folded {
             Folded::Connector(name) => self.on_changed(&name),
             Folded::Restart { name, include_tasks, only_failed } => {
@@ -52,6 +56,7 @@ impl Herder {
         for name in names {
             self.on_changed(&name);
         }
+        self.read_to = self.staged;
         self.start.config = true;
         self.mapping.due = true;
     }
@@ -59,7 +64,10 @@ impl Herder {
     /// Something that is stored of a connector has changed.
     pub(crate) fn on_changed(&mut self, name: &str) {
         self.adjust(name);
+        // Its tasks may have other places.
+        self.mapping.untold |= self.has_instances(name);
         let Some(connector) = self.state.connector(name) else {
+            self.mapping.weights.remove(name);
             if self.wanted.remove(name).is_some() {
                 self.statuses.forget(name, self.is_leader());
                 self.view.connectors.write().remove(name);
@@ -68,6 +76,9 @@ impl Herder {
             self.dirty.insert(name.to_owned());
             return;
         };
+        if self.wanted.get(name).is_none_or(|known| known.revision != connector.revision) {
+            self.mapping.weights.insert(name.to_owned(), weight(connector, &self.cx.options.worker));
+        }
         let wanted = self.want(name, connector);
         let count = connector.tasks.len();
         if wanted.tasks.is_none_or(|set| set.fenced) || self.wanted.get(name).and_then(|w| w.tasks) != wanted.tasks {
@@ -148,7 +159,7 @@ impl Herder {
         let config = shown(&connector.config);
         let tasks: Vec<Properties> = connector.tasks.iter().map(shown).collect();
         let mut view = self.view.connectors.write();
-        let known = view.entry(name.to_owned()).or_default();
+        let known = Arc::make_mut(view.entry(name.to_owned()).or_default());
         known.config = config;
         known.kind = kind;
         known.tasks = tasks;
@@ -158,12 +169,12 @@ impl Herder {
     pub(crate) fn publish_status(&mut self, name: &str) {
         let Some(parts) = self.statuses.of(name) else {
             if let Some(known) = self.view.connectors.write().get_mut(name) {
-                known.topics.clear();
+                Arc::make_mut(known).topics.clear();
             }
             return;
         };
         let mut view = self.view.connectors.write();
-        let Some(known) = view.get_mut(name) else { return };
+        let Some(known) = view.get_mut(name).map(Arc::make_mut) else { return };
         let count = known.tasks.len();
         known.status.clone_from(&parts.connector);
         let stored = parts.tasks.iter().filter(|(index, _)| usize::try_from(**index).is_ok_and(|i| i < count));

@@ -153,7 +153,7 @@ impl HerderHandle {
     /// As for [`Self::connectors`].
     pub async fn all(&self) -> Result<Vec<(ConnectorInfo, Option<ConnectorStatus>)>, HerderError> {
         self.readable().await?;
-        Ok(self.view.connectors.read().iter().map(|(n, c)| (info_of(n, c), status_of(n, c))).collect())
+        Ok(self.view.all().iter().map(|(n, c)| (info_of(n, c), status_of(n, c))).collect())
     }
 
     /// Task configurations.
@@ -356,7 +356,8 @@ impl HerderHandle {
 
     async fn read<T>(&self, name: &str, get: impl FnOnce(&ConnectorView) -> T) -> Result<Option<T>, HerderError> {
         self.readable().await?;
-        Ok(self.view.connectors.read().get(name).map(get))
+        let found = self.view.connectors.read().get(name).cloned();
+        Ok(found.as_deref().map(get))
     }
 
     /// Returns once everything that is in the config topic now is shown here too.
@@ -365,6 +366,24 @@ impl HerderHandle {
     /// `Timeout` while Kafka is away.
     pub async fn sync(&self) -> Result<(), HerderError> {
         self.ask(|answer| Command::Sync { answer }).await
+    }
+
+    /// Offset of the last record of the config topic that is shown here; never waits.
+    pub fn read_to(&self) -> i64 {
+        *self.view.read_to.borrow()
+    }
+
+    /// Returns once the config topic is shown here up to an offset: sooner than [`Self::sync`], which asks for the end.
+    ///
+    /// # Errors
+    /// `Timeout` while Kafka is away.
+    pub async fn await_read(&self, offset: i64) -> Result<(), HerderError> {
+        let mut read_to = self.view.read_to.subscribe();
+        let reached = read_to.wait_for(|at| *at >= offset);
+        match tokio::time::timeout(self.context.options.request_timeout, reached).await {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.too_slow()),
+        }
     }
 
     /// Whether an instance of a task is still the one that is to run: the lease holds by this worker's clock, and neither

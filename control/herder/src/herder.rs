@@ -50,6 +50,9 @@ pub(crate) struct Herder {
     pub(crate) state: ConfigState,
     /// The config topic while it is read again from its start.
     pub(crate) staging: Option<ConfigState>,
+    /// Offset of the last record in it, and in `state`.
+    pub(crate) staged: i64,
+    pub(crate) read_to: i64,
     pub(crate) wanted: BTreeMap<String, WantedConnector>,
     /// What each connector's tasks here were last told of the keys that change while they run.
     pub(crate) live: BTreeMap<String, Properties>,

@@ -22,7 +22,7 @@ const MAP_AGAIN: Duration = Duration::from_secs(1);
 const CATCH_UP_AGAIN: Duration = Duration::from_millis(100);
 
 /// What a task of the connector costs a worker, by its own word or by the worker's default.
-fn weight(connector: &Connector, worker: &Properties) -> u32 {
+pub(crate) fn weight(connector: &Connector, worker: &Properties) -> u32 {
     let settings = settings_of(&connector.config, worker);
     parse::<PlacementSettings>(&settings).map_or(1, |placement| placement.weight)
 }
@@ -68,7 +68,7 @@ impl Herder {
     fn loads(&self) -> BTreeMap<TaskName, Load> {
         let mut loads = BTreeMap::new();
         for (name, connector) in self.state.connectors() {
-            let weight = weight(connector, &self.cx.options.worker);
+            let weight = self.weight(name);
             for index in (0u32..).take(connector.tasks.len()) {
                 let task = (name.clone(), index);
                 let place = self.place(&task);
@@ -77,6 +77,11 @@ impl Herder {
             }
         }
         loads
+    }
+
+    /// What each task of a connector costs a worker, as it was read with the configuration.
+    fn weight(&self, name: &str) -> u32 {
+        self.mapping.weights.get(name).copied().unwrap_or(1)
     }
 
     /// Whether the last move of a task has ended. That its former worker still says that it runs means nothing: moved again
@@ -166,7 +171,7 @@ impl Herder {
         if known.len() >= wanted || self.mapping.moving.contains(name) {
             return None;
         }
-        let weight = self.state.connector(name).map_or(1, |connector| weight(connector, &self.cx.options.worker));
+        let weight = self.weight(name);
         let mut loads = self.loads();
         loads.retain(|(connector, index), _| connector != name || *index < count);
         for index in (0..count).skip(known.len()) {

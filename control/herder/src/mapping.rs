@@ -29,6 +29,10 @@ pub(crate) struct Mapping {
     others: Holders,
     /// The highest number of any claim, this worker's included.
     number: i64,
+    /// What the tasks of each connector cost a worker.
+    pub(crate) weights: BTreeMap<String, u32>,
+    /// Something has changed of which the member has to be told.
+    pub(crate) untold: bool,
     /// Slots of instances on this worker.
     pub(crate) instances: BTreeMap<TaskName, Slot>,
     /// Generations up to which tasks have been let go.
@@ -152,6 +156,7 @@ impl Herder {
     }
 
     pub(crate) fn note_slot(&mut self, task: &TaskName) {
+        self.mapping.untold = true;
         if let Some(place) = self.place(task) {
             self.mapping.instances.insert(task.clone(), place.slot);
         }
@@ -159,6 +164,10 @@ impl Herder {
 
     /// Tells the member how far the leases have been acted on, and callers who leads.
     pub(crate) fn settled(&mut self) {
+        self.tell_leader();
+        if !std::mem::take(&mut self.mapping.untold) {
+            return;
+        }
         let moved: Vec<(TaskName, Slot)> = self
             .mapping
             .instances
@@ -170,6 +179,9 @@ impl Herder {
         self.mapping.instances.extend(moved);
         let busy = self.mapping.instances.values().copied().collect();
         self.membership.settled(self.leases.version, busy);
+    }
+
+    fn tell_leader(&self) {
         let leader = self.known_leader();
         self.leader.send_if_modified(|known| {
             *known != leader && {
@@ -217,6 +229,7 @@ impl Herder {
     /// The leases have changed.
     pub(crate) fn on_leases(&mut self) {
         let before = std::mem::replace(&mut self.leases, self.membership.leases());
+        self.mapping.untold = true;
         self.fresh.change(&before, &self.leases);
         self.catch_up();
         tracing::info!(slots = self.leases.slots.len(), leads = self.leases.leads, "the leases have changed");

@@ -95,6 +95,8 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         config_topic,
         state: Default::default(),
         staging: None,
+        staged: -1,
+        read_to: -1,
         wanted: Default::default(),
         live: Default::default(),
         actual: Default::default(),

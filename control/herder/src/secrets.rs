@@ -62,6 +62,7 @@ fn client_secret(key: &str) -> bool {
             || matches!(
                 k,
                 "sasl.jaas.config"
+                    | "sasl.oauthbearer.client.credentials.client.secret"
                     | "ssl.keystore.key"
                     | "ssl.keystore.certificate.chain"
                     | "ssl.truststore.certificates"

@@ -5,7 +5,8 @@ use crate::workers::WorkerInfo;
 use elasticflow_config::Properties;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
-use tokio::sync::mpsc;
+use std::sync::Arc;
+use tokio::sync::{mpsc, watch};
 
 /// One connector as readers see it. Secrets are hidden already where the worker hides them.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +29,9 @@ pub(crate) struct ConnectorView {
 #[derive(Debug)]
 pub(crate) struct View {
     /// Connectors by name.
-    pub(crate) connectors: RwLock<BTreeMap<String, ConnectorView>>,
+    pub(crate) connectors: RwLock<BTreeMap<String, Arc<ConnectorView>>>,
+    /// Offset of the last record of the config topic that is shown.
+    pub(crate) read_to: watch::Sender<i64>,
     /// How the worker is.
     pub(crate) health: RwLock<Health>,
     /// The cluster's id, once Kafka has told it.
@@ -42,10 +45,16 @@ pub(crate) struct View {
 }
 
 impl View {
+    /// Every connector, for whoever has much to do with them: nobody waits meanwhile.
+    pub(crate) fn all(&self) -> BTreeMap<String, Arc<ConnectorView>> {
+        self.connectors.read().clone()
+    }
+
     /// A worker that has just begun to start.
     pub(crate) fn starting(now_ms: i64) -> Self {
         Self {
             connectors: RwLock::default(),
+            read_to: watch::channel(-1).0,
             health: RwLock::new(Health {
                 state: HealthState::Starting,
                 reason: "initializing and reading to the end of internal topics".to_owned(),

@@ -15,7 +15,7 @@ use crate::serve::Rest;
 use crate::trust::distrust;
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, LOCATION};
 use axum::http::request::Parts;
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderName, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
 use elasticflow_herder::HerderError;
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// Wait before it is looked again who can carry a request out.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Says with a change that another worker asked for how far it has to read to show it.
+const READ_TO: HeaderName = HeaderName::from_static("x-elasticflow-read-to");
 /// Largest answer that is passed on.
 const ANSWER_MAX: usize = 64 << 20;
 /// A worker of the same group is near; one that cannot be reached by then has gone.
@@ -92,6 +94,9 @@ pub(crate) async fn anywhere(rest: &Rest, parts: &Parts, asked: Asked) -> Result
             outcome => Some(outcome),
         };
         match done {
+            Some(Ok(answer)) if here_alone && method != Method::GET => {
+                return Ok(answer.with(READ_TO, HeaderValue::from(rest.herder.read_to())));
+            }
             Some(outcome) if in_doubt => return doubt::settle(rest, (&resource, parts, &body), outcome).await,
             Some(outcome) => return outcome,
             None => {}
@@ -155,6 +160,7 @@ fn address(url: &str, parts: &Parts) -> String {
 
 async fn take(rest: &Rest, answer: reqwest::Response, parts: &Parts) -> Passed {
     let status = answer.status();
+    let read_to = answer.headers().get(READ_TO).and_then(|at| at.to_str().ok()?.parse().ok());
     let media_type = answer.headers().get(CONTENT_TYPE).cloned();
     let location = answer.headers().get(LOCATION).and_then(|l| l.to_str().ok()).map(str::to_owned);
     let too_large = answer.content_length().is_some_and(|length| length > ANSWER_MAX as u64);
@@ -172,7 +178,13 @@ async fn take(rest: &Rest, answer: reqwest::Response, parts: &Parts) -> Passed {
         _ => {}
     }
     // What was changed there is shown here before the caller is told.
-    if status.is_success() && parts.method != Method::GET && rest.herder.sync().await.is_err() {
+    let shown = async {
+        match read_to {
+            Some(offset) => rest.herder.await_read(offset).await,
+            None => rest.herder.sync().await,
+        }
+    };
+    if status.is_success() && parts.method != Method::GET && shown.await.is_err() {
         tracing::debug!("a change that another worker has made may not be shown here yet");
     }
     let passed = Answer::passed_on(status, media_type, body.to_vec());

@@ -100,7 +100,7 @@ impl FlowHandle {
 
     fn picture(&self) -> Picture {
         let worker = &self.herder.context.options.worker;
-        Picture::of(&self.herder.view.connectors.read(), worker, self.interval.as_secs_f64())
+        Picture::of(&self.herder.view.all(), worker, self.interval.as_secs_f64())
     }
 
     /// The members `flow`, `limit`, `measured`, `blocked_ratio` of a connector.

@@ -225,7 +225,7 @@ impl Incidents {
 }
 
 /// What is wrong by statuses, reports and limits.
-pub(crate) fn findings(connectors: &BTreeMap<String, ConnectorView>, board: &Board) -> Findings {
+pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board: &Board) -> Findings {
     let mut findings = Findings::default();
     for (name, view) in connectors {
         let mut found = |kind, subject: String, text: String| {

@@ -80,7 +80,7 @@ impl Lead {
     async fn incidents(&mut self) -> Vec<FlowRecord> {
         let (findings, forgotten) = {
             let board = self.board.lock();
-            let connectors = self.handle.view.connectors.read();
+            let connectors = self.handle.view.all();
             let gone = board.breakers.keys().filter(|name| !connectors.contains_key(*name));
             let forget = |name: &String| FlowRecord::Breaker { connector: name.clone(), row: None };
             let past = board.acks.keys().filter(|alert| !board.alerts.contains_key(*alert));
@@ -102,7 +102,7 @@ impl Lead {
 
     fn picture(&self) -> Picture {
         let worker = &self.handle.context.options.worker;
-        Picture::of(&self.handle.view.connectors.read(), worker, self.interval.as_secs_f64())
+        Picture::of(&self.handle.view.all(), worker, self.interval.as_secs_f64())
     }
 
     /// Groups that this leader does not know go on from their row; without one, from the limits in force.

@@ -4,6 +4,7 @@ use crate::view::ConnectorView;
 use elasticflow_config::Properties;
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// `flow.lag.control`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,7 +136,7 @@ impl Picture {
     }
 
     /// Looks at all connectors. `period` in seconds bounds targets.
-    pub(crate) fn of(connectors: &BTreeMap<String, ConnectorView>, worker: &Properties, period: f64) -> Self {
+    pub(crate) fn of(connectors: &BTreeMap<String, Arc<ConnectorView>>, worker: &Properties, period: f64) -> Self {
         let mut picture = Self::default();
         for (name, connector) in connectors.iter().filter(|(_, c)| c.kind == ConnectorKind::Source) {
             let keys = Keys { own: &connector.config, worker };
@@ -253,7 +254,7 @@ mod tests {
     }
 
     fn of(connectors: Vec<(&str, ConnectorView)>) -> Picture {
-        let all = connectors.into_iter().map(|(name, c)| (name.to_owned(), c)).collect();
+        let all = connectors.into_iter().map(|(name, c)| (name.to_owned(), Arc::new(c))).collect();
         let worker = [("flow.default.weight", "3")].into_iter().collect();
         Picture::of(&all, &worker, 1.0)
     }

@@ -16,6 +16,8 @@ use tokio::sync::{mpsc, watch};
 
 /// Writes that may wait. One connector has one write at a time, so this bounds connectors that change at once.
 const WRITES_MAX: usize = 1024;
+/// Writes that are carried out in one transaction, when so many wait: a transaction takes as long for one row as for many.
+const WRITES_TOGETHER: usize = 64;
 /// Events that may wait for the herder.
 const EVENTS_MAX: usize = 256;
 /// Kafka is said to be away after this time without an answer; calls to it go on for longer by themselves.
@@ -75,6 +77,9 @@ pub struct ConfigTopicOptions {
     /// For the waits between attempts.
     pub clock: Arc<dyn Clock>,
 }
+
+/// Rows, and who waits for them.
+type Write = (WriteToken, Vec<ConfigRecord>);
 
 enum Request {
     Write { token: WriteToken, rows: Vec<ConfigRecord> },
@@ -163,9 +168,9 @@ struct Owner {
     next: Vec<WriteToken>,
 }
 
-/// A write whose commit was asked for and not confirmed.
+/// Writes whose commit was asked for and not confirmed.
 struct OpenQuestion {
-    token: WriteToken,
+    tokens: Vec<WriteToken>,
     last: Option<(String, Option<String>)>,
     /// It stands behind this offset, if it was written.
     after: i64,
@@ -266,9 +271,9 @@ impl Owner {
         if !session.caught_up {
             session.caught_up = true;
             self.emit(ConfigEvent::CaughtUp).await?;
-            if let Some(OpenQuestion { token, found, .. }) = self.open.take() {
+            if let Some(OpenQuestion { tokens, found, .. }) = self.open.take() {
                 let outcome = if found { Ok(()) } else { Err(WriteError::Fenced) };
-                self.emit(ConfigEvent::Written(token, outcome)).await?;
+                self.answer(&tokens, &outcome).await?;
             }
         }
         *backoff = BACKOFF_FIRST;
@@ -304,7 +309,10 @@ impl Owner {
             changed = self.leads.changed() => changed.map_err(|_| End::Closed)?,
             request = self.asked.recv() => match request {
                 Some(Request::Sync(token)) => self.next.push(token),
-                Some(Request::Write { token, rows }) => self.serve(token, &rows, session).await?,
+                Some(Request::Write { token, rows }) => {
+                    let writes = self.with_what_waits((token, rows));
+                    self.serve(writes, session).await?;
+                }
                 None => return Ok(false),
             },
             record = session.log.next() => self.hand_over(record?).await?,
@@ -312,22 +320,69 @@ impl Owner {
         Ok(true)
     }
 
-    async fn serve(&mut self, token: WriteToken, rows: &[ConfigRecord], session: &mut Session) -> Result<(), End> {
+    /// A write and those behind it.
+    fn with_what_waits(&mut self, first: Write) -> Vec<Write> {
+        let mut writes = vec![first];
+        while writes.len() < WRITES_TOGETHER {
+            match self.asked.try_recv() {
+                Ok(Request::Write { token, rows }) => writes.push((token, rows)),
+                Ok(Request::Sync(token)) => self.next.push(token),
+                Err(_) => break,
+            }
+        }
+        writes
+    }
+
+    /// Carries out writes in one transaction; where that is refused, one by one, so that each has an answer of its own.
+    async fn serve(&mut self, writes: Vec<Write>, session: &mut Session) -> Result<(), End> {
+        let refused = self.serve_together(&writes, session).await?;
+        let Some(why) = refused else { return Ok(()) };
+        if let [(token, _)] = writes.as_slice() {
+            return Ok(self.answer(&[*token], &Err(WriteError::Refused(why))).await?);
+        }
+        let mut writes = writes.into_iter();
+        while let Some(write) = writes.next() {
+            let token = write.0;
+            match self.serve_together(&[write], session).await {
+                Ok(None) => {}
+                Ok(Some(why)) => self.answer(&[token], &Err(WriteError::Refused(why))).await?,
+                Err(end) => {
+                    // Nobody has begun with the others.
+                    let others: Vec<WriteToken> = writes.map(|(token, _)| token).collect();
+                    self.answer(&others, &Err(WriteError::Fenced)).await?;
+                    return Err(end);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Why nothing was written, if that is certain and the writer is still good; otherwise everybody has the answer.
+    async fn serve_together(&mut self, writes: &[Write], session: &mut Session) -> Result<Option<String>, End> {
+        let tokens: Vec<WriteToken> = writes.iter().map(|(token, _)| *token).collect();
         let Some(writer) = &mut session.writer else {
-            return Ok(self.emit(ConfigEvent::Written(token, Err(WriteError::Fenced))).await?);
+            self.answer(&tokens, &Err(WriteError::Fenced)).await?;
+            return Ok(None);
         };
-        let rows: Vec<_> = rows.iter().filter_map(encode).collect();
+        let rows: Vec<_> = writes.iter().flat_map(|(_, rows)| rows).filter_map(encode).collect();
         let (answer, end) = match writer.write(&rows).await {
             Ok(()) => (Ok(()), self.read_back(session.log.as_ref(), rows.last()).await.err()),
-            Err(Failure::Refused(why)) => (Err(WriteError::Refused(why)), None),
+            Err(Failure::Refused(why)) => return Ok(Some(why)),
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
-                self.open = Some(OpenQuestion { token, last: rows.last().cloned(), after: self.seen, found: false });
+                self.open = Some(OpenQuestion { tokens, last: rows.last().cloned(), after: self.seen, found: false });
                 return Err(End::Writer(Failure::Unknown(why)));
             }
         };
-        self.emit(ConfigEvent::Written(token, answer)).await?;
-        end.map_or(Ok(()), Err)
+        self.answer(&tokens, &answer).await?;
+        end.map_or(Ok(None), Err)
+    }
+
+    async fn answer(&self, tokens: &[WriteToken], outcome: &Result<(), WriteError>) -> Result<(), Closed> {
+        for token in tokens {
+            self.emit(ConfigEvent::Written(*token, outcome.clone())).await?;
+        }
+        Ok(())
     }
 
     async fn hand_over(&mut self, record: LogRecord) -> Result<(), Closed> {

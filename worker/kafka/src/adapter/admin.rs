@@ -1,6 +1,7 @@
 //! Administration.
 use super::client::{Client, Complaints, blocking};
 use super::errors;
+use super::rights;
 use crate::native::{Code, CreateTopic, GroupChange, Handle, Partition, Partitions, Refusal};
 use crate::ports::{Admin, KafkaError, TopicSpec, TransactionalProducer};
 use async_trait::async_trait;
@@ -147,7 +148,13 @@ fn wait_until_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<
 /// topic is used for may be permitted where the question is not.
 fn is_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<bool, Refusal> {
     let metadata = handle.metadata(Some(topic), limit)?;
-    let Some(Ok(partitions @ 1..)) = metadata.topics.get(topic) else { return Ok(false) };
+    let partitions = match metadata.topics.get(topic) {
+        Some(Ok(partitions @ 1..)) => partitions,
+        Some(Err(code @ Code::TopicAuthorizationFailed)) => {
+            return Err(Refusal { text: rights::NOT_SHOWN.to_owned(), ..Refusal::of(*code) });
+        }
+        _ => return Ok(false),
+    };
     let name = Arc::<str>::from(topic);
     let at: Vec<_> = (0..*partitions).map(|partition| TopicPartition { topic: Arc::clone(&name), partition }).collect();
     let list = Partitions::of(at.iter().map(|at| (at, Partitions::END)))?;

@@ -1,5 +1,6 @@
 //! A client with the thread that takes what happens to it.
 use super::errors::{self, Class};
+use super::oauth;
 use crate::native::{Code, Event, EventKind, Handle, Queue, Refusal};
 use crate::ports::KafkaError;
 use parking_lot::{Condvar, Mutex};
@@ -78,12 +79,13 @@ impl Complaint {
     }
 
     fn note_at(&self, refusal: &Refusal, at: Instant) {
-        let class = errors::class(refusal);
+        let passing = refusal.text.contains(oauth::AGAIN);
+        let class = if passing { Class::Retriable } else { errors::class(refusal) };
         let mut noted = self.0.lock();
         // Brokers that are down follow a refused log-in: the reason is worth more than its consequence.
         let is_reason = |n: &Noted| n.class == Class::Config && at.saturating_duration_since(n.at) < REASON_LASTS;
         let is_consequence = matches!(refusal.code, Code::AllBrokersDown | Code::Resolve);
-        if class == Class::Config || is_consequence && !noted.as_ref().is_some_and(is_reason) {
+        if class == Class::Config || passing || is_consequence && !noted.as_ref().is_some_and(is_reason) {
             *noted = Some(Noted { class, text: errors::sentence("no broker can be used", refusal), at });
         }
     }

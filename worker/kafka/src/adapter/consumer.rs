@@ -36,6 +36,7 @@ struct Member {
     happenings: Mutex<VecDeque<Happening>>,
     ready: Arc<Notify>,
     complaint: Complaint,
+    group: String,
 }
 
 impl Member {
@@ -65,6 +66,10 @@ impl Member {
         }
     }
 
+    fn cannot_consume(&self, refusal: &Refusal) -> KafkaError {
+        errors::refused_plainly(&format!("cannot consume as a member of consumer group `{}`", self.group), refusal)
+    }
+
     fn on_error(&self, client: &Arc<Handle>, refusal: &Refusal) {
         self.complaint.note(refusal);
         if refusal.fatal || refusal.code == Code::Fatal {
@@ -73,7 +78,7 @@ impl Member {
         } else if matches!(refusal.code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) {
             // A sink may be started before its source has created the topic: the subscription waits for it.
             tracing::warn!("a subscribed topic does not exist yet, and is waited for: {}", refusal.text);
-        } else if let error @ KafkaError::Config(_) = errors::refused_plainly("cannot consume", refusal) {
+        } else if let error @ KafkaError::Config(_) = self.cannot_consume(refusal) {
             self.push(Happening::Failed(error));
         }
     }
@@ -149,7 +154,8 @@ impl RdConsumer {
         let mut records = handle.fresh_queue().ok_or_else(no_queue)?;
         let ready = Arc::new(Notify::new());
         records.notify(&ready);
-        let member = Arc::new(Member { happenings: Mutex::default(), ready, complaint: Complaint::default() });
+        let (happenings, complaint) = (Mutex::default(), Complaint::default());
+        let member = Arc::new(Member { happenings, ready, complaint, group: group.to_owned() });
         let consumer = Self {
             records,
             client: Client::run(events, Arc::clone(&member) as _, alive)?,

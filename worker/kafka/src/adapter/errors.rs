@@ -1,4 +1,5 @@
 //! The one table from librdkafka's codes to what the caller may do next.
+use super::rights;
 use crate::native::{Code, Refusal, describe};
 use crate::ports::KafkaError;
 
@@ -239,6 +240,9 @@ pub(crate) fn refused_plainly(doing: &str, refusal: &Refusal) -> KafkaError {
 /// What was asked, the code's words, and what to do where that is known.
 pub(crate) fn sentence(doing: &str, refusal: &Refusal) -> String {
     let words = if refusal.text.is_empty() { describe(refusal.code) } else { refusal.text.clone() };
+    if let Some(right) = rights::advice(refusal.code, doing, &words) {
+        return format!("{doing}: {words}; {right}");
+    }
     match advice(refusal.code) {
         "" => format!("{doing}: {words}"),
         advice => format!("{doing}: {words}; {advice}"),
@@ -248,16 +252,12 @@ pub(crate) fn sentence(doing: &str, refusal: &Refusal) -> String {
 /// What the user can do about a code.
 fn advice(code: Code) -> &'static str {
     match code {
-        Code::TopicAuthorizationFailed => "grant the worker's principal READ, WRITE and DESCRIBE on the topic",
-        Code::GroupAuthorizationFailed => "grant the worker's principal READ and DESCRIBE on the consumer group",
-        Code::ClusterAuthorizationFailed => "grant the worker's principal IDEMPOTENT_WRITE or CREATE on the cluster",
-        Code::TransactionalIdAuthorizationFailed => {
-            "grant the worker's principal WRITE and DESCRIBE on transactional ids that start with the worker's group.id"
-        }
         Code::Authentication | Code::SaslAuthenticationFailed => {
-            "check sasl.mechanism and the user and password in sasl.jaas.config"
+            "check sasl.mechanism and the login in sasl.jaas.config"
         }
-        Code::SSL => "check ssl.truststore.location and that the broker's certificate names its host",
+        Code::SSL => {
+            "check ssl.truststore.location and that the broker's certificate names its host; a broker that asks for the client's certificate needs ssl.keystore.location"
+        }
         Code::MessageSizeTooLarge | Code::InvalidMessageSize | Code::MessageBatchTooLarge => {
             "raise producer.max.request.size and the topic's max.message.bytes, or make the record smaller"
         }
@@ -265,7 +265,7 @@ fn advice(code: Code) -> &'static str {
             "create the topic, or set topic.creation.default.partitions"
         }
         Code::AllBrokersDown | Code::BrokerTransportFailure | Code::Resolve => {
-            "check bootstrap.servers and that the brokers can be reached"
+            "check bootstrap.servers, that the brokers can be reached and speak security.protocol, and, where they ask for client certificates, ssl.keystore.location"
         }
         Code::InvalidTransactionTimeout => {
             "lower producer.transaction.timeout.ms or raise the broker's transaction.max.timeout.ms"
@@ -324,7 +324,7 @@ mod tests {
     #[test]
     fn a_missing_right_says_which_one_to_grant() {
         let error = refused("cannot write to topic `a`", &Refusal::of(Code::TopicAuthorizationFailed));
-        assert!(error.to_string().contains("grant the worker's principal"), "{error}");
+        assert!(error.to_string().contains("no right WRITE on topic `a`"), "{error}");
         assert!(matches!(error, KafkaError::Config(_)));
     }
 }

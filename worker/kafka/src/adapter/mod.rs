@@ -1,6 +1,7 @@
 //! The ports on librdkafka.
 mod admin;
 mod batch;
+mod bearer;
 mod breath;
 mod client;
 mod consumer;
@@ -8,9 +9,11 @@ mod delivery;
 mod errors;
 mod groupless;
 mod log;
+mod oauth;
 mod page;
 mod producer;
 mod properties;
+mod rights;
 mod security;
 mod settings;
 mod transactional;

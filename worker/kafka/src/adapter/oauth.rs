@@ -4,7 +4,6 @@
 //! librdkafka asks for a token on a thread of its own and again after four fifths of the token's life; an endpoint that
 //! does not answer is asked a few times before the client is told, which repeats the question every ten seconds.
 use crate::native::{Token, TokenSource};
-use crate::ports::KafkaError;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
@@ -16,6 +15,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Attempts before the client is told that there is no token.
 const ATTEMPTS: u32 = 4;
 const PAUSE: Duration = Duration::from_millis(500);
+/// What an error says that passes without anybody's doing.
+pub(super) const AGAIN: &str = "it is asked again every ten seconds";
 /// Longest answer of an endpoint.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 /// Logins whose tokens are shared: of the worker and of connectors that have one of their own.
@@ -118,7 +119,8 @@ impl Tokens {
 
     fn refused(&self, status: u16, answer: &Value) -> NoToken {
         // A word of the protocol such as invalid_client, and nothing longer.
-        let word = answer.get("error").and_then(Value::as_str).filter(|word| is_word(word)).unwrap_or("no reason given");
+        let word =
+            answer.get("error").and_then(Value::as_str).filter(|word| is_word(word)).unwrap_or("no reason given");
         let text = format!("the token endpoint {} answers {status} ({word})", shown(&self.login.endpoint));
         match status {
             429 | 500..=599 => NoToken::Passing(text),
@@ -154,7 +156,7 @@ impl TokenSource for Tokens {
                     let until = now + token.ends_ms.saturating_sub(now) * 3 / 4;
                     return Ok(last.insert((token, until)).0.clone());
                 }
-                Err(NoToken::Passing(why)) if attempt >= ATTEMPTS => return Err(why),
+                Err(NoToken::Passing(why)) if attempt >= ATTEMPTS => return Err(format!("{why}; {AGAIN}")),
                 Err(NoToken::Passing(_)) => std::thread::sleep(PAUSE * attempt),
                 Err(NoToken::Lasting(why)) => return Err(why),
             }
@@ -164,6 +166,8 @@ impl TokenSource for Tokens {
 }
 
 fn client(login: &Login) -> Result<reqwest::Client, NoToken> {
+    // Whoever was first has chosen the same one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
         .connect_timeout(login.connect_limit)
         .timeout(login.connect_limit + login.answer_limit)
@@ -195,7 +199,9 @@ fn token_of(text: &str, login: &Login) -> Result<Token, NoToken> {
         None => now_ms() + LIFE.as_millis(),
     };
     if ends_ms <= now_ms() {
-        return Err(NoToken::Passing("the token has expired; check the clocks of this machine and of the endpoint".to_owned()));
+        return Err(NoToken::Passing(
+            "the token has expired; check the clocks of this machine and of the endpoint".to_owned(),
+        ));
     }
     let principal = claims.get(&login.subject_claim).and_then(Value::as_str).unwrap_or("unknown").to_owned();
     Ok(Token { value: text.to_owned(), ends_ms, principal, extensions: login.extensions.clone() })

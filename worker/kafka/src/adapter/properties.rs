@@ -73,6 +73,10 @@ const fn row(name: &'static str, scope: Scope, how: How) -> Row {
 }
 
 const JAVA_ONLY: &str = "a setting of the Java client alone";
+const TOKENS: &str =
+    "a token is asked for again after four fifths of its life, and every ten seconds when there is none";
+const BROKERS_CHECK: &str = "brokers check tokens";
+const ASSERTIONS: &str = "signs what a token is asked for with, which is not done here; use client credentials";
 const FAMILY: &str = "read together with the other security properties";
 
 /// Every property of the Java clients that is known here.
@@ -108,6 +112,31 @@ pub(crate) const TABLE: &[Row] = {
         row("sasl.client.callback.handler.class", Connection, Read(FAMILY)),
         row("sasl.login.callback.handler.class", Connection, Read(FAMILY)),
         row("sasl.login.class", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.token.endpoint.url", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.client.credentials.client.id", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.client.credentials.client.secret", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.scope", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.sub.claim.name", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.header.urlencode", Connection, Read(FAMILY)),
+        row("sasl.oauthbearer.jwt.retriever.class", Connection, Read(FAMILY)),
+        row("sasl.login.connect.timeout.ms", Connection, Read(FAMILY)),
+        row("sasl.login.read.timeout.ms", Connection, Read(FAMILY)),
+        row("sasl.login.retry.backoff.ms", Connection, Ignored(TOKENS)),
+        row("sasl.login.retry.backoff.max.ms", Connection, Ignored(TOKENS)),
+        row("sasl.login.refresh.window.factor", Connection, Ignored(TOKENS)),
+        row("sasl.login.refresh.window.jitter", Connection, Ignored(TOKENS)),
+        row("sasl.login.refresh.min.period.seconds", Connection, Ignored(TOKENS)),
+        row("sasl.login.refresh.buffer.seconds", Connection, Ignored(TOKENS)),
+        row("sasl.oauthbearer.jwt.validator.class", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.scope.claim.name", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.clock.skew.seconds", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.expected.audience", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.expected.issuer", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.jwks.endpoint.url", Connection, Ignored(BROKERS_CHECK)),
+        row("sasl.oauthbearer.assertion.file", Connection, Refused(ASSERTIONS)),
+        row("sasl.oauthbearer.assertion.template.file", Connection, Refused(ASSERTIONS)),
+        row("sasl.oauthbearer.assertion.private.key.file", Connection, Refused(ASSERTIONS)),
+        row("sasl.oauthbearer.assertion.private.key.passphrase", Connection, Refused(ASSERTIONS)),
         row("ssl.truststore.type", Connection, Read(FAMILY)),
         row("ssl.truststore.location", Connection, Read(FAMILY)),
         row("ssl.truststore.password", Connection, Read(FAMILY)),

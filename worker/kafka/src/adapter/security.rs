@@ -1,4 +1,5 @@
 //! Security properties: Java's stores and login modules to what librdkafka reads.
+use super::bearer;
 use super::settings::Entries;
 use crate::ports::{ClientProperties, KafkaError};
 
@@ -22,11 +23,11 @@ pub(crate) fn translate(found: &ClientProperties, into: &mut Entries) -> Result<
     Ok(())
 }
 
-fn get<'a>(found: &'a ClientProperties, key: &str) -> Option<&'a str> {
+pub(super) fn get<'a>(found: &'a ClientProperties, key: &str) -> Option<&'a str> {
     found.get(key).map(|value| value.trim()).filter(|value| !value.is_empty())
 }
 
-fn refuse(key: &str, problem: &str) -> KafkaError {
+pub(super) fn refuse(key: &str, problem: &str) -> KafkaError {
     KafkaError::Config(format!("`{key}` {problem}"))
 }
 
@@ -103,20 +104,24 @@ fn store_type(found: &ClientProperties, family: &str, location: &str) -> Store {
 }
 
 fn sasl(found: &ClientProperties, into: &mut Entries) -> Result<(), KafkaError> {
+    let mechanism = get(found, "sasl.mechanism").unwrap_or("GSSAPI").to_ascii_uppercase();
+    let bearer = mechanism == "OAUTHBEARER";
     for key in HANDLERS {
-        if get(found, key).is_some_and(|class| class != "null") {
-            return Err(refuse(key, "is a Java class, which cannot run here; remove it and use PLAIN or SCRAM"));
+        let known = |class: &str| class == "null" || (bearer && bearer::is_known_handler(key, class));
+        if get(found, key).is_some_and(|class| !known(class)) {
+            let what = if bearer { bearer::HANDLER_HELP } else { "remove it and use PLAIN, SCRAM or OAUTHBEARER" };
+            return Err(refuse(key, &format!("is a Java class, which cannot run here; {what}")));
         }
     }
-    let mechanism = get(found, "sasl.mechanism").unwrap_or("GSSAPI").to_ascii_uppercase();
     let module = match mechanism.as_str() {
         "PLAIN" => "org.apache.kafka.common.security.plain.PlainLoginModule",
         "SCRAM-SHA-256" | "SCRAM-SHA-512" => "org.apache.kafka.common.security.scram.ScramLoginModule",
+        "OAUTHBEARER" => return bearer::translate(found, into),
         _ => {
             return Err(refuse(
                 "sasl.mechanism",
-                "must be PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512: this build has neither Kerberos (GSSAPI, the default \
-                 of a missing sasl.mechanism) nor OAUTHBEARER",
+                "must be PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or OAUTHBEARER: this build has no Kerberos (GSSAPI, the \
+                 default of a missing sasl.mechanism)",
             ));
         }
     };
@@ -128,7 +133,7 @@ fn sasl(found: &ClientProperties, into: &mut Entries) -> Result<(), KafkaError> 
             ),
         ));
     };
-    let login = Login::parse(jaas).map_err(|problem| refuse("sasl.jaas.config", problem))?;
+    let login = Jaas::parse(jaas).map_err(|problem| refuse("sasl.jaas.config", problem))?;
     if login.module != module {
         return Err(refuse("sasl.jaas.config", &format!("must name {module} for sasl.mechanism={mechanism}")));
     }
@@ -144,19 +149,19 @@ fn sasl(found: &ClientProperties, into: &mut Entries) -> Result<(), KafkaError> 
 }
 
 /// One entry of a JAAS configuration: `module flag key="value" ...;`.
-#[derive(Debug, PartialEq, Eq)]
-struct Login {
-    module: String,
-    options: Vec<(String, String)>,
+#[derive(PartialEq, Eq)]
+pub(super) struct Jaas {
+    pub(super) module: String,
+    pub(super) options: Vec<(String, String)>,
 }
 
-impl Login {
-    fn option(&self, name: &str) -> Option<&str> {
+impl Jaas {
+    pub(super) fn option(&self, name: &str) -> Option<&str> {
         self.options.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     /// The error never repeats a part of the text.
-    fn parse(text: &str) -> Result<Self, &'static str> {
+    pub(super) fn parse(text: &str) -> Result<Self, &'static str> {
         let mut words = tokens(text)?.into_iter();
         let Some(Token::Word(module)) = words.next() else { return Err("must begin with a login module's class") };
         let Some(Token::Word(flag)) = words.next() else { return Err("must have `required` after the login module") };
@@ -276,7 +281,7 @@ mod tests {
             (&[("security.protocol", "SSL"), ("ssl.keystore.key", "x")], "ssl.keystore.certificate.chain"),
             (&[("security.protocol", "TLS")], "must be PLAINTEXT"),
             (&[sasl], "Kerberos"),
-            (&[sasl, ("sasl.mechanism", "OAUTHBEARER")], "OAUTHBEARER"),
+            (&[sasl, ("sasl.mechanism", "OAUTHBEARER")], "sasl.oauthbearer.token.endpoint.url"),
             (&[sasl, ("sasl.mechanism", "PLAIN")], "is needed"),
             (&[sasl, ("sasl.mechanism", "PLAIN"), ("sasl.jaas.config", SCRAM)], "PlainLoginModule"),
             (&[sasl, ("sasl.mechanism", "PLAIN"), ("sasl.login.class", "x.Y")], "sasl.login.class"),

@@ -1,4 +1,5 @@
 //! The settings of one client: worker, section, override, and what the worker demands, in this order.
+use super::oauth::{Login, Logins, Tokens};
 use super::properties::{ClientKind, How, Scope, find};
 use super::security;
 use crate::native::{Conf, Handle, Kind};
@@ -24,13 +25,15 @@ pub(crate) struct Worker {
     producer: ClientProperties,
     consumer: ClientProperties,
     admin: ClientProperties,
+    /// Tokens that clients share.
+    logins: Logins,
     /// What has been said in the log, so that each thing is said once.
     said: Mutex<BTreeSet<String>>,
 }
 
 /// What one client is made of.
 #[derive(Default)]
-pub(crate) struct Entries(Vec<Entry>);
+pub(crate) struct Entries(Vec<Entry>, Option<Login>);
 
 struct Entry {
     /// The property as the user wrote it.
@@ -46,9 +49,19 @@ impl Entries {
         self.0.push(Entry { origin: origin.to_owned(), key, value, secret: false });
     }
 
+    /// Has tokens asked for.
+    pub(crate) fn login(&mut self, login: Login) {
+        self.1 = Some(login);
+    }
+
     /// Sets a property whose value must never be shown.
     pub(crate) fn secret(&mut self, origin: &str, key: &'static str, value: String) {
         self.0.push(Entry { origin: origin.to_owned(), key, value, secret: true });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn into_login(self) -> Option<Login> {
+        self.1
     }
 
     #[cfg(test)]
@@ -60,6 +73,7 @@ impl Entries {
 /// Settings of a client together with those that the adapter itself reads.
 pub(crate) struct Settings {
     entries: Entries,
+    tokens: Option<Arc<Tokens>>,
     /// Limit of one call that waits for a broker.
     pub(crate) call_limit: Duration,
     pub(crate) transaction_timeout: Duration,
@@ -89,6 +103,7 @@ impl Worker {
             producer: section("producer."),
             consumer: section("consumer."),
             admin: section("admin."),
+            logins: Logins::default(),
             said: Mutex::default(),
         }
     }
@@ -122,7 +137,8 @@ impl Worker {
         let mut entries = defaults(kind);
         self.translate(kind, &merged, &mut entries)?;
         security::translate(&merged, &mut entries)?;
-        finish(kind, &merged, transactional, entries)
+        let tokens = entries.1.take().map(|login| self.logins.of(login));
+        Ok(Settings { tokens, ..finish(kind, &merged, transactional, entries)? })
     }
 
     fn translate(&self, kind: ClientKind, merged: &ClientProperties, entries: &mut Entries) -> Result<(), KafkaError> {
@@ -256,6 +272,7 @@ fn finish(
     }
     Ok(Settings {
         entries,
+        tokens: None,
         batch_bytes: number(merged, "batch.size", BATCH_BYTES)?,
         call_limit: Duration::from_millis(number(merged, "default.api.timeout.ms", 60_000)?.clamp(1_000, 600_000)),
         transaction_timeout: Duration::from_millis(transaction_ms),
@@ -291,6 +308,9 @@ impl Settings {
                 let reason = if entry.secret { "its value is not accepted" } else { &reason };
                 KafkaError::Config(format!("`{origin}`: {reason}"))
             })?;
+        }
+        if let Some(tokens) = &self.tokens {
+            conf.tokens(Arc::clone(tokens) as _);
         }
         conf.events(events);
         Handle::start(kind, conf)

@@ -1,16 +1,18 @@
 //! A client configuration.
+use super::token::{self, Asked, Source, TokenSource};
 use rdkafka_sys as sys;
 use std::ffi::{CString, c_char, c_int};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// Owns an `rd_kafka_conf_t` until a client takes it over.
-pub(crate) struct Conf(NonNull<sys::rd_kafka_conf_t>);
+pub(crate) struct Conf(NonNull<sys::rd_kafka_conf_t>, Option<Source>);
 
 impl Conf {
     /// librdkafka's defaults, its log lines sent to [`tracing`].
     pub(crate) fn new() -> Option<Self> {
         // SAFETY: no preconditions; ownership of the result is ours.
-        let conf = Self(NonNull::new(unsafe { sys::rd_kafka_conf_new() })?);
+        let conf = Self(NonNull::new(unsafe { sys::rd_kafka_conf_new() })?, None);
         // SAFETY: the pointer is live, and the callback is a function of this program.
         unsafe { sys::rd_kafka_conf_set_log_cb(conf.0.as_ptr(), Some(log)) };
         Some(conf)
@@ -35,16 +37,23 @@ impl Conf {
         unsafe { sys::rd_kafka_conf_set_events(self.0.as_ptr(), mask) };
     }
 
-    /// Gives the pointer away; the receiver destroys it.
-    pub(super) fn into_raw(self) -> *mut sys::rd_kafka_conf_t {
-        let raw = self.0.as_ptr();
+    /// Has the client ask for tokens.
+    pub(crate) fn tokens(&mut self, source: Arc<dyn TokenSource>) {
+        let source = Box::new(Asked(source));
+        token::ask(self.0.as_ptr(), &source);
+        self.1 = Some(source);
+    }
+
+    /// Gives the pointer away, and what it points to; the receiver destroys it.
+    pub(super) fn into_raw(mut self) -> (*mut sys::rd_kafka_conf_t, Option<Source>) {
+        let (raw, source) = (self.0.as_ptr(), self.1.take());
         std::mem::forget(self);
-        raw
+        (raw, source)
     }
 
     /// Takes back what a failed client creation left with us.
     pub(super) fn from_raw(raw: *mut sys::rd_kafka_conf_t) -> Option<Self> {
-        NonNull::new(raw).map(Self)
+        NonNull::new(raw).map(|raw| Self(raw, None))
     }
 }
 

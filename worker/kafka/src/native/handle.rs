@@ -1,4 +1,5 @@
 //! A client instance.
+use super::token::Source;
 use super::{Code, Conf, Queue, Refusal, millis, name, text};
 use rdkafka_sys as sys;
 use std::collections::BTreeMap;
@@ -16,7 +17,7 @@ pub(crate) enum Kind {
 
 /// Owns an `rd_kafka_t`; shared by the threads that call it. Dropping the last owner blocks until the client's threads
 /// have ended, so the polling thread is made to be the last.
-pub(crate) struct Handle(NonNull<sys::rd_kafka_t>);
+pub(crate) struct Handle(NonNull<sys::rd_kafka_t>, Option<Source>);
 
 // SAFETY: librdkafka documents its client object as completely thread-safe.
 unsafe impl Send for Handle {}
@@ -31,17 +32,27 @@ impl Handle {
             Kind::Producer => sys::rd_kafka_type_t::RD_KAFKA_PRODUCER,
             Kind::Consumer => sys::rd_kafka_type_t::RD_KAFKA_CONSUMER,
         };
-        let conf = conf.into_raw();
+        let (conf, source) = conf.into_raw();
         // SAFETY: `conf` is live and the client's from here on success; the buffer has the length given.
         let client = unsafe { sys::rd_kafka_new(kind, conf, reason.as_mut_ptr(), reason.len()) };
         match NonNull::new(client) {
-            Some(client) => Ok(Arc::new(Self(client))),
+            Some(client) => Self(client, source).asking(),
             None => {
                 // The library leaves the configuration to the caller when it refuses.
                 drop(Conf::from_raw(conf));
                 Err(text(reason.as_ptr()))
             }
         }
+    }
+
+    /// Has questions for tokens answered by a thread of the library, whoever polls whatever.
+    fn asking(self) -> Result<Arc<Self>, String> {
+        if self.1.is_some() {
+            // SAFETY: the client is live; the error is ours.
+            Refusal::take(unsafe { sys::rd_kafka_sasl_background_callbacks_enable(self.raw()) })
+                .map_err(|refusal| refusal.text)?;
+        }
+        Ok(Arc::new(self))
     }
 
     pub(super) fn raw(&self) -> *mut sys::rd_kafka_t {

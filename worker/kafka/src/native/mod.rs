@@ -11,6 +11,7 @@ mod event;
 mod handle;
 mod list;
 mod produce;
+mod token;
 mod transaction;
 
 pub(crate) use admin::{CreateTopic, GroupChange};
@@ -20,6 +21,7 @@ pub(crate) use handle::{Handle, Kind};
 pub(crate) use list::{Partition, Partitions};
 pub(crate) use produce::{Outgoing, Topic};
 pub(crate) use rdkafka_sys::types::RDKafkaErrorCode as Code;
+pub(crate) use token::{Token, TokenSource};
 
 use rdkafka_sys as sys;
 use std::ffi::{CStr, CString, c_char};

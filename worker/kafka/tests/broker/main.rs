@@ -11,5 +11,6 @@ mod admin;
 mod consume;
 mod page;
 mod produce;
+mod secure;
 mod topic_log;
 mod transactions;

@@ -5,6 +5,7 @@
     clippy::panic,
     reason = "helpers of tests fail by panicking, as tests do"
 )]
+#![allow(clippy::print_stdout, reason = "what is skipped is said on standard output")]
 mod support;
 
 mod admin;

@@ -141,7 +141,7 @@ impl Direct {
         bytes.extend_from_slice(&self.tail);
         let end = bytes.len();
         bytes.extend_from_slice(key);
-        let key = (!key.is_empty()).then(|| end..bytes.len());
+        let key = (!key.is_empty()).then_some(end..bytes.len());
         out.push(&json.target, after, key, Some(start..end));
         1
     }

@@ -105,7 +105,7 @@ impl Reading {
         Self { harness, sent: Vec::new(), directly: 0 }
     }
 
-    async fn to_end(mut self, target: &LogPosition, converters: &Converters) -> (Vec<Sent>, usize) {
+    async fn until_end(mut self, target: &LogPosition, converters: &Converters) -> (Vec<Sent>, usize) {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let standing = self.harness.task.standing().unwrap();
@@ -139,8 +139,8 @@ async fn compare(
     }
     let mut row: mysql_async::Row = conn.query_first("SHOW MASTER STATUS").await.unwrap().unwrap();
     let target = LogPosition::new(&row.take::<String, _>(0).unwrap(), row.take(1).unwrap());
-    let (expected, none) = by_values.to_end(&target, &converters).await;
-    let (records, count) = directly.to_end(&target, &converters).await;
+    let (expected, none) = by_values.until_end(&target, &converters).await;
+    let (records, count) = directly.until_end(&target, &converters).await;
     assert_eq!(none, 0, "a task that was told no form writes nothing itself");
     assert_eq!(records.len(), expected.len());
     for (is, should) in records.iter().zip(&expected) {
@@ -206,7 +206,7 @@ async fn rows_of_random_tables_are_the_same_bytes_directly_and_by_values() {
         let config: Vec<(&str, &str)> = base.iter().chain(*mode).copied().collect();
         for settings in [PLAIN, WITH_SCHEMAS, NUMBERS] {
             let statements = statements(&mut r, &kinds);
-            let count = compare(&server, &mut conn, &config, settings, &statements).await;
+            let count = Box::pin(compare(&server, &mut conn, &config, settings, &statements)).await;
             assert!(count >= 15, "seed {seed}: {count} records were written directly");
         }
     }
@@ -243,7 +243,7 @@ async fn zero_dates_defaults_odd_names_and_texts_are_the_same_bytes_too() {
     let base =
         [("database.include.list", "ef_direct_odd"), ("snapshot.mode", "no_data"), ("skipped.operations", "none")];
     for settings in [PLAIN, WITH_SCHEMAS, NUMBERS] {
-        let count = compare(&server, &mut conn, &base, settings, &odd).await;
+        let count = Box::pin(compare(&server, &mut conn, &base, settings, &odd)).await;
         assert!(count >= 10, "{count} records were written directly");
     }
 }

@@ -276,7 +276,7 @@ async fn all(server: Server, maria: bool) {
             not_met.push(format!("{}: {why}", case.name));
             continue;
         }
-        match run(&server, &case).await {
+        match Box::pin(run(&server, &case)).await {
             Ok(()) => met += 1,
             Err(problem) => failed.push(format!("{}: {problem}", case.name)),
         }
@@ -289,13 +289,13 @@ async fn all(server: Server, maria: bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_cases_of_mysql() {
     if let Some(server) = Server::of("EF_MYSQL", "golden_cases_of_mysql").await {
-        all(server, false).await;
+        Box::pin(all(server, false)).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_cases_of_mariadb() {
     if let Some(server) = Server::of("EF_MARIADB", "golden_cases_of_mariadb").await {
-        all(server, true).await;
+        Box::pin(all(server, true)).await;
     }
 }

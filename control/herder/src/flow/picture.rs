@@ -294,7 +294,7 @@ mod tests {
     #[test]
     fn each_key_changes_what_is_seen_of_a_source_whether_it_is_its_own_or_the_workers_default() {
         let of = |own: &[(&str, &str)], worker: &[(&str, &str)]| {
-            let all = [("s".to_owned(), connector(ConnectorKind::Source, &["a"], own))].into();
+            let all = [("s".to_owned(), connector(ConnectorKind::Source, &["a"], own).into())].into();
             Picture::of(&all, &worker.iter().copied().collect(), 1.0).sources.remove("s")
         };
         let plain = of(&[], &[]);

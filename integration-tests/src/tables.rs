@@ -93,7 +93,7 @@ impl Tables {
             System::Postgresql => {
                 let messages = self.simple(&self.schema, sql).await;
                 let messages = match messages {
-                    Err(error) if format!("{error:?}").contains("42P01") => return Ok(None),
+                    Err(error) if is_no_table(&error) => return Ok(None),
                     other => other?,
                 };
                 let row =
@@ -157,4 +157,10 @@ impl Drop for Held {
 /// Whether the server of a system runs.
 pub fn runs(system: System) -> bool {
     setting(system.variable()).is_ok()
+}
+
+/// Whether PostgreSQL has no table of the name.
+fn is_no_table(error: &anyhow::Error) -> bool {
+    let cause = error.downcast_ref::<tokio_postgres::Error>();
+    cause.is_some_and(|cause| cause.code() == Some(&tokio_postgres::error::SqlState::UNDEFINED_TABLE))
 }

@@ -14,10 +14,15 @@ use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 use twox_hash::XxHash3_64;
 
 /// Between the alias and the name of the batch.
 const MARK: &str = "__flow_";
+/// After an alias: the alias over indices that a batch has replaced and that are still to be deleted.
+const REPLACED: &str = "__flow_replaced";
+/// A search that was sent before the switch gets so long to end on the old index: deleted at once, it would find nothing.
+const LAST_SEARCHES: Duration = Duration::from_secs(1);
 
 /// Where documents go.
 #[derive(Debug, Default)]
@@ -112,12 +117,11 @@ fn actions(
         let there = now.get(alias).cloned().unwrap_or_default();
         if kind == PublishKind::Replace {
             for old in there.difference(indices) {
-                // An index that a batch has made goes with its place; one of somebody else's only leaves it.
-                let is_ours = old.strip_prefix(alias.as_str()).is_some_and(|rest| rest.starts_with(MARK));
-                actions.push(match is_ours {
-                    true => json!({"remove_index": {"index": old}}),
-                    false => json!({"remove": {"index": old, "alias": alias}}),
-                });
+                actions.push(json!({"remove": {"index": old, "alias": alias}}));
+                // An index that a batch has made is deleted soon after, also by whoever comes next.
+                if old.strip_prefix(alias.as_str()).is_some_and(|rest| rest.starts_with(MARK)) {
+                    actions.push(json!({"add": {"index": old, "alias": format!("{alias}{REPLACED}")}}));
+                }
             }
         }
         actions.extend(indices.difference(&there).map(|index| json!({"add": {"index": index, "alias": alias}})));
@@ -129,9 +133,9 @@ fn done(reply: &Reply) -> Result<(), Error> {
     if (200..300).contains(&reply.status) { Ok(()) } else { Err(reply.refusal()) }
 }
 
-async fn remove(client: &Client, of: &[Staged]) -> Result<(), Error> {
-    for staged in of {
-        let reply = client.ask_patiently(&Call::delete(&format!("/{}", staged.index))).await?;
+async fn remove(client: &Client, indices: &BTreeSet<String>) -> Result<(), Error> {
+    for index in indices {
+        let reply = client.ask_patiently(&Call::delete(&format!("/{index}"))).await?;
         if reply.status != 404 {
             done(&reply)?;
         }
@@ -172,18 +176,26 @@ impl AtomicBatches for EsTask {
         if !actions.is_empty() {
             done(&client.ask_patiently(&Call::post_json("/_aliases", &json!({ "actions": actions }))).await?)?;
         }
-        remove(client, &void).await?;
+        let mut replaced = BTreeSet::new();
+        for alias in new.keys() {
+            replaced.extend(under(client, &format!("{alias}{REPLACED}")).await?);
+        }
+        if !replaced.is_empty() {
+            tokio::time::sleep(LAST_SEARCHES).await;
+        }
+        replaced.extend(void.into_iter().map(|staged| staged.index));
+        remove(client, &replaced).await?;
         Ok(if actions.is_empty() { Published::Before } else { Published::Now })
     }
 
     async fn drop_staged(&mut self, batch: &BatchId) -> Result<()> {
         let mark = batch_mark(self.task()?, batch);
         let sender = Arc::clone(self.sender()?);
-        let mut left = Vec::new();
+        let mut left = BTreeSet::new();
         for staged in staged(&sender.client, &mark).await? {
             // What readers see is published, and not dropped.
             if !under(&sender.client, &staged.alias).await?.contains(&staged.index) {
-                left.push(staged);
+                left.insert(staged.index);
             }
         }
         Ok(remove(&sender.client, &left).await?)
@@ -204,7 +216,8 @@ mod tests {
         let new = indices(&[("a", &["a__flow_2_1"])]);
         let now = indices(&[("a", &["a__flow_1_1", "hand"])]);
         let replaced = json!([
-            {"remove_index": {"index": "a__flow_1_1"}},
+            {"remove": {"index": "a__flow_1_1", "alias": "a"}},
+            {"add": {"index": "a__flow_1_1", "alias": "a__flow_replaced"}},
             {"remove": {"index": "hand", "alias": "a"}},
             {"add": {"index": "a__flow_2_1", "alias": "a"}},
         ]);

@@ -245,6 +245,8 @@ async fn a_batch_takes_the_place_of_an_index_at_once_under_kills() {
     };
     let search = Search::new(&url);
     let index = proven(|topic| Target::Search(Search::new(&url), topic.to_owned()), "replace", &POINTS).await;
+    let left = search.call("GET", &format!("/{index}__flow_*/_settings"), None).await.unwrap();
+    assert_eq!(left.as_object().unwrap().len(), 1, "only the last batch has an index: {left}");
     search.call("DELETE", &format!("/{index}__flow_*"), None).await.ok();
 }
 

@@ -71,7 +71,7 @@ impl Batch {
 
     /// Whether nothing more fits.
     pub fn is_full(&self) -> bool {
-        self.len() >= self.max.records || self.bytes >= self.max.bytes
+        self.len() >= self.max.records || self.bytes.max(self.written.bytes.len()) >= self.max.bytes
     }
 
     /// Whether it ends well at the end of a transaction: later ones would mostly not fit as a whole.

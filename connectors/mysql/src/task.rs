@@ -63,6 +63,8 @@ pub(crate) struct Running {
     filters: Option<String>,
     signal_file: Option<SignalFile>,
     signal_place: SignalPlace,
+    /// Bytes that the batch before has written.
+    usual_bytes: usize,
     /// What became of the last signal, in words.
     pub(crate) last_signal: Option<String>,
 }
@@ -134,6 +136,7 @@ impl CdcTask {
             filters: stored_form(config),
             signal_file: config.hears("file").then(|| SignalFile::new(&config.signal_file)),
             signal_place: SignalPlace::stored(signal_place),
+            usual_bytes: 0,
             last_signal: None,
         })
     }
@@ -223,6 +226,7 @@ impl SourceTask for CdcTask {
             running.losses += 1;
         }
         running.finished = batch.end_of_data;
+        running.usual_bytes = batch.written.bytes.len();
         Ok(batch)
     }
 
@@ -274,6 +278,8 @@ impl Running {
         self.capture.assembler.now_ms = cx.clock.wall_ms();
         let began_inside = self.capture.is_inside();
         let mut out = Batch::new(limits, began_inside);
+        // A buffer that grows by doubling takes up to twice of what is in it, in every batch that is on its way.
+        out.written.bytes.reserve(self.usual_bytes + self.usual_bytes / 8);
         if let Some(snapshot) = &mut self.snapshot {
             match snapshot.step(&mut self.capture, &mut out, cx.poll_max).await? {
                 Outcome::InChunk => return Ok(out.finish(None, Boundary::Inside)),

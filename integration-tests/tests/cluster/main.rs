@@ -15,6 +15,9 @@ mod limited;
 mod moves;
 mod quota;
 mod rates;
+mod recordings;
+#[path = "../../../control/rest/tests/it/replay/mod.rs"]
+mod replay;
 mod retention;
 mod takeover;
 mod throttle;

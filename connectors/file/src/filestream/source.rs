@@ -4,6 +4,7 @@ use crate::blocking::Blocking;
 use crate::error::Error;
 use async_trait::async_trait;
 use bytes::BytesMut;
+use elasticflow_api::ConnectorError;
 use elasticflow_api::config::ValidationReport;
 use elasticflow_api::context::{ConnectorContext, Limits, SourceContext};
 use elasticflow_api::data::{Datum, Kind, Record, Schema, SchemaRef, Text, Value};
@@ -75,6 +76,34 @@ impl SourceConnector for FileStreamSource {
             path,
         })
     }
+
+    fn check_offset(
+        &self,
+        _: &FileStreamSourceConfig,
+        partition: Option<&Map<String, Json>>,
+        offset: Option<&Map<String, Json>>,
+    ) -> Result<()> {
+        let Some(partition) = partition.filter(|partition| !partition.is_empty()) else { return Ok(()) };
+        if !partition.contains_key("filename") {
+            return Err(unusable("Partition objects should contain the key 'filename'"));
+        }
+        let Some(offset) = offset else { return Ok(()) };
+        match offset.get("position").map(Json::as_i64) {
+            None => Err(unusable("Offset objects should either be null or contain the key 'position'")),
+            Some(None) => {
+                Err(unusable("The value for the 'position' key in the offset is expected to be a Long value"))
+            }
+            Some(Some(..0)) => {
+                Err(unusable("The value for the 'position' key in the offset should be a non-negative value"))
+            }
+            Some(Some(_)) => Ok(()),
+        }
+    }
+}
+
+/// Apache's words for a position that cannot be one.
+fn unusable(text: &str) -> ConnectorError {
+    Error::Config(text.to_owned()).into()
 }
 
 /// The one task.
@@ -237,6 +266,28 @@ fn line_of(held: &[u8]) -> Option<(usize, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_position_that_cannot_be_one_is_refused_in_apaches_words() {
+        let config = FileStreamSourceConfig { file: Some("f".to_owned()), topic: "t".to_owned(), batch_size: 1 };
+        let check = |partition: &str, offset: &str| {
+            let object = |text: &str| serde_json::from_str::<Option<Map<String, Json>>>(text).unwrap();
+            let (partition, offset) = (object(partition), object(offset));
+            let checked = FileStreamSource.check_offset(&config, partition.as_ref(), offset.as_ref());
+            checked.err().map(|error| error.message).unwrap_or_default()
+        };
+        let file = r#"{"filename":"f"}"#;
+        assert_eq!(check(file, r#"{"position":0}"#), "");
+        assert_eq!(check(file, "null"), "");
+        for (partition, offset, said) in [
+            (r#"{"file":"f"}"#, r#"{"position":0}"#, "'filename'"),
+            (file, r#"{"nopos":2}"#, "contain the key 'position'"),
+            (file, r#"{"position":-1}"#, "non-negative"),
+            (file, r#"{"position":"x"}"#, "a Long value"),
+        ] {
+            assert!(check(partition, offset).contains(said), "{partition} {offset}");
+        }
+    }
 
     #[test]
     fn a_line_ends_as_java_reads_it() {

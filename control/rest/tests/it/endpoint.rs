@@ -17,7 +17,8 @@ async fn world(extra: &[(&str, &str)]) -> World {
 async fn send(world: &World, method: &str, path: &str, body: Option<Value>) -> (Reply, Value) {
     let headers = body.iter().map(|_| ("Content-Type".to_owned(), "application/json".to_owned())).collect();
     let body = body.map(|b| serde_json::to_vec(&b).unwrap());
-    let reply = world.ask(&Ask { method: method.to_owned(), path: path.to_owned(), headers, body }).await;
+    let ask = Ask { method: method.to_owned(), path: path.to_owned(), headers, body, via: None };
+    let reply = world.ask(&ask).await;
     let json = serde_json::from_slice(&reply.body).unwrap_or(Value::Null);
     (reply, json)
 }

@@ -1,11 +1,11 @@
 //! Every recording is replayed; what is not met is listed with its reason.
-use crate::replay::{Outcome, Scenario};
+use crate::replay::{Outcome, Patience, Scenario};
 use crate::world::{World, golden};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// What one step may wait for.
-const LONGEST: Duration = Duration::from_secs(5);
+/// One worker shows at once what it has carried out.
+const PATIENCE: Patience = Patience { awaited: Duration::from_secs(5), shown: Duration::ZERO };
 
 /// Steps that are known not to be met, with the reason.
 fn not_met() -> BTreeMap<String, String> {
@@ -20,7 +20,7 @@ async fn replayed() -> Vec<Outcome> {
     let recorded: usize = scenarios.iter().map(Scenario::len).sum();
     for scenario in scenarios {
         let world = World::start(&scenario.worker).await;
-        outcomes.extend(scenario.replay(&world, &world.variables, LONGEST).await);
+        outcomes.extend(scenario.replay(&world, &world.variables, PATIENCE).await);
     }
     assert_eq!(outcomes.len(), recorded, "no step is skipped");
     outcomes

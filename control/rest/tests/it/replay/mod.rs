@@ -22,9 +22,20 @@ pub(crate) struct Ask {
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Option<Vec<u8>>,
+    /// Which worker the recording asks for, such as `follower`.
+    pub(crate) via: Option<String>,
 }
 
-/// A worker that can be asked.
+/// What is waited for.
+#[derive(Clone, Copy)]
+pub(crate) struct Patience {
+    /// Longest for a step that the recording waits for too.
+    pub(crate) awaited: Duration,
+    /// Longest for any other answer to a read: a worker shows a moment later what another one has carried out.
+    pub(crate) shown: Duration,
+}
+
+/// A worker that can be asked, or several.
 #[async_trait::async_trait]
 pub(crate) trait Target {
     async fn ask(&self, ask: &Ask) -> Reply;
@@ -94,22 +105,22 @@ impl Scenario {
         self.steps.len()
     }
 
-    /// Runs every step; `longest` bounds what a step may wait for.
-    pub(crate) async fn replay(&self, target: &dyn Target, variables: &Variables, longest: Duration) -> Vec<Outcome> {
+    /// Runs every step.
+    pub(crate) async fn replay(&self, target: &dyn Target, variables: &Variables, patience: Patience) -> Vec<Outcome> {
         let mut outcomes = Vec::new();
         for step in &self.steps {
-            let result = run(step, target, variables, longest).await;
+            let result = run(step, target, variables, patience).await;
             outcomes.push(Outcome { step: format!("{}/{}", self.name, step["name"].as_str().unwrap()), result });
         }
         outcomes
     }
 }
 
-async fn run(step: &Value, target: &dyn Target, variables: &Variables, longest: Duration) -> Result<(), Mismatch> {
+async fn run(step: &Value, target: &dyn Target, variables: &Variables, patience: Patience) -> Result<(), Mismatch> {
     let path = || PathBuf::from(variables.fill(step["path"].as_str().unwrap()));
     let text = || variables.fill(step["text"].as_str().unwrap());
     match step["step"].as_str().unwrap() {
-        "http" => exchange(step, target, variables, longest).await,
+        "http" => exchange(step, target, variables, patience).await,
         "file-write" => {
             std::fs::create_dir_all(path().parent().unwrap()).unwrap();
             std::fs::write(path(), text()).map_err(|e| e.to_string())
@@ -119,7 +130,7 @@ async fn run(step: &Value, target: &dyn Target, variables: &Variables, longest: 
             whole.push_str(&text());
             std::fs::write(path(), whole).map_err(|e| e.to_string())
         }
-        "file-await" => lines_arrive(step, &path(), variables, longest).await,
+        "file-await" => lines_arrive(step, &path(), variables, patience.awaited).await,
         other => Err(format!("unknown kind of step {other}")),
     }
 }
@@ -168,10 +179,19 @@ async fn until<F: Future<Output = Result<(), Mismatch>>>(
     }
 }
 
-async fn exchange(step: &Value, target: &dyn Target, variables: &Variables, longest: Duration) -> Result<(), Mismatch> {
-    let ask = ask_of(&step["request"], variables);
-    let patience = step["await_s"].as_f64().map_or(Duration::ZERO, |_| longest);
-    until(patience, || async {
+async fn exchange(
+    step: &Value,
+    target: &dyn Target,
+    variables: &Variables,
+    patience: Patience,
+) -> Result<(), Mismatch> {
+    let ask = ask_of(step, variables);
+    let shown = if ask.method == "GET" { patience.shown } else { Duration::ZERO };
+    let longest = step["await_s"].as_f64().map_or(shown, |_| patience.awaited);
+    // Where another worker may show what was before, the recording's own pace is kept.
+    let pause = Duration::from_secs_f64(step["delay_s"].as_f64().unwrap_or(0.0));
+    tokio::time::sleep(pause.min(patience.shown)).await;
+    until(longest, || async {
         let reply = target.ask(&ask).await;
         let recorded = fits(&variables.filled(&step["response"]), &reply);
         match step.get("product") {
@@ -182,7 +202,8 @@ async fn exchange(step: &Value, target: &dyn Target, variables: &Variables, long
     .await
 }
 
-fn ask_of(request: &Value, variables: &Variables) -> Ask {
+fn ask_of(step: &Value, variables: &Variables) -> Ask {
+    let request = &step["request"];
     let headers = request["headers"].as_object().into_iter().flatten();
     let body = match (&request["body_text"], request.get("body")) {
         (Value::String(text), _) => Some(variables.fill(text).into_bytes()),
@@ -194,6 +215,7 @@ fn ask_of(request: &Value, variables: &Variables) -> Ask {
         path: variables.fill(request["path"].as_str().unwrap()),
         headers: headers.map(|(k, v)| (k.clone(), variables.fill(v.as_str().unwrap()))).collect(),
         body,
+        via: step["via"].as_str().map(str::to_owned),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod follow;
 pub mod hook;
 pub mod ledger;
 pub mod mysql;
+pub mod purge;
 pub mod rest;
 pub mod scenes;
 pub mod search;

@@ -12,11 +12,30 @@ pub(super) const LIVE: &[&str] = &[
     "flow.lag.target.ms",
     "flow.lag.groups",
     "flow.cap.bytes",
+    "flow.cap.counts",
+    "flow.cap.action",
 ];
 
 /// Keys that mean nothing to a sink.
-pub(super) const SOURCES_ALONE: &[&str] =
-    &["flow.priority", "flow.weight", "flow.floor.bytes", "flow.lag.groups", "flow.cap.bytes"];
+pub(super) const SOURCES_ALONE: &[&str] = &[
+    "flow.priority",
+    "flow.weight",
+    "flow.floor.bytes",
+    "flow.lag.groups",
+    "flow.cap.bytes",
+    "flow.cap.counts",
+    "flow.cap.action",
+];
+
+choice! {
+    /// `flow.cap.action`.
+    pub enum CapAction {
+        /// The source is held before the cap could be passed.
+        Hold = "hold",
+        /// The source goes on, and people are told.
+        Alarm = "alarm",
+    }
+}
 
 choice! {
     /// `flow.lag.control`.
@@ -47,6 +66,10 @@ settings! {
         "flow.lag.groups" => groups: Vec<String> { default: "", group: "Flow" },
         /// Most unconsumed bytes of each topic that this source writes, keys and values as serialised; it is held before they could be passed. -1: no cap. Changes without a restart.
         "flow.cap.bytes" => cap: Cap { default: "-1", group: "Flow" },
+        /// Which sinks count for a cap, by their state: some of running, paused, failed and stopped. What a sink in another state has not consumed holds no source. Where sources of a topic differ, a state counts that one of them names. Groups of flow.lag.groups count as running. Changes without a restart.
+        "flow.cap.counts" => counts: CapCounts { default: "running,paused,failed", group: "Flow" },
+        /// What happens at a cap: hold (the source waits, and never passes it) or alarm (it goes on; RETENTION_RISK says how much is above the cap). Changes without a restart.
+        "flow.cap.action" => action: CapAction { default: "hold", group: "Flow" },
     }
 }
 
@@ -61,6 +84,57 @@ impl Cap {
     /// The cap; `None` is none.
     pub fn bytes(self) -> Option<u64> {
         self.0
+    }
+}
+
+impl LagSettings {
+    /// The cap that holds the source, if there is one.
+    pub fn holding_cap(&self) -> Option<u64> {
+        self.cap.bytes().filter(|_| self.action == CapAction::Hold)
+    }
+}
+
+/// States of sinks that count for a cap.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CapCounts(Vec<&'static str>);
+
+impl CapCounts {
+    /// What there is to choose from.
+    const STATES: [&'static str; 4] = ["running", "paused", "failed", "stopped"];
+
+    /// Whether a sink in a state counts; what follows the first word of the state is for people.
+    pub fn has(&self, state: &str) -> bool {
+        state.split_whitespace().next().is_some_and(|first| self.0.contains(&first))
+    }
+
+    /// What either counts.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self(Self::STATES.into_iter().filter(|state| self.has(state) || other.has(state)).collect())
+    }
+}
+
+impl Default for CapCounts {
+    /// All but stopped ones.
+    fn default() -> Self {
+        Self(Self::STATES.into_iter().filter(|state| *state != "stopped").collect())
+    }
+}
+
+impl ConfigValue for CapCounts {
+    const KIND: KeyType = KeyType::List;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let state = |word: &str| {
+            let known = Self::STATES.into_iter().find(|state| state.eq_ignore_ascii_case(word));
+            known.ok_or_else(|| format!("Value must be a list of some of {}", Self::STATES.join(", ")))
+        };
+        let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+        let states: Vec<_> = words.map(state).collect::<Result<_, _>>()?;
+        if states.is_empty() {
+            return Err("Value must name at least one state; flow.cap.bytes=-1 takes the cap away".to_owned());
+        }
+        Ok(Self(states))
     }
 }
 

@@ -2,8 +2,6 @@
 //! it.
 
 pub(super) const KEYS: &[&str] = &[
-    "flow.cap.counts",
-    "flow.cap.action",
     "flow.pool",
     "flow.task.memory.bytes",
     "flow.preemptible",

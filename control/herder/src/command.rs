@@ -3,6 +3,7 @@ use crate::answer::{ConfigPatch, ConnectorOffsets, ConnectorStatus, InitialState
 use crate::error::HerderError;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
+use elasticflow_protocol::Loss;
 use tokio::sync::oneshot;
 
 /// Way back to the caller.
@@ -31,6 +32,16 @@ pub(crate) struct Restart {
     pub(crate) only_failed: bool,
 }
 
+/// How positions are altered.
+#[derive(Debug, Clone)]
+pub(crate) struct Alter {
+    /// `None` forgets all of them.
+    pub(crate) changes: Option<Vec<OffsetChange>>,
+    /// The records behind the positions are gone: it is enough that every task has failed, and its member of the consumer
+    /// group is waited for.
+    pub(crate) after_loss: bool,
+}
+
 /// What the loop is asked to do; everything that only reads is answered from the view instead.
 pub(crate) enum Command {
     /// Stores a validated configuration.
@@ -48,7 +59,9 @@ pub(crate) enum Command {
     /// Reads committed positions.
     Offsets { name: String, answer: Answer<ConnectorOffsets> },
     /// Alters positions, or forgets all of them.
-    AlterOffsets { name: String, changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
+    AlterOffsets { name: String, alter: Alter, answer: Answer<String> },
+    /// Looks for records that were deleted before they were read.
+    Loss { name: String, answer: Answer<Loss> },
     /// Sets the level of a logger on every worker.
     SetLevel { logger: String, level: String, answer: Answer<()> },
     /// Lets a worker have no tasks, or some again.
@@ -78,6 +91,7 @@ impl Command {
             Self::Restart { answer, .. } => !answer.is_closed(),
             Self::AlterOffsets { answer, .. } => !answer.is_closed(),
             Self::Offsets { answer, .. } => !answer.is_closed(),
+            Self::Loss { answer, .. } => !answer.is_closed(),
             Self::StoredConfig { answer, .. } => !answer.is_closed(),
             Self::Current { answer, .. } => !answer.is_closed(),
             Self::Replan { .. } => true,

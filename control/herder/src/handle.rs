@@ -1,7 +1,7 @@
 //! The herder as its clients see it.
 use crate::answer::{
-    ConfigPatch, ConnectorInfo, ConnectorOffsets, ConnectorStatus, Health, HealthState, InitialState, OffsetChange,
-    Put, ServerInfo, TaskInfo, TaskRef, TaskStatus,
+    ConfigPatch, ConnectorInfo, ConnectorStatus, Health, HealthState, InitialState, Put, ServerInfo, TaskInfo, TaskRef,
+    TaskStatus,
 };
 use crate::command::{Answer, Command, PutKind, Restart, patched};
 use crate::error::HerderError;
@@ -18,6 +18,8 @@ use elasticflow_config::Properties;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
+
+mod offsets;
 
 /// The loop has ended with a request in its hands.
 pub const ENDED: &str =
@@ -297,36 +299,6 @@ impl HerderHandle {
         self.ask(|answer| Command::ResetTopics { name: name.to_owned(), answer }).await
     }
 
-    /// Committed positions, in every state.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn offsets(&self, name: &str) -> Result<ConnectorOffsets, HerderError> {
-        self.ask(|answer| Command::Offsets { name: name.to_owned(), answer }).await
-    }
-
-    /// Alters positions of a stopped connector; the answer is Connect's message.
-    ///
-    /// # Errors
-    /// `BadRequest` when there is nothing to alter, the connector is not stopped or an entry is not usable; `NotFound`.
-    pub async fn alter_offsets(&self, name: &str, changes: Vec<OffsetChange>) -> Result<String, HerderError> {
-        if changes.is_empty() {
-            let text = "Partitions / offsets need to be provided for an alter offsets request";
-            return Err(HerderError::BadRequest(text.to_owned()));
-        }
-        self.lead().await?;
-        self.ask(|answer| Command::AlterOffsets { name: name.to_owned(), changes: Some(changes), answer }).await
-    }
-
-    /// Forgets every position of a stopped connector; the answer is Connect's message.
-    ///
-    /// # Errors
-    /// `BadRequest` when the connector is not stopped; `NotFound`.
-    pub async fn reset_offsets(&self, name: &str) -> Result<String, HerderError> {
-        self.lead().await?;
-        self.ask(|answer| Command::AlterOffsets { name: name.to_owned(), changes: None, answer }).await
-    }
-
     /// Whether exactly this configuration is stored for a connector; of use to whoever has lost the answer to a request.
     pub async fn stores(&self, name: &str, config: &Properties) -> bool {
         let stored = self.stored_config(name).await.ok().flatten();
@@ -421,7 +393,7 @@ impl HerderHandle {
         }
     }
 
-    async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, HerderError> {
+    pub(crate) async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, HerderError> {
         self.readable().await?;
         let (answer, answered) = oneshot::channel();
         let command = command(answer);

@@ -1,6 +1,6 @@
 //! State of the herder and what every part of the loop needs of it.
-use crate::answer::{ConnectorKind, ConnectorOffsets, ConnectorStatus, HealthState, OffsetChange, Put};
-use crate::command::Answer;
+use crate::answer::{ConnectorKind, ConnectorOffsets, ConnectorStatus, HealthState, Put};
+use crate::command::{Alter, Answer};
 use crate::error::HerderError;
 use crate::fresh::Fresh;
 use crate::handle::{Leader, WorkerContext};
@@ -16,6 +16,7 @@ use elasticflow_api::registry::{Plugin, PluginEntry};
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::{Kafka, KafkaError};
 use elasticflow_plan::reconcile::{Actual, TaskName, WantedConnector};
+use elasticflow_protocol::Loss;
 use elasticflow_store::config::{ConfigRecord, ConfigState, ConfigTopic, Connector, WriteError, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -102,7 +103,7 @@ pub(crate) enum Then {
     /// Answer with the status in which the parts to restart are restarting.
     Restart { status: Box<ConnectorStatus>, answer: Answer<ConnectorStatus> },
     /// Alter positions.
-    Alter { changes: Option<Vec<OffsetChange>>, answer: Answer<String> },
+    Alter { alter: Alter, answer: Answer<String> },
     /// Answer with a text.
     Text { text: String, answer: Answer<String> },
     /// The fold has done everything; a failure is tried again.
@@ -143,6 +144,8 @@ pub(crate) enum Done {
     FenceAgain { name: String },
     /// Positions are altered.
     Altered { name: String, outcome: Result<String, HerderError>, answer: Answer<String> },
+    /// It is known what a connector has lost.
+    Lost { outcome: Result<Loss, HerderError>, answer: Answer<Loss> },
     /// Positions are read and answered.
     Read { outcome: Result<ConnectorOffsets, HerderError>, answer: Answer<ConnectorOffsets> },
 }

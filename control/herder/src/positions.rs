@@ -4,19 +4,25 @@
 //! of its end cannot write older positions over the newer ones; then the positions are written in one transaction.
 use crate::admission::resolve;
 use crate::answer::{ConnectorOffsets, OffsetChange, OffsetEntry};
+use crate::command::Alter;
 use crate::error::HerderError;
 use crate::handle::WorkerContext;
 use crate::sink_offsets::{self, Alteration};
-use elasticflow_api::position::{TaskId, TaskIndex};
+use elasticflow_api::position::{TaskId, TaskIndex, TopicPartition};
 use elasticflow_api::registry::{DynSinkConnector, Plugin};
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::{Kafka, KafkaError};
-use elasticflow_protocol::replay_topic;
+use elasticflow_protocol::{Gone, Loss, replay_topic};
 use elasticflow_store::offsets::{OffsetRow, OffsetsTopic, StoredPosition, canonical, encode_key, write_offsets};
 use parking_lot::Mutex;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long members of tasks that have failed may take to leave their consumer group.
+const LEAVING_MAX: Duration = Duration::from_secs(20);
+const LEAVING_LOOK: Duration = Duration::from_millis(300);
 
 /// Access to positions.
 pub(crate) struct Positions {
@@ -68,15 +74,12 @@ impl Positions {
     }
 
     /// Alters positions, or forgets all of them; answers Connect's message.
-    pub(crate) async fn alter(
-        &self,
-        subject: &Subject,
-        changes: Option<&[OffsetChange]>,
-    ) -> Result<String, HerderError> {
+    pub(crate) async fn alter(&self, subject: &Subject, alter: &Alter) -> Result<String, HerderError> {
+        let changes = alter.changes.as_deref();
         let resolved = self.resolved(subject).await?;
         match self.side(subject)? {
             Side::Source => self.alter_source(subject, &resolved, changes).await?,
-            Side::Sink(sink) => self.alter_sink(subject, &resolved, (sink, changes)).await?,
+            Side::Sink(sink) => self.alter_sink(subject, &resolved, (sink, alter)).await?,
         }
         let done = if changes.is_some() { "altered" } else { "reset" };
         Ok(format!("The offsets for this connector have been {done} successfully"))
@@ -133,11 +136,11 @@ impl Positions {
         &self,
         subject: &Subject,
         resolved: &Properties,
-        (sink, changes): (&Arc<dyn DynSinkConnector>, Option<&[OffsetChange]>),
+        (sink, alter): (&Arc<dyn DynSinkConnector>, &Alter),
     ) -> Result<(), HerderError> {
         let group = group(&subject.name, resolved);
         let admin = self.kafka.admin();
-        let (verb, alteration, stored) = match changes {
+        let (verb, alteration, stored) = match alter.changes.as_deref() {
             Some(changes) => {
                 let alteration = sink_offsets::parse(changes)?;
                 ("alter", alteration.clone(), alteration)
@@ -171,13 +174,51 @@ impl Positions {
         if alteration.is_empty() {
             return Ok(());
         }
-        admin.alter_group_offsets(&group, &alteration).await.map_err(|error| match error {
+        let patience = if alter.after_loss { LEAVING_MAX } else { Duration::ZERO };
+        self.move_group(&group, &alteration, patience).await.map_err(|error| match error {
             KafkaError::Config(_) => HerderError::Failed(zombies(verb, &subject.name)),
             other => HerderError::Failed(format!(
                 "Failed to {verb} consumer group offsets for connector {}: {other}",
                 subject.name
             )),
         })
+    }
+
+    /// Moves a group; one that still has members is asked again for a while.
+    async fn move_group(&self, group: &str, to: &Alteration, patience: Duration) -> Result<(), KafkaError> {
+        let clock = &self.cx.clock;
+        let until = clock.monotonic() + patience;
+        loop {
+            match self.kafka.admin().alter_group_offsets(group, to).await {
+                Err(KafkaError::Config(_)) if clock.monotonic() < until => clock.sleep(LEAVING_LOOK).await,
+                moved => return moved,
+            }
+        }
+    }
+
+    /// Records that were deleted before a sink had read them: by the offsets of its group.
+    pub(crate) async fn loss(&self, subject: &Subject) -> Result<Loss, HerderError> {
+        let resolved = self.resolved(subject).await?;
+        if let Side::Source = self.side(subject)? {
+            let text =
+                format!("connector {} is a source: only a sink can find records gone from its topics", subject.name);
+            return Err(HerderError::BadRequest(text));
+        }
+        let admin = self.kafka.admin();
+        let topics = admin.topics().await.map_err(|e| failed("list topics for", &e))?;
+        let replays = replay_topic(&self.cx.options.group_id, &subject.name);
+        let mut read = sink_offsets::consumed(&resolved, &topics);
+        let partitions = 0..topics.get(&replays).copied().unwrap_or(0);
+        read.extend(partitions.map(|partition| TopicPartition { topic: replays.as_str().into(), partition }));
+        let group = group(&subject.name, &resolved);
+        let mut known = admin.group_offsets(&group).await.map_err(|e| failed("read", &e))?;
+        known.retain(|at, _| read.contains(at));
+        let at: Vec<_> = known.keys().cloned().collect();
+        let ends = admin.end_offsets(&at).await.map_err(|e| failed("read the end", &e))?;
+        let begins = admin.begin_offsets(&at).await.map_err(|e| failed("read the first", &e))?;
+        Ok(Loss::of(known.iter().filter_map(|(at, expected)| {
+            Gone::of(&at.topic, at.partition, expected.0, (begins.get(at)?.0, ends.get(at)?.0))
+        })))
     }
 
     async fn stored(&self, name: &str, resolved: &Properties) -> Result<Vec<StoredPosition>, HerderError> {

@@ -266,6 +266,7 @@ impl Herder {
             Done::Sweep => self.sweep(),
             Done::Altered { name, outcome, answer } => self.on_altered(&name, outcome, answer),
             Done::Read { outcome, answer } => reply(answer, outcome),
+            Done::Lost { outcome, answer } => reply(answer, outcome),
         }
         Ok(())
     }

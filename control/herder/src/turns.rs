@@ -1,22 +1,17 @@
 //! What users ask for: checked against the state, turned into rows of the config topic, answered when those are read.
-use crate::answer::{ConnectorStatus, InitialState, OffsetChange, Put, RunState};
+mod offsets;
+
+use crate::answer::{ConnectorStatus, InitialState, Put, RunState};
 use crate::command::{Answer, Command, PutKind, Restart};
 use crate::error::HerderError;
 use crate::handle::{info_of, status_of};
-use crate::herder::{Done, Herder, Then, reply, write_failed};
+use crate::herder::{Herder, Then, reply, write_failed};
 use crate::lanes::{Progress, Turn};
-use crate::options::ExactlyOnce;
-use crate::ports::TaskKind;
-use crate::positions::Subject;
 use elasticflow_config::Properties;
 use elasticflow_plan::reconcile::Phase;
 use elasticflow_plan::restart::{Covered, Request, covered};
 use elasticflow_plan::tasks::{Stored, differs};
 use elasticflow_store::config::{ConfigRecord, TargetState, WriteError};
-use std::sync::Arc;
-
-/// External versions give the epoch 15 bits.
-const VERSION_EPOCH_MAX: u16 = (1 << 15) - 1;
 
 impl Herder {
     /// A command has arrived.
@@ -32,6 +27,7 @@ impl Herder {
             | Command::Current { .. }
             | Command::ResetTopics { .. }
             | Command::Offsets { .. }
+            | Command::Loss { .. }
             | Command::StoredConfig { .. }
             | Command::Replan { .. } => return self.at_once(command),
             // A lane of its own: no connector has an empty name.
@@ -88,7 +84,7 @@ impl Herder {
             Command::Delete { name, answer } => self.delete(&name, answer),
             Command::Target { name, state, answer } => self.target(&name, state, answer),
             Command::Restart { name, restart, answer } => self.restart(&name, restart, answer),
-            Command::AlterOffsets { name, changes, answer } => self.alter(&name, changes, answer),
+            Command::AlterOffsets { name, alter, answer } => self.alter(&name, alter, answer),
             Command::Drain { worker, drained, answer } => self.drain(worker, drained, answer),
             Command::SetLevel { logger, level, answer } => {
                 self.write("", vec![ConfigRecord::Logger { logger, level }], Then::Answer(answer))
@@ -110,6 +106,7 @@ impl Herder {
                 reply(answer, Ok(()));
             }
             Command::Offsets { name, answer } => self.read_offsets(&name, answer),
+            Command::Loss { name, answer } => self.look_for_loss(&name, answer),
             Command::StoredConfig { name, answer } => {
                 reply(answer, Ok(self.state.connector(&name).map(|c| (*c.config).clone())));
             }
@@ -258,88 +255,6 @@ impl Herder {
         Ok(status)
     }
 
-    fn read_offsets(&mut self, name: &str, answer: Answer<crate::answer::ConnectorOffsets>) {
-        let Some(subject) = self.subject(name) else {
-            return reply(answer, Err(HerderError::no_connector(name)));
-        };
-        let positions = Arc::clone(&self.positions);
-        self.jobs.spawn(async move { Done::Read { outcome: positions.read(&subject).await, answer } });
-    }
-
-    fn subject(&self, name: &str) -> Option<Subject> {
-        let config = Arc::clone(&self.state.connector(name)?.config);
-        Some(Subject { name: name.to_owned(), config, most_tasks: self.state.fencing(name).most })
-    }
-
-    fn alter(&mut self, name: &str, changes: Option<Vec<OffsetChange>>, answer: Answer<String>) -> Progress {
-        let sink = match self.alterable(name, changes.as_deref()) {
-            Ok(sink) => sink,
-            Err(refused) => {
-                reply(answer, Err(refused));
-                return Progress::Done;
-            }
-        };
-        if !sink {
-            return self.alter_now(name, changes, answer);
-        }
-        let epoch = self.state.version_epoch(name);
-        if epoch >= VERSION_EPOCH_MAX {
-            let text = "the offsets of this connector have been altered too often: create it under another name";
-            reply(answer, Err(HerderError::Failed(text.to_owned())));
-            return Progress::Done;
-        }
-        // Raised first: a crash in between costs a number, the other order could hide rewritten records.
-        let row = ConfigRecord::VersionEpoch { name: name.to_owned(), epoch: epoch + 1 };
-        self.write(name, vec![row], Then::Alter { changes, answer })
-    }
-
-    /// Whether positions can be altered; true for a sink.
-    fn alterable(&self, name: &str, changes: Option<&[OffsetChange]>) -> Result<bool, HerderError> {
-        let connector = self.state.connector(name).ok_or_else(|| HerderError::no_connector(name))?;
-        if connector.target != TargetState::Stopped || !connector.tasks.is_empty() || self.runs_anywhere(name) {
-            return Err(HerderError::BadRequest(format!(
-                "Connectors must be in the STOPPED state before their offsets can be modified. This can be done for the specified connector by issuing a 'PUT' request to the '/connectors/{name}/stop' endpoint"
-            )));
-        }
-        let sink = self.task_kind(connector) == Some(TaskKind::Sink);
-        if let Some(changes) = changes.filter(|_| sink) {
-            crate::sink_offsets::parse(changes)?;
-        }
-        Ok(sink)
-    }
-
-    fn alter_now(&mut self, name: &str, changes: Option<Vec<OffsetChange>>, answer: Answer<String>) -> Progress {
-        let Some(subject) = self.subject(name) else {
-            reply(answer, Err(HerderError::no_connector(name)));
-            return Progress::Done;
-        };
-        let positions = Arc::clone(&self.positions);
-        self.jobs.spawn(async move {
-            let outcome = positions.alter(&subject, changes.as_deref()).await;
-            Done::Altered { name: subject.name, outcome, answer }
-        });
-        Progress::Busy
-    }
-
-    /// Positions are altered; every former task is fenced by now, which the topic is told.
-    pub(crate) fn on_altered(&mut self, name: &str, outcome: Result<String, HerderError>, answer: Answer<String>) {
-        let fencing = self.state.fencing(name);
-        let source = self.state.connector(name).is_some_and(|c| self.task_kind(c) == Some(TaskKind::Source));
-        let exactly_once = self.cx.options.exactly_once == ExactlyOnce::Enabled;
-        match outcome {
-            Ok(text) if source && exactly_once && fencing.pending => {
-                let row = ConfigRecord::Fencing { name: name.to_owned(), tasks: 0 };
-                if self.write(name, vec![row], Then::Text { text, answer }) == Progress::Done {
-                    self.leave(name);
-                }
-            }
-            outcome => {
-                reply(answer, outcome);
-                self.leave(name);
-            }
-        }
-    }
-
     /// A plan of tasks, unless it has been overtaken.
     fn store_tasks(&mut self, name: &str, revision: i64, tasks: Vec<Properties>) -> Progress {
         let Some(connector) = self.state.connector(name) else { return Progress::Done };
@@ -395,8 +310,8 @@ impl Herder {
             }
             Then::Restart { status, answer } => reply(answer, outcome(failed).map(|()| *status)),
             Then::Text { text, answer } => reply(answer, outcome(failed).map(|()| text)),
-            Then::Alter { changes, answer } => match failed {
-                None => return self.alter_now(name, changes, answer),
+            Then::Alter { alter, answer } => match failed {
+                None => return self.alter_now(name, alter, answer),
                 Some(failed) => reply(answer, Err(failed)),
             },
             Then::Tasks if failed.is_some() => {
@@ -433,6 +348,7 @@ fn refuse(command: Command, error: &HerderError) {
         Command::Restart { answer, .. } => reply(answer, Err(error)),
         Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),
         Command::Offsets { answer, .. } => reply(answer, Err(error)),
+        Command::Loss { answer, .. } => reply(answer, Err(error)),
         Command::StoredConfig { answer, .. } => reply(answer, Err(error)),
         Command::Current { answer, .. } => reply(answer, Err(error)),
         Command::Replan { .. } => {}

@@ -166,6 +166,19 @@ pub(crate) fn action(body: &[u8]) -> Result<Option<String>, Problem> {
     Ok(action)
 }
 
+/// Reads the body of `POST /flow/v1/connectors/{name}/accept-loss`.
+pub(crate) fn lost(body: &[u8]) -> Result<u64, Problem> {
+    let mut records = None;
+    for (member, value) in members(text(body)?)? {
+        match member.as_str() {
+            "records" => records = value.get().parse().ok(),
+            other => return Err(unknown(other, "records")),
+        }
+    }
+    records
+        .ok_or_else(|| Problem::bad_request("records: expected the number of lost records that GET tells, such as 120"))
+}
+
 fn unknown(member: &str, known: &str) -> Problem {
     Problem::bad_request(format!("{}: unknown member; known: {known}", shortened(member)))
 }

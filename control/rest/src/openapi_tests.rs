@@ -52,13 +52,14 @@ fn template(resource: &Resource) -> &'static str {
         Resource::ErrorsReplay(_) => "/flow/v1/connectors/{name}/errors/replay",
         Resource::ErrorsDiscard(_) => "/flow/v1/connectors/{name}/errors/discard",
         Resource::ErrorsBudget(_) => "/flow/v1/connectors/{name}/errors/budget",
+        Resource::AcceptLoss(_) => "/flow/v1/connectors/{name}/accept-loss",
         Resource::Signals(_) => "/flow/v1/connectors/{name}/signals",
         Resource::ErrorsBudgetReset(_) => "/flow/v1/connectors/{name}/errors/budget/reset",
     }
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 45;
+const RESOURCES: usize = 46;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -46,6 +46,7 @@ pub(crate) enum Resource {
     ErrorsDiscard(String),
     ErrorsBudget(String),
     ErrorsBudgetReset(String),
+    AcceptLoss(String),
     Signals(String),
 }
 
@@ -90,6 +91,7 @@ impl Resource {
             ["flow", "v1", "hooks", id, "test"] => Self::FlowHookTest(name(id)),
             ["flow", "v1", "throttle"] => Self::FlowThrottle,
             ["flow", "v1", "lag", "groups"] => Self::FlowLag,
+            ["flow", "v1", "connectors", n, "accept-loss"] => Self::AcceptLoss(name(n)),
             ["flow", "v1", "connectors", n, "signals"] => Self::Signals(name(n)),
             ["flow", "v1", "batches"] => Self::Batches,
             ["flow", "v1", "batches", id] => Self::Batch(name(id)),
@@ -126,7 +128,9 @@ impl Resource {
             | Self::Batch(_)
             | Self::FlowLag => &["HEAD", "GET", "OPTIONS"],
             Self::Errors(_) | Self::Error(..) | Self::ErrorsBudget(_) => &["HEAD", "GET", "OPTIONS"],
-            Self::Connectors | Self::Tasks(_) | Self::FlowBreaker(_) => &["HEAD", "POST", "GET", "OPTIONS"],
+            Self::Connectors | Self::Tasks(_) | Self::FlowBreaker(_) | Self::AcceptLoss(_) => {
+                &["HEAD", "POST", "GET", "OPTIONS"]
+            }
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
             Self::Restart(_)
@@ -171,7 +175,7 @@ impl Resource {
             | Self::FlowConnector(n)
             | Self::FlowBreaker(n) => Some(n),
             Self::Errors(n) | Self::Error(n, _) | Self::ErrorsReplay(n) | Self::ErrorsDiscard(n) => Some(n),
-            Self::ErrorsBudget(n) | Self::ErrorsBudgetReset(n) | Self::Signals(n) => Some(n),
+            Self::ErrorsBudget(n) | Self::ErrorsBudgetReset(n) | Self::Signals(n) | Self::AcceptLoss(n) => Some(n),
             Self::Root
             | Self::Health
             | Self::Metrics

@@ -10,7 +10,9 @@
 )]
 mod breaker;
 mod budget;
+mod caps;
 mod failures;
+mod gone;
 mod limited;
 mod moves;
 mod quota;

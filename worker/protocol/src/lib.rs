@@ -6,10 +6,11 @@
 //! What a destination or a broker does wrong is not in the model, nor is liveness.
 //!
 //! Beside it stands what tasks and the control plane agree on: the stored forms of dead letters that are put
-//! again, of claims on error budgets and of batches.
+//! again, of claims on error budgets and of batches, and what a loss of unread records is.
 mod batch;
 mod budget;
 mod decide;
+mod loss;
 mod replay;
 mod take_over;
 mod unit;
@@ -17,6 +18,7 @@ mod unit;
 pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow, batches_topic};
 pub use budget::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window, standing};
 pub use decide::{Answer, Consequence, after_decide};
+pub use loss::{Gone, Loss};
 pub use replay::{LetterId, LetterState, ReplayEntry, Replayed, replay_topic};
 pub use take_over::{OutOfOrder, Step, TakeOver};
 pub use unit::{may_abort, must_adopt, next_owner};

@@ -117,9 +117,9 @@ pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
     Supervised { task, paused, join }
 }
 
-/// `flow.cap.bytes`; what is wrong with it is told when the configuration is read.
+/// The cap that holds a source; what is wrong with it is told when the configuration is read.
 pub(crate) fn cap(settings: &Properties) -> Option<u64> {
-    parse::<LagSettings>(settings).ok()?.cap.bytes()
+    parse::<LagSettings>(settings).ok()?.holding_cap()
 }
 
 /// What the supervisor reads of the configuration; the defaults, and the reason, when it cannot be read.

@@ -1,7 +1,7 @@
 //! Joins the herder and the runtime, which do not know each other.
 use async_trait::async_trait;
 use elasticflow_api::position::TaskId;
-use elasticflow_config::flow::{QuotaSettings, settings_of};
+use elasticflow_config::flow::{LagSettings, QuotaSettings, settings_of};
 use elasticflow_config::{Properties, parse};
 use elasticflow_herder::TaskNews;
 use elasticflow_herder::ports::{TaskChange, TaskEvent, TaskKind, TaskRunner, TaskSpec};
@@ -33,9 +33,9 @@ fn change_of(what: Happening) -> Option<TaskChange> {
     }
 }
 
-/// Whether a source has a hard cap, of its own or by the worker's defaults.
+/// Whether a source has a cap that holds it, of its own or by the worker's defaults.
 fn is_capped(properties: &Properties, defaults: &Properties) -> bool {
-    settings_of(properties, defaults).value("flow.cap.bytes").is_some_and(|cap| cap.trim() != "-1")
+    parse::<LagSettings>(&settings_of(properties, defaults)).is_ok_and(|lag| lag.holding_cap().is_some())
 }
 
 /// Whether the tasks of a connector wait for what a quota lets them have.
@@ -122,5 +122,6 @@ mod tests {
         assert!(is_capped(&own("16777216"), &none));
         assert!(is_capped(&none, &default));
         assert!(!is_capped(&own("-1"), &default), "its own word counts");
+        assert!(!is_capped(&own("16777216").with("flow.cap.action", "alarm"), &none), "an alarm holds nobody");
     }
 }

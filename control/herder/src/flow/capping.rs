@@ -7,6 +7,7 @@
 use super::meters::{Measured, Meter};
 use super::picture::Picture;
 use super::sampling::Look;
+use elasticflow_config::flow::CapCounts;
 use elasticflow_flow::{Grantee, grant};
 use elasticflow_store::flow::{CapRow, GrantRow, TaskGrant, VERSION};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +68,9 @@ impl Capping {
             if size.is_none() {
                 unweighed.extend(feeding.iter().copied());
             }
-            let used = unconsumed(caps, &topic)
+            let counts = feeding.iter().filter_map(|name| Some(&caps.picture.sources.get(*name)?.counts));
+            let counts = counts.cloned().reduce(|all, one| all.or(&one)).unwrap_or_default();
+            let used = unconsumed(caps, &topic, &counts)
                 .and_then(|(offsets, by)| Some((if offsets > 0.0 { offsets * size? } else { 0.0 }, by)));
             let part = |name: &str| share(name, &topic).max(1e-6);
             let rows: Vec<Grantee> = feeding.iter().filter_map(|name| self.grantee(name, caps, part(name))).collect();
@@ -93,12 +96,12 @@ impl Capping {
             let first = if shown.is_empty() || unweighed.contains(&name) { self.first(&name, caps) } else { 0.0 };
             (name.clone(), Granted { row: self.row(&name, bytes + first, caps), caps: shown })
         });
-        decided.collect()
+        decided.chain(alarmed(caps)).collect()
     }
 
     /// Sources with a cap whose topics are not known.
     fn untried(&self, caps: &Caps<'_>) -> Vec<String> {
-        let untried = caps.picture.sources.iter().filter(|(_, s)| s.cap.is_some() && s.topics.is_empty());
+        let untried = caps.picture.sources.iter().filter(|(_, s)| s.cap.is_some() && s.holds && s.topics.is_empty());
         untried.map(|(name, _)| name.clone()).collect()
     }
 
@@ -186,20 +189,32 @@ impl Capping {
     }
 }
 
-/// The lowest cap of each topic.
+/// The lowest cap of each topic that holds a source.
 fn capped_topics(picture: &Picture) -> BTreeMap<String, f64> {
     let mut caps: BTreeMap<String, f64> = BTreeMap::new();
     for source in picture.sources.values() {
-        for (topic, own) in source.topics.iter().filter_map(|topic| Some((topic, source.cap_of(topic)?))) {
+        for (topic, own) in source.topics.iter().filter_map(|topic| Some((topic, source.held_at(topic)?))) {
             caps.entry(topic.clone()).and_modify(|cap| *cap = cap.min(own)).or_insert(own);
         }
     }
     caps
 }
 
-/// Sources that a cap of a topic binds: those that have one themselves.
+/// Sources that a cap of a topic holds: those that have one themselves.
 fn feeding<'a>(picture: &'a Picture, topic: &str) -> Vec<&'a String> {
-    picture.sources.iter().filter(|(_, s)| s.cap_of(topic).is_some()).map(|(n, _)| n).collect()
+    picture.sources.iter().filter(|(_, s)| s.held_at(topic).is_some()).map(|(n, _)| n).collect()
+}
+
+/// Sources that go on at their caps: how full those are, by the sinks that count for each.
+fn alarmed<'a>(caps: &'a Caps<'_>) -> impl Iterator<Item = (String, Granted)> + 'a {
+    caps.picture.sources.iter().filter(|(_, source)| !source.holds).map(|(name, source)| {
+        let of = |topic: &String| {
+            let (offsets, by) = unconsumed(caps, topic, &source.counts)?;
+            let used = if offsets > 0.0 { offsets * weight(caps, topic)? } else { 0.0 };
+            Some(CapRow { topic: topic.clone(), bytes: source.cap_of(topic)?, used, by })
+        };
+        (name.clone(), Granted { row: None, caps: source.topics.iter().filter_map(of).collect() })
+    })
 }
 
 /// Bytes that may arrive above a grant.
@@ -229,11 +244,11 @@ fn weight(caps: &Caps<'_>, topic: &str) -> Option<f64> {
 }
 
 /// Offsets that the slowest counted group has not consumed for good, and who that is; `None` when it is not known.
-fn unconsumed(caps: &Caps<'_>, topic: &str) -> Option<(f64, String)> {
+fn unconsumed(caps: &Caps<'_>, topic: &str, counts: &CapCounts) -> Option<(f64, String)> {
     let ends = caps.look.ends.get(topic)?;
     let mut most = (0.0, String::new());
     for (group, view) in caps.picture.groups.iter().filter(|(_, view)| view.topics.contains(topic)) {
-        if view.state == "stopped" {
+        if !counts.has(view.state) {
             continue;
         }
         let progress = caps.look.progress.get(group)?;
@@ -267,6 +282,8 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: Some(CAP),
+            holds: true,
+            counts: Default::default(),
             cap_ratio: 0.0,
             derived: BTreeMap::new(),
             guard: Guard::Alarm,

@@ -146,6 +146,26 @@ pub(crate) fn row(
     }
 }
 
+/// Adds that more is unconsumed than a cap allows at which the source goes on.
+pub(crate) fn add_alarms(row: &mut LimitRow, caps: Vec<CapRow>) {
+    row.caps = caps;
+    for cap in row.caps.iter().filter(|cap| cap.used > cap.bytes) {
+        let by = if cap.by.is_empty() { "its consumers" } else { cap.by.as_str() };
+        let over = cap.used - cap.bytes;
+        let text = format!(
+            "topic {} holds {:.1} MB that {by} has not consumed, {:.1} MB above the cap of {:.1} MB; the source goes on (flow.cap.action=alarm), and what the broker deletes is lost to them",
+            cap.topic,
+            cap.used / 1e6,
+            over / 1e6,
+            cap.bytes / 1e6
+        );
+        let numbers = [("used_bytes", cap.used), ("cap_bytes", cap.bytes), ("over_bytes", over)];
+        let numbers = numbers.into_iter().map(|(name, n)| (name.to_owned(), n.round())).collect();
+        let action = "start or stop the sink named, raise flow.cap.bytes, or set flow.cap.action=hold".to_owned();
+        row.reasons.push(ReasonRow { code: "RETENTION_RISK".to_owned(), text, since_ms: 0, numbers, action });
+    }
+}
+
 /// Adds what caps do to a source: it is held while a task of it waits for a grant.
 pub(crate) fn add_caps(row: &mut LimitRow, caps: Vec<CapRow>, measured: &Measured) {
     let waits = |m: &Meter| m.report.state == "held" && m.report.reason.as_deref() == Some("CAP");
@@ -293,6 +313,8 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: None,
+            holds: true,
+            counts: Default::default(),
             cap_ratio: 0.0,
             derived: BTreeMap::new(),
             guard: Guard::Alarm,

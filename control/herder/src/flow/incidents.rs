@@ -248,6 +248,10 @@ pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board:
         if let Some(reason) = board.limits.get(name).filter(|l| l.state == "held").and_then(|l| l.reasons.first()) {
             found("cap_reached", name.clone(), format!("source {name} is held: {}", reason.text));
         }
+        let reasons = board.limits.get(name).into_iter().flat_map(|row| &row.reasons);
+        if let Some(over) = reasons.into_iter().find(|reason| reason.numbers.contains_key("over_bytes")) {
+            found("retention_risk", format!("{name} (cap)"), format!("source {name}: {}", over.text));
+        }
         breaker(name, board, &mut findings);
     }
     for (name, text) in used_up(board).filter(|(name, _)| connectors.contains_key(*name)) {

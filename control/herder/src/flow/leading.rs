@@ -1,7 +1,7 @@
 //! The leader's part: look, judge, decide, publish; once a period.
 use super::board::Board;
 use super::capping::{Capping, Caps};
-use super::decision::{Bottlenecks, add_caps, differs, divide, floors, is_limited, keep_since, row};
+use super::decision::{Bottlenecks, add_alarms, add_caps, differs, divide, floors, is_limited, keep_since, row};
 use super::incidents::{Incidents, Moment, findings};
 use super::meters::Measured;
 use super::picture::Picture;
@@ -158,7 +158,10 @@ impl Lead {
             let now = measured.get(name).cloned().unwrap_or_default();
             let mut new = row(name, decided, picture, bottlenecks, &now);
             let caps = granted.remove(name).unwrap_or_default();
-            add_caps(&mut new, caps.caps, &now);
+            match picture.sources.get(name).is_some_and(|source| source.holds) {
+                true => add_caps(&mut new, caps.caps, &now),
+                false => add_alarms(&mut new, caps.caps),
+            }
             let own = picture.sources.get(name).into_iter().flat_map(|source| &source.topics);
             new.reasons.extend(own.filter_map(|topic| Some(self.retention.risks().get(topic)?.reason(topic))));
             rows.extend(grant_row(name, caps.row, board.grants.get(name)));

@@ -1,7 +1,8 @@
 //! Who feeds whom: connectors as flow control sees them.
 use crate::answer::{ConnectorKind, RunState};
 use crate::view::ConnectorView;
-use elasticflow_config::Properties;
+use elasticflow_config::flow::{CapAction, CapCounts};
+use elasticflow_config::{ConfigValue, Properties};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -46,6 +47,10 @@ pub(crate) struct SourceView {
     pub(crate) target: f64,
     /// Hard cap of unconsumed bytes of each of its topics.
     pub(crate) cap: Option<f64>,
+    /// Whether it waits at a cap, instead of going on with an alarm.
+    pub(crate) holds: bool,
+    /// Sinks that count for it.
+    pub(crate) counts: CapCounts,
     /// Without one: a part of what a topic may hold by its retention.
     pub(crate) cap_ratio: f64,
     /// The caps that follow from that, by topic.
@@ -113,6 +118,11 @@ impl SourceView {
     /// Most unconsumed bytes of a topic that it writes.
     pub(crate) fn cap_of(&self, topic: &str) -> Option<f64> {
         self.cap.or_else(|| self.derived.get(topic).copied()).filter(|_| self.topics.contains(topic))
+    }
+
+    /// The same, if the source waits at it.
+    pub(crate) fn held_at(&self, topic: &str) -> Option<f64> {
+        self.cap_of(topic).filter(|_| self.holds)
     }
 }
 
@@ -201,6 +211,8 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
         foreign: keys.list("flow.lag.groups"),
         target: keys.target(period),
         cap: cap(keys),
+        holds: holds(keys),
+        counts: keys.text("flow.cap.counts").and_then(|text| CapCounts::read(text).ok()).unwrap_or_default(),
         cap_ratio: keys.number("flow.cap.retention.ratio").unwrap_or(CAP_RATIO).clamp(0.0, 0.9),
         derived: BTreeMap::new(),
         guard: match keys.text("flow.retention.guard") {
@@ -211,14 +223,18 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
     }
 }
 
-/// Whether a source has a cap.
+/// Whether a source has a cap that holds it.
 pub(crate) fn cap_of(connector: &ConnectorView, worker: &Properties) -> bool {
     let keys = Keys { own: &connector.config, worker };
-    connector.kind == ConnectorKind::Source && cap(&keys).is_some()
+    connector.kind == ConnectorKind::Source && cap(&keys).is_some() && holds(&keys)
 }
 
 fn cap(keys: &Keys<'_>) -> Option<f64> {
     keys.number("flow.cap.bytes").filter(|cap| *cap >= CAP_LEAST)
+}
+
+fn holds(keys: &Keys<'_>) -> bool {
+    keys.text("flow.cap.action").is_none_or(|action| !action.eq_ignore_ascii_case(CapAction::Alarm.word()))
 }
 
 fn read_topics(keys: &Keys<'_>, fed: &BTreeSet<String>) -> BTreeSet<String> {
@@ -279,7 +295,9 @@ mod tests {
     }
 
     /// Keys of a source that the leader reads, with a value that is not the default.
-    const OF_SOURCES: [(&str, &str); 9] = [
+    const OF_SOURCES: [(&str, &str); 11] = [
+        ("flow.cap.counts", "running, stopped"),
+        ("flow.cap.action", "alarm"),
         ("flow.cap.retention.ratio", "0.7"),
         ("flow.retention.guard", "extend"),
         ("flow.priority", "9"),

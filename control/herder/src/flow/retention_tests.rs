@@ -77,6 +77,8 @@ impl Scene {
             foreign: Vec::new(),
             target: 10.0,
             cap: None,
+            holds: true,
+            counts: Default::default(),
             cap_ratio: 0.5,
             derived: BTreeMap::new(),
             guard,

@@ -382,6 +382,8 @@ mod tests {
             foreign: Vec::new(),
             target: 10.0,
             cap: None,
+            holds: true,
+            counts: Default::default(),
             cap_ratio: 0.0,
             derived: BTreeMap::new(),
             guard: Guard::Alarm,

@@ -278,7 +278,7 @@ impl Member {
                 session.asked.clear();
                 self.book.lose();
             }
-            Consumed::Records(..) => {}
+            Consumed::Records(..) | Consumed::Gone(..) => {}
         }
         Ok(())
     }

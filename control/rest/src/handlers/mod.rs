@@ -94,6 +94,7 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
             Ok(Answer::empty(StatusCode::ACCEPTED))
         }
         Resource::Offsets(name) => offsets::handle(rest, &name, &call).await,
+        Resource::AcceptLoss(name) => offsets::loss(rest, &name, &call).await,
         Resource::Signals(name) => {
             let receipt = rest.herder.signal(&name, crate::body::signal(&call.body)?).await?;
             Ok(Answer::json(StatusCode::ACCEPTED, &receipt))

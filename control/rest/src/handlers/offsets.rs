@@ -17,3 +17,11 @@ pub(super) async fn handle(rest: &Rest, name: &str, call: &Call) -> Result<Answe
     };
     Ok(Answer::ok(&json!({ "message": message })))
 }
+
+/// What a sink has lost; or moves it over that.
+pub(super) async fn loss(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+    if !call.is(&Method::POST) {
+        return Ok(Answer::ok(&rest.herder.loss(name).await?));
+    }
+    Ok(Answer::ok(&rest.herder.accept_loss(name, body::lost(&call.body)?).await?))
+}

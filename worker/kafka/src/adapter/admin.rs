@@ -72,6 +72,22 @@ impl RdAdmin {
             Err(error) => Err(error),
         }
     }
+
+    /// Where each partition ends or begins.
+    async fn edges(
+        &self,
+        doing: &'static str,
+        of: &[TopicPartition],
+        edge: i64,
+    ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        if of.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let list = Partitions::of(of.iter().map(|at| (at, edge)));
+        let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
+        let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.edges(&list, limit)?)).await?;
+        Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
+    }
 }
 
 /// Outside transactions nothing is there to abort.
@@ -160,7 +176,7 @@ fn is_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<bool, Re
     let list = Partitions::of(at.iter().map(|at| (at, Partitions::END)))?;
     let waits =
         |code| matches!(code, Code::NotLeaderForPartition | Code::LeaderNotAvailable | Code::UnknownTopicOrPartition);
-    match handle.end_offsets(&list, limit) {
+    match handle.edges(&list, limit) {
         Ok(rows) => Ok(!rows.iter().any(|row| waits(row.code))),
         Err(refusal) if waits(refusal.code) => Ok(false),
         Err(refusal) => Err(refusal),
@@ -193,17 +209,11 @@ impl Admin for RdAdmin {
     }
 
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
-        if of.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let list = Partitions::of(of.iter().map(|at| (at, Partitions::END)));
-        let list = list.map_err(|refusal| errors::refused_plainly("cannot read end offsets", &refusal))?;
-        let rows = self
-            .ask("cannot read end offsets".to_owned(), move |handle, limit| good(handle.end_offsets(&list, limit)?))
-            .await?;
-        Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
+        self.edges("cannot read end offsets", of, Partitions::END).await
     }
-
+    async fn begin_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        self.edges("cannot read the first offsets", of, Partitions::BEGINNING).await
+    }
     async fn offsets_since(
         &self,
         of: &[TopicPartition],

@@ -4,11 +4,12 @@
 //! member stays alive however long its owner is busy; records stay in librdkafka's own bounded queue until `next` takes
 //! them on the owner's task. Rebalances are only forwarded: they end when the owner calls `start_at` or `confirm_revoked`.
 use super::batch::Gathering;
-use super::client::{Alive, Client, Complaint, Happenings};
+use super::client::{Alive, Client, Complaint};
 use super::errors;
+use super::member::{Happening, Member};
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, Event, EventKind, Handle, Kind, Message, Partition, Partitions, Queue, Refusal};
+use crate::native::{Code, EventKind, Handle, Kind, Message, Partition, Partitions, Queue, Refusal};
 use crate::ports::{Consumed, Consumer, GroupMetadata, InRecord, KafkaError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,108 +17,8 @@ use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::Notify;
-
-/// How long leaving the group may take before the client is destroyed all the same.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-/// Errors that nobody has taken yet; later ones say the same again.
-const ERRORS_MAX: usize = 16;
-
-/// What the thread hands to the owner.
-enum Happening {
-    Assigned(Vec<TopicPartition>),
-    Revoked(Vec<TopicPartition>),
-    Lost(Vec<TopicPartition>),
-    Failed(KafkaError),
-}
-
-struct Member {
-    happenings: Mutex<VecDeque<Happening>>,
-    ready: Arc<Notify>,
-    complaint: Complaint,
-    group: String,
-}
-
-impl Member {
-    fn push(&self, happening: Happening) {
-        let mut happenings = self.happenings.lock();
-        if matches!(happening, Happening::Failed(_)) && happenings.len() >= ERRORS_MAX {
-            return;
-        }
-        happenings.push_back(happening);
-        drop(happenings);
-        self.ready.notify_one();
-    }
-
-    fn on_rebalance(&self, client: &Arc<Handle>, event: &Event<'_>) {
-        let partitions: Vec<_> = event.partitions().into_iter().map(|row| row.at).collect();
-        let is_assignment = event.code() == Code::AssignPartitions;
-        let is_lost = !is_assignment && client.is_assignment_lost();
-        // Nothing to wait for: nothing is given, or it is gone already.
-        if partitions.is_empty() || is_lost {
-            answer(client, is_assignment, &partitions);
-        }
-        match (is_assignment, is_lost) {
-            _ if partitions.is_empty() => {}
-            (true, _) => self.push(Happening::Assigned(partitions)),
-            (false, false) => self.push(Happening::Revoked(partitions)),
-            (false, true) => self.push(Happening::Lost(partitions)),
-        }
-    }
-
-    fn cannot_consume(&self, refusal: &Refusal) -> KafkaError {
-        errors::refused_plainly(&format!("cannot consume as a member of consumer group `{}`", self.group), refusal)
-    }
-
-    fn on_error(&self, client: &Arc<Handle>, refusal: &Refusal) {
-        self.complaint.note(refusal);
-        if refusal.fatal || refusal.code == Code::Fatal {
-            let refusal = client.fatal().unwrap_or_else(|| refusal.clone());
-            self.push(Happening::Failed(errors::refused("the consumer cannot go on", &refusal)));
-        } else if matches!(refusal.code, Code::UnknownTopicOrPartition | Code::UnknownTopic | Code::UnknownPartition) {
-            // A sink may be started before its source has created the topic: the subscription waits for it.
-            tracing::warn!("a subscribed topic does not exist yet, and is waited for: {}", refusal.text);
-        } else if let error @ KafkaError::Config(_) = self.cannot_consume(refusal) {
-            self.push(Happening::Failed(error));
-        }
-    }
-}
-
-/// Ends a rebalance on the spot.
-fn answer(client: &Arc<Handle>, is_assignment: bool, partitions: &[TopicPartition]) {
-    let list = Partitions::of(partitions.iter().map(|at| (at, Partitions::COMMITTED)));
-    let done = list.and_then(|list| if is_assignment { client.assign(&list) } else { client.unassign(&list) });
-    if let Err(refusal) = done {
-        tracing::warn!("a rebalance could not be ended: {}", refusal.text);
-    }
-}
-
-impl Happenings for Member {
-    fn on_event(&self, client: &Arc<Handle>, event: Event<'_>) {
-        match event.kind() {
-            EventKind::Rebalance => self.on_rebalance(client, &event),
-            EventKind::Error => self.on_error(client, &event.refusal()),
-            EventKind::Delivery | EventKind::Fetch | EventKind::Other => {}
-        }
-    }
-
-    /// Leaves the group, so that others need not wait for the session's end.
-    fn on_stop(&self, queue: &Queue) {
-        let client = queue.client();
-        let deadline = Instant::now() + CLOSE_LIMIT;
-        if client.close(queue).is_err() {
-            return;
-        }
-        while !client.is_closed() && Instant::now() < deadline {
-            let Some(event) = queue.poll(Duration::from_millis(100)) else { continue };
-            if event.kind() == EventKind::Rebalance {
-                let partitions: Vec<_> = event.partitions().into_iter().map(|row| row.at).collect();
-                answer(client, event.code() == Code::AssignPartitions, &partitions);
-            }
-        }
-    }
-}
 
 /// A member of a group.
 pub(crate) struct RdConsumer {
@@ -128,6 +29,8 @@ pub(crate) struct RdConsumer {
     group: String,
     batch_records: usize,
     limit: Duration,
+    /// Where partitions begin for which the group has no offset; `None` is nowhere.
+    begin: Option<i64>,
     /// Given, not started yet.
     given: BTreeSet<TopicPartition>,
     /// Asked back, not confirmed yet, oldest first.
@@ -137,6 +40,8 @@ pub(crate) struct RdConsumer {
     paused: BTreeSet<TopicPartition>,
     /// Taken from the library, not handed out yet: one batch, and more only while partitions are paused.
     taken: VecDeque<(TopicPartition, Vec<InRecord>)>,
+    /// Whose next record is not there: told after what was taken before.
+    gone: VecDeque<(TopicPartition, Offset)>,
     /// Bytes of the last batch.
     expected: usize,
 }
@@ -145,7 +50,7 @@ impl RdConsumer {
     pub(crate) fn start(
         group: &str,
         subscription: &Subscription,
-        settings: &Settings,
+        (settings, begin): (&Settings, Option<i64>),
         alive: &Arc<Alive>,
     ) -> Result<Self, KafkaError> {
         let no_queue = || KafkaError::Fatal("a Kafka client has no queue".to_owned());
@@ -163,11 +68,13 @@ impl RdConsumer {
             group: group.to_owned(),
             batch_records: settings.batch_records,
             limit: settings.call_limit,
+            begin,
             given: BTreeSet::new(),
             asked_back: VecDeque::new(),
             active: BTreeSet::new(),
             paused: BTreeSet::new(),
             taken: VecDeque::new(),
+            gone: VecDeque::new(),
             expected: 0,
         };
         consumer.subscribe(subscription)?;
@@ -222,6 +129,7 @@ impl RdConsumer {
             self.paused.remove(at);
         }
         self.taken.retain(|(at, _)| self.active.contains(at));
+        self.gone.retain(|(at, _)| self.active.contains(at));
     }
 
     fn handed_out(&mut self) -> Option<Consumed> {
@@ -230,14 +138,23 @@ impl RdConsumer {
         Some(Consumed::Records(at, records))
     }
 
+    /// The first of those whose records before it are handed out.
+    fn first_gone(&self) -> Option<usize> {
+        self.gone.iter().position(|(at, _)| !self.taken.iter().any(|(taken, _)| taken == at))
+    }
+
+    fn gone(&mut self) -> Option<Consumed> {
+        let (at, expected) = self.gone.remove(self.first_gone()?)?;
+        Some(Consumed::Gone(at, expected))
+    }
+
     /// Takes records from the library's queue until a batch is complete or the queue is empty.
     fn take(&mut self) -> Result<(), KafkaError> {
         let mut gathering: Option<Gathering> = None;
         while let Some(mut event) = self.records.poll(Duration::ZERO) {
             if event.kind() == EventKind::Error {
-                let refusal = event.refusal();
                 finish(gathering.take(), &mut self.taken);
-                self.member.on_error(self.client.handle(), &refusal);
+                self.gone.extend(self.member.on_refused(self.client.handle(), &event));
                 continue;
             }
             let Some(message) = event.next_message() else { continue };
@@ -297,12 +214,31 @@ impl RdConsumer {
             return Ok(());
         }
         self.taken.retain(|(at, _)| !rows.contains_key(at));
+        self.gone.retain(|(at, _)| !rows.contains_key(at));
         let what = "cannot move the position";
         let list = self.list(what, &rows)?;
         let limit = self.limit;
         call(self.handle(), move |handle| handle.seek(&list, limit))
             .await?
             .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))
+    }
+
+    /// Where given partitions start for which the owner names no offset: at the committed one, or, where the group has none,
+    /// as `auto.offset.reset` says.
+    async fn begin_unread(&self, rows: &mut BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
+        let unnamed = rows.iter().filter(|(_, offset)| **offset == Partitions::COMMITTED);
+        let unnamed: Vec<_> = unnamed.map(|(at, _)| at.clone()).collect();
+        let committed = self.stable_offsets(&unnamed, self.limit).await?;
+        for at in unnamed.into_iter().filter(|at| !matches!(committed.get(at), Some(Some(_)))) {
+            let begin = self.begin.ok_or_else(|| {
+                KafkaError::Config(format!(
+                    "consumer group `{}` has no offset for {}-{}, and auto.offset.reset=none says that it must have one: alter the offsets of the connector, or set earliest or latest",
+                    self.group, at.topic, at.partition
+                ))
+            })?;
+            rows.insert(at, begin);
+        }
+        Ok(())
     }
 
     /// Where a partition without a given offset starts when it is moved: at the committed offset, else at the beginning.
@@ -341,11 +277,12 @@ impl Consumer for RdConsumer {
             if let Some(happened) = self.happened() {
                 return happened;
             }
-            if let Some(records) = self.handed_out() {
-                return Ok(records);
+            if let Some(next) = self.handed_out().or_else(|| self.gone()) {
+                return Ok(next);
             }
             self.take()?;
-            if self.taken.iter().all(|(at, _)| self.paused.contains(at)) && self.member.happenings.lock().is_empty() {
+            let is_paused = self.taken.iter().all(|(at, _)| self.paused.contains(at));
+            if is_paused && self.first_gone().is_none() && self.member.happenings.lock().is_empty() {
                 // Both queues wake this; one that did so between the checks and here has left a permit.
                 self.member.ready.notified().await;
             }
@@ -354,7 +291,8 @@ impl Consumer for RdConsumer {
 
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError> {
         let raw = |offset: Option<&Option<Offset>>| offset.copied().flatten().map_or(Partitions::COMMITTED, |o| o.0);
-        let given: BTreeMap<_, _> = self.given.iter().map(|tp| (tp.clone(), raw(at.get(tp)))).collect();
+        let mut given: BTreeMap<_, _> = self.given.iter().map(|tp| (tp.clone(), raw(at.get(tp)))).collect();
+        self.begin_unread(&mut given).await?;
         let moved: Vec<_> = at.iter().filter(|(tp, _)| self.active.contains(*tp)).collect();
         let mut seek: BTreeMap<_, _> =
             moved.iter().filter_map(|(tp, offset)| Some(((*tp).clone(), offset.as_ref()?.0))).collect();

@@ -145,7 +145,7 @@ impl RdTopicLog {
         let list = Partitions::of(partitions.iter().map(|at| (at, Partitions::END)))
             .map_err(|refusal| errors::refused_plainly(&doing, &refusal))?;
         let limit = self.limit;
-        let rows = call(self.client.handle(), move |handle| handle.end_offsets(&list, limit))
+        let rows = call(self.client.handle(), move |handle| handle.edges(&list, limit))
             .await?
             .map_err(|refusal| self.complaints.0.explain(&doing, &refusal))?;
         match rows.iter().find(|row| row.code != Code::NoError) {

@@ -9,6 +9,7 @@ mod delivery;
 mod errors;
 mod groupless;
 mod log;
+mod member;
 mod oauth;
 mod page;
 mod producer;
@@ -120,8 +121,9 @@ impl Kafka for RdKafka {
         subscription: &Subscription,
         overrides: &ClientProperties,
     ) -> Result<Box<dyn Consumer>, KafkaError> {
-        let settings = self.worker.client(ClientKind::Consumer, overrides, None)?.with("group.id", group);
-        Ok(Box::new(RdConsumer::start(group, subscription, &settings, &self.alive)?))
+        let mut settings = self.worker.client(ClientKind::Consumer, overrides, None)?.with("group.id", group);
+        let begin = settings.take_reset();
+        Ok(Box::new(RdConsumer::start(group, subscription, (&settings, begin), &self.alive)?))
     }
 
     fn admin(&self) -> Arc<dyn Admin> {

@@ -2,7 +2,7 @@
 use super::oauth::{Login, Logins, Tokens};
 use super::properties::{ClientKind, How, Scope, find};
 use super::security;
-use crate::native::{Conf, Handle, Kind};
+use crate::native::{Conf, Handle, Kind, Partitions};
 use crate::ports::{ClientProperties, KafkaError};
 use parking_lot::Mutex;
 use std::collections::BTreeSet;
@@ -296,6 +296,19 @@ impl Settings {
     pub(crate) fn with(mut self, key: &'static str, value: &str) -> Self {
         self.entries.set("", key, value.to_owned());
         self
+    }
+
+    /// Takes `auto.offset.reset` from the client, which knows no difference between a group without an offset and an offset
+    /// that is not there any more: it is to tell both. Answers where partitions of the former begin; `None` is nowhere.
+    pub(crate) fn take_reset(&mut self) -> Option<i64> {
+        let key = "auto.offset.reset";
+        let set = self.entries.0.iter().rev().find(|entry| entry.key == key).map(|entry| entry.value.clone());
+        self.entries.set("", key, "error".to_owned());
+        match set.as_deref() {
+            Some("latest") => Some(Partitions::END),
+            Some("error") => None,
+            _ => Some(Partitions::BEGINNING),
+        }
     }
 
     /// Starts the client.

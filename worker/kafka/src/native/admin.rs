@@ -186,18 +186,14 @@ impl Handle {
         }
     }
 
-    /// High watermarks: read_uncommitted.
-    pub(crate) fn end_offsets(
-        self: &Arc<Self>,
-        partitions: &Partitions,
-        limit: Duration,
-    ) -> Result<Vec<Partition>, Refusal> {
-        let ends = self.list_offsets(partitions, limit)?;
-        // An end that is missing or unknown must never be read as "empty".
-        if ends.iter().any(|row| row.code == Code::NoError && row.position().is_none()) {
+    /// High watermarks (read_uncommitted) or beginnings, as each row asks.
+    pub(crate) fn edges(self: &Arc<Self>, partitions: &Partitions, limit: Duration) -> Result<Vec<Partition>, Refusal> {
+        let edges = self.list_offsets(partitions, limit)?;
+        // One that is missing or unknown must never be read as "empty".
+        if edges.iter().any(|row| row.code == Code::NoError && row.position().is_none()) {
             return Err(Refusal::of(Code::OffsetNotAvailable));
         }
-        Ok(ends)
+        Ok(edges)
     }
 
     /// The offset of each row's moment: an end, a beginning, or a time in ms; -1 for a time after the last record.

@@ -122,6 +122,9 @@ pub enum Consumed {
     Revoked(Vec<TopicPartition>),
     /// Partitions already gone (session expired): drop buffers, write nothing.
     Lost(Vec<TopicPartition>),
+    /// The record that is read next is not there any more, or the partition ends before it: nothing of the partition is
+    /// delivered from here on.
+    Gone(TopicPartition, Offset),
 }
 
 /// A record as read.
@@ -135,7 +138,8 @@ pub struct InRecord {
     pub headers: Vec<(Arc<str>, Option<Bytes>)>,
 }
 
-/// A group consumer: read_committed, manual commit, `auto.offset.reset` as configured only when the group has no state.
+/// A group consumer: read_committed, manual commit. `auto.offset.reset` says where a partition begins for which the group
+/// has no offset; a position that is not there is never moved by itself, but told ([`Consumed::Gone`]).
 #[async_trait]
 pub trait Consumer: Send {
     /// Next event; cancel-safe.
@@ -173,6 +177,11 @@ pub trait Admin: Send + Sync {
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
     /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
+    /// The first offsets that are there.
+    async fn begin_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        let _ = of;
+        Err(KafkaError::Config("this cluster is not asked for its first offsets".to_owned()))
+    }
     /// The first offsets whose records are not older than a moment, ms since 1970 UTC; partitions without such a record
     /// are left out.
     async fn offsets_since(

@@ -90,6 +90,7 @@ async fn share(first: &mut dyn Consumer, second: &mut dyn Consumer, mut on_revok
                 }
                 Consumed::Records(at, _) => assert!(!revoked.contains(&at.partition), "a record after the revocation"),
                 Consumed::Lost(partitions) => panic!("lost {partitions:?}"),
+                Consumed::Gone(at, offset) => panic!("offset {} of {at:?} is gone", offset.0),
             },
             event = second.next() => if let Consumed::Assigned(partitions) = event.unwrap() {
                 let start = partitions.iter().map(|at| (at.clone(), None)).collect();

@@ -151,6 +151,7 @@ impl Cycle {
                 Consumed::Assigned(new) => self.on_assigned(new).await?,
                 Consumed::Revoked(gone) => self.on_revoked(gone).await?,
                 Consumed::Lost(gone) => self.on_lost(gone).await?,
+                Consumed::Gone(at, expected) => self.on_gone(&at, expected).await?,
             }
         }
         Ok(())

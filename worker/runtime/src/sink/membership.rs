@@ -30,6 +30,8 @@ impl Kept {
             match self.consumer.next().await? {
                 // Those of a moment before the pause: the next instance begins at what is committed.
                 Consumed::Records(..) => {}
+                // Nothing is delivered of the partition any more: the next instance has to meet it itself.
+                Consumed::Gone(..) => return Ok(()),
                 // Who has what is settled with an instance that takes part, not without one.
                 Consumed::Assigned(_) | Consumed::Revoked(_) | Consumed::Lost(_) => return Ok(()),
             }

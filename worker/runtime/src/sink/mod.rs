@@ -10,6 +10,7 @@ mod flow;
 mod intake;
 mod isolate;
 mod leave;
+mod loss;
 mod membership;
 mod pending;
 mod rebalance;
@@ -23,6 +24,8 @@ mod two_phase;
 mod budget_tests;
 #[cfg(test)]
 mod limited_tests;
+#[cfg(test)]
+mod loss_tests;
 #[cfg(test)]
 mod outage_tests;
 #[cfg(test)]

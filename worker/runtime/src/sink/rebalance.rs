@@ -1,8 +1,9 @@
 //! Partitions that come and go.
 use super::cycle::{Cycle, Kind};
+use super::loss::loss;
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
-use elasticflow_api::position::{Offset, TopicPartition};
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_api::sink::StartAt;
 use std::collections::BTreeMap;
 
@@ -54,25 +55,25 @@ impl Cycle {
         }
     }
 
-    /// An offset that the destination has stored but the topic has never reached belongs to another topic of that name.
+    /// What the destination has stored must be there: an offset that the topic has never reached belongs to another topic of
+    /// that name. The group is brought up to the destination, which decides, so that the loss is counted from there.
     async fn check_stored(&mut self, stored: &BTreeMap<TopicPartition, StartAt>) -> Result<(), TaskError> {
-        let at: Vec<TopicPartition> =
-            stored.iter().filter(|(_, s)| matches!(s, StartAt::Stored(_))).map(|(at, _)| at.clone()).collect();
-        if at.is_empty() {
+        let offset = |start: &StartAt| match start {
+            StartAt::Stored(offset) => Some(*offset),
+            StartAt::Group => None,
+        };
+        let known: BTreeMap<_, _> = stored.iter().filter_map(|(at, s)| Some((at.clone(), offset(s)?))).collect();
+        if known.is_empty() {
             return Ok(());
         }
-        let ends = self.task.services.options.kafka.admin().end_offsets(&at).await.doing("reading end offsets")?;
-        for (at, start) in stored {
-            if let (StartAt::Stored(offset), Some(end)) = (start, ends.get(at))
-                && offset > end
-            {
-                return Err(TaskError::Definite(format!(
-                    "the destination has stored offset {} of {}-{}, but the topic ends at {}: it was re-created; stop the connector and alter or delete its offsets",
-                    offset.0, at.topic, at.partition, end.0
-                )));
-            }
+        let loss = loss(self.task.services.options.kafka.admin(), &known).await?;
+        if loss.is_none() {
+            return Ok(());
         }
-        Ok(())
+        if let Err(error) = self.consumer.commit(&ConsumedOffsets(known)).await {
+            tracing::warn!(task = %self.task.spec.id, %error, "group offsets were not committed; the destination holds the real ones");
+        }
+        Err(self.gone(&loss))
     }
 
     /// Partitions asked back: what was put for them is committed first.

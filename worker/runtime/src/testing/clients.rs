@@ -172,6 +172,11 @@ impl Admin for FakeKafka {
         let state = self.lock();
         Ok(of.iter().map(|tp| (tp.clone(), Offset(state.log(tp).len() as i64))).collect())
     }
+    async fn begin_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
+        let state = self.lock();
+        let begin = |tp: &TopicPartition| Offset(state.begins.get(tp).copied().unwrap_or(0) as i64);
+        Ok(of.iter().map(|tp| (tp.clone(), begin(tp))).collect())
+    }
     async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
         Ok(self.lock().offsets.get(group).cloned().unwrap_or_default())
     }

@@ -63,6 +63,7 @@ enum Seen {
     Revoked(Vec<TopicPartition>),
     Assigned(Vec<TopicPartition>),
     Records(TopicPartition, usize, Vec<InRecord>),
+    Gone(TopicPartition, usize),
 }
 
 #[async_trait]
@@ -91,6 +92,9 @@ impl Consumer for FakeConsumer {
                 let ready = member.owned.clone();
                 ready.into_iter().filter(|tp| !paused.contains(tp) && !revoking.contains(tp)).find_map(|tp| {
                     let from = *positions.get(&tp)?;
+                    if !(s.begins.get(&tp).copied().unwrap_or(0)..=s.log(&tp).len()).contains(&from) {
+                        return Some(Seen::Gone(tp, from));
+                    }
                     let records: Vec<_> = s.visible(s.log(&tp), from).into_iter().take(FETCH).collect();
                     let next = records.last()?.0;
                     Some(Seen::Records(tp, next, records.into_iter().map(|(_, r)| r).collect()))
@@ -107,6 +111,10 @@ impl Consumer for FakeConsumer {
                 Consumed::Revoked(gone)
             }
             Seen::Assigned(new) => Consumed::Assigned(new),
+            Seen::Gone(tp, from) => {
+                self.positions.remove(&tp);
+                Consumed::Gone(tp, Offset(from as i64))
+            }
             Seen::Records(tp, next, records) => {
                 self.positions.insert(tp.clone(), next);
                 Consumed::Records(tp, records)
@@ -117,8 +125,9 @@ impl Consumer for FakeConsumer {
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError> {
         for (tp, offset) in at {
             let stored = self.kafka.lock().offsets.get(&self.group).and_then(|o| o.get(tp)).copied();
-            let from = offset.or(stored).unwrap_or(Offset(0));
-            self.positions.insert(tp.clone(), usize::try_from(from.0).unwrap());
+            let begin = self.kafka.lock().begins.get(tp).copied().unwrap_or(0);
+            let from = offset.or(stored).map_or(begin, |o| usize::try_from(o.0).unwrap());
+            self.positions.insert(tp.clone(), from);
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(crate) enum Commits {
 #[derive(Default)]
 pub(crate) struct State {
     pub(super) topics: BTreeMap<String, Vec<Vec<Entry>>>,
+    /// First offsets that are there, where that is not the first of all.
+    pub(super) begins: BTreeMap<TopicPartition, usize>,
     pub(super) epochs: HashMap<String, u64>,
     pub(super) transactions: Vec<Transaction>,
     pub(super) offsets: HashMap<String, BTreeMap<TopicPartition, Offset>>,
@@ -102,6 +104,12 @@ impl FakeKafka {
 
     pub(crate) fn delete(&self, topic: &str) {
         self.change(|s| s.topics.remove(topic));
+    }
+
+    /// Deletes the first records of a partition, up to an offset.
+    pub(crate) fn delete_records(&self, topic: &str, partition: i32, before: usize) {
+        let at = TopicPartition { topic: topic.into(), partition };
+        self.change(|s| s.begins.insert(at, before));
     }
 
     pub(crate) fn forget_group(&self, group: &str) {

@@ -44,7 +44,7 @@ impl Member {
                 Consumed::Assigned(parts) => ("is given", parts),
                 Consumed::Revoked(parts) => ("is asked for", parts),
                 Consumed::Lost(parts) => ("has lost", parts),
-                Consumed::Records(..) => return String::new(),
+                Consumed::Records(..) | Consumed::Gone(..) => return String::new(),
             };
             let numbers: Vec<String> = parts
                 .iter()

@@ -20,7 +20,7 @@ mod retention;
 
 pub use batch::{BatchAction, BatchMode, BatchPublish, BatchSettings};
 pub use breaker::BreakerSettings;
-pub use budget::{BudgetSettings, BudgetWindow};
+pub use budget::{BudgetAction, BudgetSettings, BudgetWindow};
 pub use lag::{Cap, CapAction, CapCounts, LagControl, LagSettings};
 pub use placement::PlacementSettings;
 pub use quota::{Quota, QuotaAction, QuotaSettings, QuotaWindow, WindowSpan, Zone};

@@ -268,6 +268,10 @@ impl Herder {
             TaskChange::Running => self.show_task(&task, RunState::Running, None),
             TaskChange::Pending { trace } => self.show_task(&task, RunState::Running, Some(trace.clone())),
             TaskChange::Paused => self.show_task(&task, RunState::Paused, None),
+            TaskChange::Held { trace } => {
+                self.show_task(&task, RunState::Paused, Some(trace.clone()));
+                self.pause_held(&task.0);
+            }
             TaskChange::Restarting { trace } => self.show_task(&task, RunState::Restarting, Some(trace.clone())),
             TaskChange::Failed { trace } => {
                 instance.phase = Phase::Failed;

@@ -1,13 +1,16 @@
 //! Taking in the config topic and the status topic, and showing what changed.
-use crate::answer::RunState;
+use crate::answer::{InitialState, RunState};
+use crate::command::Command;
 use crate::herder::Herder;
+use crate::lanes::Turn;
 use crate::leading::weight;
 use crate::secrets::hide;
 use elasticflow_config::Properties;
+use elasticflow_config::flow::ReasonCode;
 use elasticflow_kafka::ports::LogRecord;
 use elasticflow_plan::restart::Request;
-use elasticflow_store::config::{ConfigRecord, ConfigState, Folded};
-use elasticflow_store::status::StatusRecord;
+use elasticflow_store::config::{ConfigRecord, ConfigState, Folded, TargetState};
+use elasticflow_store::status::{StatusRecord, StatusRow};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -125,6 +128,19 @@ impl Herder {
         self.publish_status(name);
     }
 
+    /// A task has paused itself for an error budget: the leader pauses the connector, so that a resume lets all of it go on.
+    pub(crate) fn pause_held(&mut self, name: &str) {
+        let is_started = self.state.connector(name).is_some_and(|c| c.target == TargetState::Started);
+        if !is_started || !self.is_leader() {
+            return;
+        }
+        tracing::warn!(connector = name, "its error budget is used up: it is paused");
+        // Nobody waits for an answer.
+        let (answer, _) = tokio::sync::oneshot::channel();
+        let command = Command::Target { name: name.to_owned(), state: InitialState::Paused, answer };
+        self.enter(name, Turn::Command(command));
+    }
+
     /// A row of the status topic.
     pub(crate) fn on_status_record(&mut self, record: StatusRecord) {
         if let StatusRecord::Unknown { key } = &record {
@@ -135,12 +151,20 @@ impl Herder {
             StatusRecord::Released { name, index, row } => return self.on_released((name, index), row),
             other => other,
         };
+        let held = match &record {
+            StatusRecord::Task { name, row: Some(row), .. } if is_held(row) => Some(name.clone()),
+            _ => None,
+        };
         let runs_here = match &record {
             StatusRecord::Connector { name, .. } => self.owns(name, None),
             StatusRecord::Task { name, index, .. } => self.owns(name, Some(*index)),
             _ => false,
         };
-        if let Some(name) = self.statuses.read(record, runs_here) {
+        let read = self.statuses.read(record, runs_here);
+        if let Some(name) = held.filter(|_| !runs_here) {
+            self.pause_held(&name);
+        }
+        if let Some(name) = read {
             self.publish_status(&name);
             if self.is_leader() {
                 self.dirty.insert(name);
@@ -181,6 +205,12 @@ impl Herder {
         known.task_statuses = stored.map(|(index, status)| (*index, status.clone())).collect();
         known.topics.clone_from(&parts.topics);
     }
+}
+
+/// Whether a task has paused itself.
+fn is_held(row: &StatusRow) -> bool {
+    let code = ReasonCode::ErrorBudget.code();
+    row.state == RunState::Paused.name() && row.trace.as_deref().is_some_and(|trace| trace.contains(code))
 }
 
 fn report(folded: &Folded) {

@@ -90,6 +90,11 @@ pub enum TaskChange {
     },
     /// Paused.
     Paused,
+    /// Paused by itself, until the connector is paused and resumed.
+    Held {
+        /// `<class>: <message>` and further lines.
+        trace: String,
+    },
     /// Starts again by itself after a transient error; the trace says which.
     Restarting {
         /// `<class>: <message>` and further lines.

@@ -12,6 +12,7 @@
 
 mod batches;
 mod budget;
+mod budget_share;
 mod datagen;
 mod indexed;
 mod letters;

@@ -12,6 +12,7 @@ mod budget;
 mod decide;
 mod loss;
 mod replay;
+mod share;
 mod take_over;
 mod unit;
 
@@ -20,5 +21,6 @@ pub use budget::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window,
 pub use decide::{Answer, Consequence, after_decide};
 pub use loss::{Gone, Loss};
 pub use replay::{LetterId, LetterState, ReplayEntry, Replayed, replay_topic};
+pub use share::{Met, ShareKey, Sum, Tally, share_topic, stored_tally};
 pub use take_over::{OutOfOrder, Step, TakeOver};
 pub use unit::{may_abort, must_adopt, next_owner};

@@ -6,11 +6,12 @@
 //! above the budget, makes final what it has, and ends too.
 use crate::error::{Doing, TaskError};
 use crate::services::Services;
+use crate::share::{Scope, Share, part_of_task};
 use crate::table::{Placed, Table};
-use elasticflow_api::position::{Offset, TopicPartition};
-use elasticflow_config::flow::{BudgetSettings, ReasonCode};
-use elasticflow_kafka::ports::{ClientProperties, OutRecord, SendError, TopicSpec};
-use elasticflow_protocol::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window, standing};
+use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
+use elasticflow_config::flow::{BudgetAction, BudgetSettings, ReasonCode};
+use elasticflow_kafka::ports::TopicSpec;
+use elasticflow_protocol::{BUDGET_VALUE, BudgetRow, Standing, Sum, budget_topic, budget_window, standing};
 use parking_lot::Mutex;
 use serde_json::{Value as Json, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,6 +22,9 @@ use std::time::Duration;
 /// How often a task looks whether another one has used the budget up.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
+/// Time between two judgements of the share.
+const JUDGED_EVERY: Duration = Duration::from_secs(1);
+
 /// How long a task may take to meet the record above the budget again, which may be another task's by then.
 const MET_WITHIN: Duration = Duration::from_secs(30);
 
@@ -29,6 +33,8 @@ pub(crate) struct Budget {
     services: Arc<Services>,
     connector: Arc<str>,
     settings: BudgetSettings,
+    /// `flow.errors.budget.ratio`.
+    pub(crate) share: Share,
     table: Mutex<Option<Arc<Table>>>,
     /// The first record of each partition that was not allowed.
     stops: Mutex<BTreeMap<TopicPartition, Offset>>,
@@ -40,10 +46,12 @@ pub(crate) struct Budget {
 
 impl Budget {
     pub(crate) fn new(services: Arc<Services>, connector: Arc<str>, settings: BudgetSettings) -> Self {
+        let share = Share::new(Arc::clone(&services), Arc::clone(&connector), &settings);
         Self {
             services,
             connector,
             settings,
+            share,
             table: Mutex::default(),
             stops: Mutex::default(),
             is_refused: AtomicBool::new(false),
@@ -53,18 +61,63 @@ impl Budget {
 
     /// Whether there is a limit at all.
     pub(crate) fn is_set(&self) -> bool {
-        self.settings.most().is_some()
+        self.settings.most().is_some() || self.share.is_set()
+    }
+
+    /// Whether the connector is paused once it is used up.
+    pub(crate) fn pauses(&self) -> bool {
+        self.settings.action == BudgetAction::Pause
+    }
+
+    /// Partitions of a sink have come.
+    pub(crate) async fn join(&self, new: &[TopicPartition]) -> Result<(), TaskError> {
+        if !self.share.is_set() {
+            return Ok(());
+        }
+        self.share.join(new, self.scope().await?).await
+    }
+
+    /// An instance of a source begins.
+    pub(crate) async fn begin_source(&self, task: u32) -> Result<(), TaskError> {
+        if !self.share.is_set() {
+            return Ok(());
+        }
+        self.share.begin(part_of_task(task), self.scope().await?).await
+    }
+
+    /// Offsets are going to be committed: what stands below them is not met again.
+    pub(crate) fn settle(&self, below: &ConsumedOffsets) {
+        self.share.settle(below);
+        let is_past = |topic: &Arc<str>, partition: i32, offset: i64| {
+            let at = TopicPartition { topic: Arc::clone(topic), partition };
+            below.0.get(&at).is_some_and(|below| offset < below.0)
+        };
+        // The other kind of budget bounds them.
+        if self.settings.most().is_none() && self.share.is_set() {
+            self.written.lock().retain(|(topic, partition, offset)| !is_past(topic, *partition, *offset));
+        }
+    }
+
+    /// What is counted at present: the window, and the last time that it was begun anew.
+    async fn scope(&self) -> Result<Scope, TaskError> {
+        let table = self.table().await?;
+        table.read_to_end().await?;
+        let marks = table.placed(&self.connector).into_iter().filter_map(|row| match BudgetRow::decode(&row.key)?.1 {
+            BudgetRow::Reset { at_ms } => Some(at_ms),
+            BudgetRow::Claim { .. } => None,
+        });
+        Ok((self.window(), marks.max().unwrap_or(0)))
     }
 
     /// Claims leave to skip a consumed record; `Err` when the budget is used up. Without limit, always `Ok`.
     pub(crate) async fn claim_consumed(&self, at: &TopicPartition, offset: Offset) -> Result<(), TaskError> {
-        if self.claim(json!([&*at.topic, at.partition, offset.0])).await? {
+        if self.claim(json!([&*at.topic, at.partition, offset.0])).await? && self.share.allows(at, offset) {
             return Ok(());
         }
-        let mut stops = self.stops.lock();
-        let first = stops.entry(at.clone()).or_insert(offset);
-        *first = offset.min(*first);
+        self.stops.lock().entry(at.clone()).and_modify(|first| *first = offset.min(*first)).or_insert(offset);
         self.is_refused.store(true, Ordering::Release);
+        // The others see it there.
+        self.share.write_bad().await?;
         Err(self.error())
     }
 
@@ -101,6 +154,12 @@ impl Budget {
         self.is_refused.store(false, Ordering::Release);
     }
 
+    /// Somebody lets a paused connector go on: what was not allowed is asked for anew.
+    pub(crate) fn go_on(&self) {
+        self.stops.lock().clear();
+        self.begin();
+    }
+
     /// Whether a letter of a record has been written by an instance before.
     pub(crate) fn has_letter(&self, topic: &Arc<str>, partition: i32, offset: i64) -> bool {
         self.is_set() && self.written.lock().contains(&(Arc::clone(topic), partition, offset))
@@ -113,8 +172,36 @@ impl Budget {
         }
     }
 
-    /// Returns, with the error, once a claim stands above the budget; never where there is none. Cancel-safe.
+    /// Returns, with the error, once the budget is used up; never where there is none. Cancel-safe.
     pub(crate) async fn used_up(&self) -> TaskError {
+        if !self.share.is_set() {
+            return self.used_up_by_count().await;
+        }
+        tokio::select! {
+            biased;
+            error = self.used_up_by_count() => error,
+            error = self.used_up_by_share() => error,
+        }
+    }
+
+    /// Judges the share until there is too much of it.
+    async fn used_up_by_share(&self) -> TaskError {
+        let clock = Arc::clone(&self.services.options.clock);
+        if !self.stops.lock().is_empty() {
+            clock.sleep(MET_WITHIN).await;
+        }
+        loop {
+            let judged = async { self.share.look(self.scope().await?).await };
+            match judged.await {
+                Ok(None) => clock.sleep(JUDGED_EVERY).await,
+                Ok(Some(_)) => return self.error(),
+                Err(error) => return error,
+            }
+        }
+    }
+
+    /// Returns once a claim stands above the budget.
+    async fn used_up_by_count(&self) -> TaskError {
         let Some(most) = self.settings.most() else { return std::future::pending().await };
         let clock = Arc::clone(&self.services.options.clock);
         if !self.stops.lock().is_empty() {
@@ -140,7 +227,15 @@ impl Budget {
     /// What the task ends with.
     pub(crate) fn error(&self) -> TaskError {
         let (reason, most) = (ReasonCode::ErrorBudget, self.settings.records);
-        TaskError::Definite(format!(
+        if let Some(Sum { read, bad }) = self.share.excess() {
+            return TaskError::OverBudget(format!(
+                "{} {}: {bad} of {read} records are bad, and a share of {} may be (flow.errors.budget.ratio); look at the dead letters and mend the cause, then raise the budget, or reset it and restart the tasks",
+                reason.number(),
+                reason.code(),
+                self.settings.ratio,
+            ));
+        }
+        TaskError::OverBudget(format!(
             "{} {}: {most} bad records may be skipped (flow.errors.budget.records), and there is one more, which was not skipped; look at the dead letters and mend the cause, then raise the budget, or reset it and restart the tasks",
             reason.number(),
             reason.code(),
@@ -185,27 +280,8 @@ impl Budget {
 
     /// Appends a row and waits until every replica in sync has it.
     async fn write(&self, row: &BudgetRow) -> Result<(), TaskError> {
-        const DOING: &str = "claiming a bad record";
-        let options = &self.services.options;
-        let mut producer = self.services.claims.lock().await;
-        let producer = match &mut *producer {
-            Some(producer) => producer,
-            none => {
-                let id = format!("{}-budgets-producer", options.group);
-                let client =
-                    ClientProperties::from([("client.id".to_owned(), id), ("linger.ms".to_owned(), "0".to_owned())]);
-                none.insert(options.kafka.producer(&client).doing("making a producer of error budgets")?)
-            }
-        };
-        let (topic, key) = (budget_topic(&options.group), row.key(&self.connector));
-        let (key, value) = (Some(key.as_bytes()), Some(BUDGET_VALUE));
-        let record = OutRecord { topic: &topic, partition: Some(0), key, value, headers: &[], timestamp_ms: None };
-        loop {
-            match producer.send(record) {
-                Ok(_) => return producer.drain().await.doing(DOING),
-                Err(SendError::Full) => producer.room().await.doing(DOING)?,
-                Err(SendError::Kafka(source)) => return Err(TaskError::Kafka { doing: DOING, source }),
-            }
-        }
+        let topic = budget_topic(&self.services.options.group);
+        let value = std::str::from_utf8(BUDGET_VALUE).ok();
+        self.services.append(&topic, &[(&row.key(&self.connector), value)]).await
     }
 }

@@ -56,6 +56,9 @@ pub enum TaskError {
     /// Stored state cannot be used; the text says what to do.
     #[error("{0}")]
     Definite(String),
+    /// More records are bad than the error budget allows.
+    #[error("{0}")]
+    OverBudget(String),
     /// Not the owner any more.
     #[error("another owner has taken over")]
     Fenced,
@@ -82,7 +85,7 @@ impl TaskError {
             | Self::TooLong { .. }
             | Self::Lost => ErrorClass::Transient { retry_after: None },
             Self::Config(_) => ErrorClass::Config,
-            Self::Definite(_) => ErrorClass::Definite,
+            Self::Definite(_) | Self::OverBudget(_) => ErrorClass::Definite,
             Self::Panic(_) | Self::Bug(_) => ErrorClass::Bug,
         }
     }

@@ -38,6 +38,11 @@ pub enum TaskState {
     },
     /// Started, does not read.
     Paused,
+    /// Paused by itself: it goes on once its connector is resumed.
+    Held {
+        /// Why, in Connect's trace form.
+        trace: String,
+    },
     /// Waits for its next attempt after a transient failure.
     Restarting {
         /// Connect's trace form: class and message, then frames and causes.

@@ -27,6 +27,7 @@ mod policy;
 mod ports;
 mod runtime;
 mod services;
+mod share;
 mod sink;
 mod source;
 mod spec;

@@ -233,6 +233,13 @@ async fn run_on(task: &Arc<Supervision>) {
             tracing::warn!(task = %task.spec.id, error = %error.trace(&task.spec.id), "the task ended with an error while it stopped");
             return task.report(TaskState::Stopped);
         }
+        if matches!(error, TaskError::OverBudget(_)) && task.budget.pauses() {
+            if !held(task, &error).await {
+                return task.report(TaskState::Stopped);
+            }
+            attempts = Attempts::default();
+            continue;
+        }
         let cause = cause(task, &error);
         let progressed = task.metrics.transactions.value() > commits;
         attempts.failed(clock.monotonic(), progressed);
@@ -250,6 +257,35 @@ async fn run_on(task: &Arc<Supervision>) {
             () = sink::hold(&mut kept) => {}
         }
         *task.kept.lock() = kept;
+    }
+}
+
+/// The error budget is used up, and the connector is paused for that: waits until somebody resumes it; false for a stop.
+async fn held(task: &Supervision, error: &TaskError) -> bool {
+    task.metrics.errors_of(error.class()).add(1);
+    task.kept.lock().take();
+    let trace = error.trace(&task.spec.id);
+    tracing::warn!(task = %task.spec.id, error = %trace, "the task waits until its connector is resumed");
+    task.report(TaskState::Held { trace });
+    let mut target = task.paused.clone();
+    tokio::select! {
+        biased;
+        () = task.stop.cancelled() => return false,
+        () = turned(&mut target, true) => {}
+    }
+    tokio::select! {
+        biased;
+        () = task.stop.cancelled() => return false,
+        () = turned(&mut target, false) => {}
+    }
+    task.budget.go_on();
+    true
+}
+
+/// Waits for a target state.
+async fn turned(target: &mut watch::Receiver<bool>, paused: bool) {
+    if target.wait_for(|is_paused| *is_paused == paused).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

@@ -24,6 +24,7 @@ fn change_of(what: Happening) -> Option<TaskChange> {
         Happening::State(TaskState::Running) => Some(TaskChange::Running),
         Happening::State(TaskState::Pending { trace }) => Some(TaskChange::Pending { trace }),
         Happening::State(TaskState::Paused) => Some(TaskChange::Paused),
+        Happening::State(TaskState::Held { trace }) => Some(TaskChange::Held { trace }),
         Happening::State(TaskState::Restarting { trace }) => Some(TaskChange::Restarting { trace }),
         Happening::State(TaskState::Failed { trace }) => Some(TaskChange::Failed { trace }),
         Happening::State(TaskState::Fenced) => Some(TaskChange::Fenced),

@@ -5,13 +5,15 @@ use crate::handle::HerderHandle;
 use elasticflow_config::flow::{BudgetSettings, settings_of};
 use elasticflow_config::{Properties, parse};
 use elasticflow_kafka::ports::{ClientProperties, KafkaError, OutRecord, SendError};
-use elasticflow_protocol::{BUDGET_VALUE, BudgetRow, budget_topic, budget_window, standing};
+use elasticflow_protocol::{
+    BUDGET_VALUE, BudgetRow, ShareKey, Sum, budget_topic, budget_window, share_topic, standing, stored_tally,
+};
 use elasticflow_store::follow::read_to_end;
 use serde::Serialize;
 use std::collections::HashMap;
 
 /// The error budget of a connector.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BudgetView {
     /// Bad records that may be skipped; none for any number.
     pub records: Option<u64>,
@@ -19,6 +21,15 @@ pub struct BudgetView {
     pub used: u64,
     /// What the budget is for.
     pub window: &'static str,
+    /// The share that may be bad, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ratio: Option<f64>,
+    /// Records that were read, where a share is set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub read: Option<u64>,
+    /// Of these bad.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bad: Option<u64>,
 }
 
 impl HerderHandle {
@@ -38,7 +49,7 @@ impl HerderHandle {
     /// As for [`Self::error_budget`].
     pub async fn reset_error_budget(&self, name: &str) -> Result<BudgetView, HerderError> {
         let before = self.error_budget(name).await?;
-        if before.used > 0 {
+        if before.used > 0 || before.read.is_some() {
             self.letters.reset_budget(name).await.map_err(|e| failed("reset the error budget", &e))?;
         }
         self.error_budget(name).await
@@ -57,7 +68,44 @@ impl Letters {
         };
         let window = budget_window(settings.window.word(), self.cx.clock.wall_ms());
         let used = standing(&rows, &window, None).used;
-        Ok(BudgetView { records: settings.most(), used, window: settings.window.word() })
+        let view = BudgetView {
+            records: settings.most(),
+            used,
+            window: settings.window.word(),
+            ratio: settings.share(),
+            read: None,
+            bad: None,
+        };
+        if view.ratio.is_none() {
+            return Ok(view);
+        }
+        let marks = rows.iter().filter_map(|(row, ..)| match row {
+            BudgetRow::Reset { at_ms } => Some(*at_ms),
+            BudgetRow::Claim { .. } => None,
+        });
+        let scope = (window, marks.max().unwrap_or(0));
+        let topic = share_topic(&self.cx.options.group_id);
+        let sum = match topics.contains_key(&topic) {
+            true => self.share(&topic, name, &scope).await.map_err(|e| failed("read the topic of error shares", &e))?,
+            false => Sum::default(),
+        };
+        Ok(BudgetView { read: Some(sum.read), bad: Some(sum.bad), ..view })
+    }
+
+    /// What all tasks of a connector have counted.
+    async fn share(&self, topic: &str, name: &str, (window, since): &(String, i64)) -> Result<Sum, KafkaError> {
+        let log = self.kafka.log(topic).await?;
+        let mut parts: HashMap<String, Sum> = HashMap::new();
+        read_to_end(log.as_ref(), |record| {
+            let key = ShareKey::decode(&record.key);
+            let of = key.filter(|key| key.connector == name && key.window == *window && key.since == *since);
+            let tally = record.value.as_deref().and_then(stored_tally);
+            if let (Some(key), Some(tally)) = (of, tally) {
+                parts.insert(key.part, tally.sum());
+            }
+        })
+        .await?;
+        Ok(parts.into_values().fold(Sum::default(), Sum::plus))
     }
 
     async fn budget_rows(&self, topic: &str, name: &str) -> Result<Vec<(BudgetRow, i64, i64)>, KafkaError> {

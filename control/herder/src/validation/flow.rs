@@ -7,6 +7,8 @@ use elasticflow_config::flow::{self, Direction};
 
 /// Key of error budgets.
 const BUDGET: &str = "flow.errors.budget.records";
+/// Key of error budgets as a share.
+const SHARE: &str = "flow.errors.budget.ratio";
 
 /// Lists the keys that are honoured, and refuses every other one that begins with `flow.`: a limit that is accepted and
 /// ignored would be found out too late.
@@ -20,9 +22,11 @@ pub(super) fn check(input: &Input<'_>, report: &mut Report) {
     let posted_values = posted.iter().filter_map(|key| Some(((*key).clone(), input.resolved.value(key)?.to_owned())));
     let mut wrong = flow::check_values(&posted_values.collect()).errors;
     let skips = input.resolved.value("errors.tolerance").is_some_and(|text| text.trim().eq_ignore_ascii_case("all"));
-    if !skips && input.resolved.value(BUDGET).is_some_and(|text| text.trim() != "-1") {
-        let message = format!("{BUDGET} needs errors.tolerance=all: without it the first bad record fails the task");
-        wrong.entry(BUDGET.to_owned()).or_default().push(message);
+    for key in [BUDGET, SHARE] {
+        if !skips && input.resolved.value(key).is_some_and(|text| text.trim() != "-1") {
+            let message = format!("{key} needs errors.tolerance=all: without it the first bad record fails the task");
+            wrong.entry(key.to_owned()).or_default().push(message);
+        }
     }
     batches::check(input, &mut wrong);
     for def in flow::keys().filter(|def| flow::problem(def.name, direction).is_none()) {

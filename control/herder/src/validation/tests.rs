@@ -298,7 +298,8 @@ async fn a_key_of_elastic_flow_that_would_be_ignored_is_refused_with_the_nearest
         ("flow.priority", "${env:PRIORITY}", "cannot be a reference"),
         ("flow.breaker.ratio", "2", "Value must be no more than 1"),
         ("flow.errors.budget.records", "5", "needs errors.tolerance=all"),
-        ("flow.errors.budget.ratio", "0.1", "not supported by this version"),
+        ("flow.errors.budget.ratio", "0.1", "needs errors.tolerance=all"),
+        ("flow.errors.budget.action", "stop", "fail, pause"),
     ] {
         let infos = infos_of(&source().with(key, value)).await;
         let errors: Vec<String> = infos.errors().map(|(key, text)| format!("{key}: {text}")).collect();

@@ -86,7 +86,7 @@ fn escaped(value: &str) -> String {
 fn word(state: &TaskState) -> &'static str {
     match state {
         TaskState::Running | TaskState::Pending { .. } => "running",
-        TaskState::Paused => "paused",
+        TaskState::Paused | TaskState::Held { .. } => "paused",
         TaskState::Restarting { .. } => "restarting",
         TaskState::Failed { .. } => "failed",
         TaskState::Stopped | TaskState::Fenced => "unassigned",

@@ -26,14 +26,18 @@ fn fixture(script: &Arc<SinkScript>, bad: &[(usize, &str)]) -> Fixture {
 }
 
 fn start(fixture: &Fixture, runtime: &Runtime, budget: &str) {
-    let keys = [
+    start_with(fixture, runtime, &[("flow.errors.budget.records", budget)]);
+}
+
+fn start_with(fixture: &Fixture, runtime: &Runtime, own: &[(&str, &str)]) {
+    let mut keys = vec![
         ("topics", "in"),
         ("commit.interval.ms", "50"),
         ("batch.max.records", "20"),
         ("errors.tolerance", "all"),
         ("errors.deadletterqueue.topic.name", "dead"),
-        ("flow.errors.budget.records", budget),
     ];
+    keys.extend_from_slice(own);
     for task in 0..TASKS {
         let spec = fixture.spec(TaskKind::Sink, &keys);
         runtime.start_task(TaskSpec { id: fixture.id("c", task), tasks: TASKS, ..spec }).unwrap();
@@ -164,4 +168,107 @@ async fn a_reset_begins_the_count_anew() {
     start(&fixture, &runtime, "2");
     until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
     assert_eq!((letters(&fixture), failed(&runtime).len()), ((3, 3), 0));
+}
+
+/// Each tenth record, of every way to be bad.
+fn tenths() -> Vec<(usize, &'static str)> {
+    (0..20).map(|n| (n * 10 + 3, ["bad", "reject", "poison"][n % 3])).collect()
+}
+
+/// Read and bad, by what the topic of shares says.
+fn shares(fixture: &Fixture) -> (u64, u64) {
+    let mut rows = std::collections::BTreeMap::new();
+    for record in fixture.kafka.records("g-budget-shares") {
+        let key = elasticflow_protocol::ShareKey::decode(&record.key.unwrap()).unwrap();
+        rows.insert(key.part, elasticflow_protocol::stored_tally(&record.value.unwrap()).unwrap().sum());
+    }
+    rows.values().fold((0, 0), |(read, bad), sum| (read + sum.read, bad + sum.bad))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_share_stops_every_task_and_a_larger_one_lets_all_of_them_end() {
+    for kind in KINDS {
+        let script = SinkScript::new(kind, |_| Hook::Go);
+        let fixture = fixture(&script, &tenths());
+        let least = ("flow.errors.budget.min.records", "40");
+        for run in 0..3 {
+            let runtime = fixture.runtime();
+            start_with(&fixture, &runtime, &[("flow.errors.budget.ratio", "0.05"), least]);
+            all_failed(&runtime).await;
+            assert!(letters(&fixture).1 < 20 && consumed(&fixture) < RECORDS as i64, "{kind:?} {run}");
+            runtime.shut_down().await;
+        }
+        let runtime = fixture.runtime();
+        start_with(&fixture, &runtime, &[("flow.errors.budget.ratio", "0.15"), least]);
+        until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
+        until("all is visible", || script.values().len() == RECORDS - 20).await;
+        assert_eq!((letters(&fixture).1, failed(&runtime).len()), (20, 0), "{kind:?}");
+        until("all is counted", || shares(&fixture) == (RECORDS as u64, 20)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn kills_do_not_make_a_share_larger() {
+    for kind in KINDS {
+        let script = SinkScript::new(kind, |_| Hook::Go);
+        let fixture = fixture(&script, &tenths());
+        let own = [("flow.errors.budget.ratio", "1")];
+        for kill in 1..12 {
+            let runtime = fixture.runtime();
+            start_with(&fixture, &runtime, &own);
+            tokio::time::sleep(Duration::from_millis(kill * 7)).await;
+            drop(runtime);
+        }
+        let runtime = fixture.runtime();
+        start_with(&fixture, &runtime, &own);
+        until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
+        until("the bad ones are counted once", || shares(&fixture).1 == 20).await;
+        assert!(shares(&fixture).0 <= RECORDS as u64, "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_that_pauses_waits_for_a_resume_and_goes_on_without_a_restart() {
+    for kind in KINDS {
+        let script = SinkScript::new(kind, |_| Hook::Go);
+        let fixture = fixture(&script, &THREE);
+        let runtime = fixture.runtime();
+        start_with(&fixture, &runtime, &[("flow.errors.budget.records", "2"), ("flow.errors.budget.action", "pause")]);
+        let held = || runtime.tasks().iter().filter(|(_, state)| matches!(state, TaskState::Held { .. })).count();
+        until("every task waits", || held() == TASKS as usize).await;
+        assert_eq!(letters(&fixture), (2, 2), "{kind:?}");
+        let mark = elasticflow_protocol::BudgetRow::Reset { at_ms: 1 }.key("c");
+        fixture.kafka.write("g-budgets", &[(mark.as_str(), "{}")]);
+        for task in 0..TASKS {
+            runtime.pause(&fixture.id("c", task)).unwrap();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            runtime.resume(&fixture.id("c", task)).unwrap();
+        }
+        until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
+        until("no task waits any more", || held() == 0).await;
+        assert_eq!((letters(&fixture).1, failed(&runtime).len()), (3, 0), "{kind:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_of_an_hour_begins_anew_with_the_next_one() {
+    let hour = Arc::new(std::sync::atomic::AtomicI64::new(0));
+    for (window, goes_on) in [("1d", false), ("1h", true), ("run", false)] {
+        let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
+        let mut fixture = fixture(&script, &THREE);
+        fixture.options.clock = crate::testing::clock_at(&hour);
+        let own = [("flow.errors.budget.records", "2"), ("flow.errors.budget.window", window)];
+        let runtime = fixture.runtime();
+        start_with(&fixture, &runtime, &own);
+        all_failed(&runtime).await;
+        runtime.shut_down().await;
+        hour.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let runtime = fixture.runtime();
+        start_with(&fixture, &runtime, &own);
+        if goes_on {
+            until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
+        } else {
+            all_failed(&runtime).await;
+        }
+    }
 }

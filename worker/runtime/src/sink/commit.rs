@@ -96,7 +96,9 @@ impl Cycle {
         let from = if matches!(self.sink, Kind::Idempotent(_)) { &mut self.durable } else { &mut self.consumed };
         let all: BTreeMap<TopicPartition, Offset> = std::mem::take(from);
         self.since = (!self.consumed.is_empty()).then(|| self.task.services.options.clock.monotonic());
-        ConsumedOffsets(all.into_iter().filter(|(at, _)| self.assigned.contains(at)).collect())
+        let taken = ConsumedOffsets(all.into_iter().filter(|(at, _)| self.assigned.contains(at)).collect());
+        self.task.budget.settle(&taken);
+        taken
     }
 
     /// Two-phase: prepare, decide, commit.

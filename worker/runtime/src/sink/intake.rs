@@ -153,6 +153,9 @@ impl Intake {
             if let Some(last) = part.last() {
                 consumed.0.insert(at.clone(), Offset(last.offset.0 + 1));
             }
+            if judging == Judging::First {
+                self.task.budget.share.read(&at, part.iter().map(|record| record.offset.0));
+            }
             let is_replay = *at.topic == *self.replays;
             for (n, record) in part.into_iter().enumerate() {
                 if n % YIELD_EVERY == YIELD_EVERY - 1 {

@@ -18,6 +18,7 @@ impl Cycle {
         }
         let stored = self.sink.task().open(&new, &self.cx).await?;
         failpoint!("sink.open.after");
+        self.task.budget.join(&new).await?;
         self.check_stored(&stored).await?;
         let start: BTreeMap<TopicPartition, Option<Offset>> = new
             .iter()
@@ -80,6 +81,7 @@ impl Cycle {
     pub(super) async fn on_revoked(&mut self, gone: Vec<TopicPartition>) -> Result<(), TaskError> {
         failpoint!("sink.revoke.before");
         self.commit().await?;
+        self.task.budget.share.leave(&gone).await?;
         self.sink.task().close(&gone, false).await?;
         self.forget_partitions(&gone);
         failpoint!("sink.revoke.after");
@@ -98,6 +100,7 @@ impl Cycle {
 
     fn forget_partitions(&mut self, gone: &[TopicPartition]) {
         self.backlog.forget(gone);
+        self.task.budget.share.forget(gone);
         for at in gone {
             self.assigned.remove(at);
             self.held.remove(at);

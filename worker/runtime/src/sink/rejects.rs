@@ -111,7 +111,7 @@ impl Rejects {
         for (at, offset) in unclaimed {
             self.task.budget.claim_consumed(&at, offset).await?;
         }
-        Ok(())
+        self.task.budget.share.write_bad().await
     }
 
     /// A record that could not be decoded or transformed.

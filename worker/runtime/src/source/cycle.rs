@@ -95,6 +95,7 @@ impl Cycle {
             self.since = self.task.services.options.clock.monotonic();
         }
         self.end_of_data |= batch.end_of_data;
+        self.task.budget.share.send(batch.len() + batch.rejected.len());
         let (boundary, progress) = (batch.boundary, std::mem::take(&mut batch.progress));
         let before = (self.open.records, self.open.bytes);
         if boundary != Boundary::Abort {
@@ -302,6 +303,7 @@ impl Cycle {
             marks.write(self.open.records, &mut self.transaction).await?;
         }
         let began = clock.monotonic();
+        self.transaction.send_share(&self.task).await?;
         if let Err(error) = poller.beside(self.transaction.commit(&self.pending)).await {
             metrics.commit_failures.add(1);
             return Err(error);
@@ -331,6 +333,7 @@ impl Cycle {
             return Ok(());
         }
         self.transaction.abort().await?;
+        self.task.budget.share.roll_back();
         self.task.limit.arrive();
         self.pending.take();
         self.open = Open::default();

@@ -2,6 +2,7 @@
 use crate::dead_letters::{DeadLetters, Letter, LetterPlace};
 use crate::error::TaskError;
 use crate::pipeline::{Failed, Place, Retry, Tolerance, parsed};
+use crate::share::part_of_task;
 use crate::supervise::Supervision;
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::convert::Converter;
@@ -89,7 +90,13 @@ impl Rejects {
                 json!(["source", self.task.spec.id.task.0, self.task.spec.generation, began, n])
             }
         };
-        self.task.budget.claim(place).await
+        let part = part_of_task(self.task.spec.id.task.0);
+        let budget = &self.task.budget;
+        let may = budget.claim(place).await? && budget.share.allows_in_transit(&part);
+        if !may {
+            budget.share.write_bad().await?;
+        }
+        Ok(may)
     }
 
     /// Asks the tolerance; a tolerated record becomes a letter if there is a topic for it.

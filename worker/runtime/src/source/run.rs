@@ -44,6 +44,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };
     let stored = Arc::new(read_offsets(&task, &settings).await?);
+    task.budget.begin_source(task.spec.id.task.0).await?;
     failpoint!("source.offsets.read");
     let rejects = Rejects::new(&task, class).await?;
     let transaction = Transaction {

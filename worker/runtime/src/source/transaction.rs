@@ -6,9 +6,12 @@ use crate::dead_letters::{DeadLetters, Letter};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::metrics::TaskMetrics;
+use crate::share::part_of_task;
+use crate::supervise::Supervision;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::SourcePosition;
 use elasticflow_kafka::ports::{KafkaError, OutRecord, Producer, SendError, TransactionalProducer};
+use elasticflow_protocol::share_topic;
 use std::sync::Arc;
 
 /// How a task writes.
@@ -70,6 +73,19 @@ impl Transaction {
     pub(super) async fn send_letter(&mut self, to: &DeadLetters, letter: &Letter) -> Result<(), TaskError> {
         self.begin()?;
         to.send(std::slice::from_ref(letter), self.outlet.producer()).await
+    }
+
+    /// Queues what is counted for the error budget with the records that are counted.
+    pub(super) async fn send_share(&mut self, task: &Supervision) -> Result<(), TaskError> {
+        let part = part_of_task(task.spec.id.task.0);
+        let Some((key, value)) = task.budget.share.commit(&part, self.clock.monotonic()) else { return Ok(()) };
+        let topic = share_topic(&task.services.options.group);
+        let (key, value) = (Some(key.as_bytes()), Some(value.as_bytes()));
+        let row = OutRecord { topic: &topic, partition: Some(0), key, value, headers: &[], timestamp_ms: None };
+        self.send(row).await.map_err(|refused| match refused {
+            Refused::Record(reason) => TaskError::Definite(format!("{topic} takes no rows: {reason}")),
+            Refused::Task(error) => error,
+        })
     }
 
     fn begin(&mut self) -> Result<(), TaskError> {

@@ -11,6 +11,7 @@ use elasticflow_api::registry::{Registry, TaskConfig};
 use elasticflow_config::Properties;
 use parking_lot::Mutex;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// Tokio's clock, which a test may pause.
@@ -26,6 +27,26 @@ impl Clock for TestClock {
     fn sleep(&self, for_: Duration) -> Boxed<'static, ()> {
         Box::pin(tokio::time::sleep(for_))
     }
+}
+
+/// A clock of the calendar whose hour a test turns.
+struct TurnedClock(TestClock, Arc<AtomicI64>);
+
+impl Clock for TurnedClock {
+    fn wall_ms(&self) -> i64 {
+        self.0.wall_ms() + self.1.load(Ordering::SeqCst) * 3_600_000
+    }
+    fn monotonic(&self) -> Duration {
+        self.0.monotonic()
+    }
+    fn sleep(&self, for_: Duration) -> Boxed<'static, ()> {
+        self.0.sleep(for_)
+    }
+}
+
+/// A clock that is so many hours ahead.
+pub(crate) fn clock_at(hours: &Arc<AtomicI64>) -> Arc<dyn Clock> {
+    Arc::new(TurnedClock(TestClock(tokio::time::Instant::now()), Arc::clone(hours)))
 }
 
 pub(crate) struct Fixture {
@@ -108,6 +129,11 @@ impl Fixture {
             _ => None,
         });
         states.collect()
+    }
+
+    /// Looks at what comes from now on.
+    pub(crate) fn forget_events(&self) {
+        self.events.lock().clear();
     }
 
     pub(crate) fn saw(&self, what: &Happening) -> bool {

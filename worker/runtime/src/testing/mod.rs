@@ -11,6 +11,6 @@ mod sinks;
 mod state;
 
 pub(crate) use connectors::{scripted_batch, scripted_source};
-pub(crate) use fixture::{Fixture, until};
+pub(crate) use fixture::{Fixture, clock_at, until};
 pub(crate) use sinks::{Hook, SinkScript, SinkType};
 pub(crate) use state::{Commits, FakeKafka};

@@ -1,6 +1,5 @@
 //! Taking in the config topic and the status topic, and showing what changed.
-use crate::answer::{InitialState, RunState};
-use crate::command::Command;
+use crate::answer::RunState;
 use crate::herder::Herder;
 use crate::lanes::Turn;
 use crate::leading::weight;
@@ -135,10 +134,7 @@ impl Herder {
             return;
         }
         tracing::warn!(connector = name, "its error budget is used up: it is paused");
-        // Nobody waits for an answer.
-        let (answer, _) = tokio::sync::oneshot::channel();
-        let command = Command::Target { name: name.to_owned(), state: InitialState::Paused, answer };
-        self.enter(name, Turn::Command(command));
+        self.enter(name, Turn::Pause);
     }
 
     /// A row of the status topic.

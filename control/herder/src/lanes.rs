@@ -17,6 +17,8 @@ pub(crate) enum Turn {
         /// Task configurations.
         tasks: Vec<Properties>,
     },
+    /// A pause for an error budget that is used up, if the connector is still to run.
+    Pause,
     /// The end of a fencing round, if the set of tasks is still the one that it was for.
     Fencing {
         /// Revision of the set.

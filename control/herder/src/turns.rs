@@ -45,6 +45,7 @@ impl Herder {
             // Plans and fencing rounds are asked for again.
             Err(Turn::Tasks { revision, .. }) => self.plan_later(name, revision),
             Err(Turn::Fencing { .. }) => self.fence_later(name),
+            Err(Turn::Pause) => tracing::warn!(connector = name, "it is not paused: too many changes wait"),
         }
     }
 
@@ -62,6 +63,7 @@ impl Herder {
                 Turn::Command(command) => self.turn(command),
                 Turn::Tasks { revision, tasks } => self.store_tasks(name, revision, tasks),
                 Turn::Fencing { revision } => self.store_fencing(name, revision),
+                Turn::Pause => self.pause_now(name),
             };
             if progress == Progress::Busy {
                 return;
@@ -173,6 +175,16 @@ impl Herder {
         }
         rows.push(ConfigRecord::Target { name: name.clone(), state: Some(stored_state(state)) });
         self.write(&name, rows, Then::Answer(answer))
+    }
+
+    /// Nobody has asked for it, and nobody waits for an answer.
+    fn pause_now(&mut self, name: &str) -> Progress {
+        let is_started = self.state.connector(name).is_some_and(|c| c.target == TargetState::Started);
+        if !is_started || !self.is_leader() {
+            return Progress::Done;
+        }
+        let (answer, _) = tokio::sync::oneshot::channel();
+        self.target(name, InitialState::Paused, answer)
     }
 
     fn restart(&mut self, name: &str, restart: Restart, answer: Answer<ConnectorStatus>) -> Progress {

@@ -129,6 +129,8 @@ settings! {
         "task.shutdown.graceful.timeout.ms" => graceful_timeout: Millis { default: "5000", importance: Low, group: "Connectors" },
         /// Whether sources may create topics as their topic.creation. keys say.
         "topic.creation.enable" => topic_creation: bool { default: "true", importance: Low, group: "Connectors" },
+        /// Whether connectors that are for tests alone can be used: the ledger. A key of this product.
+        "plugins.test.enabled" => test_plugins: bool { default: "false", importance: Low, group: "Connectors" },
         /// Whether the topics that a connector uses are recorded.
         "topic.tracking.enable" => topic_tracking: bool { default: "true", importance: Low, group: "Connectors" },
         /// Whether that record may be reset over REST.

@@ -1,7 +1,8 @@
 //! The connector: checks a configuration, splits the work into tasks.
+use crate::change::Ops;
 use crate::config::DatagenConfig;
-use crate::fields::{self, FieldSpec};
-use crate::quickstart;
+use crate::ledger::{Ledger, LedgerConfig};
+use crate::shape::shape_of;
 use crate::task::{DatagenTask, ITERATION, TASK_ID};
 use elasticflow_api::context::ConnectorContext;
 use elasticflow_api::registry::{Guarantee, Plugin, PluginEntry, TaskConfig};
@@ -29,6 +30,18 @@ pub fn plugins() -> Vec<PluginEntry> {
         keys: DatagenConfig::keys(),
         remarks: "",
         plugin: Plugin::Source(Arc::new(Datagen)),
+    }]
+}
+
+/// Connectors that a worker has only with `plugins.test.enabled=true`.
+pub fn test_plugins() -> Vec<PluginEntry> {
+    vec![PluginEntry {
+        class: "elasticflow.connectors.LedgerSinkConnector",
+        aliases: &["ledger", "LedgerSink"],
+        version: env!("CARGO_PKG_VERSION"),
+        keys: LedgerConfig::keys(),
+        remarks: "for tests: tells whether every record of the generator came, once, unchanged and in order",
+        plugin: Plugin::Sink(Arc::new(Ledger)),
     }]
 }
 
@@ -95,46 +108,9 @@ pub(crate) fn check_topic(text: &str) -> Result<(), String> {
     Err("a topic's name has 1 to 249 letters, digits, dots, underscores and hyphens".to_owned())
 }
 
-/// Fields and place of the key field.
-struct Shape {
-    fields: Vec<FieldSpec>,
-    key: Option<usize>,
-}
-
-/// Reads the fields; every problem by its key.
-fn shape_of(config: &DatagenConfig) -> Result<Shape, ValidationReport> {
-    let mut report = ValidationReport::default();
-    for (key, given) in [("schema.string", &config.schema_string), ("schema.filename", &config.schema_filename)] {
-        if given.as_ref().is_some_and(|text| !text.is_empty()) {
-            report.error(key, "DATAGEN-0011: Avro schemas are not read; give the fields as quickstart or fields, such as id:seq, at:now");
-        }
-    }
-    let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-    let (notation, default_key, at) = match (given(&config.quickstart), given(&config.fields)) {
-        (Some(name), None) => match quickstart::quickstart(&name) {
-            Some((notation, key)) => (notation.to_owned(), key, "quickstart"),
-            None => {
-                let names = quickstart::names();
-                report.error("quickstart", format!("DATAGEN-0010: quickstart {name} is not known; available: {names}"));
-                return Err(report);
-            }
-        },
-        (None, Some(notation)) => (notation, "", "fields"),
-        _ => {
-            report.error("fields", "DATAGEN-0012: set exactly one of quickstart, fields");
-            return Err(report);
-        }
-    };
-    let fields = fields::parse(&notation).map_err(|problem| {
-        report.error(at, format!("DATAGEN-0011: {problem}"));
-        report.clone()
-    })?;
-    let key_name = config.key_field.as_deref().unwrap_or(default_key);
-    let key = fields.iter().position(|field| &*field.name == key_name);
-    if key.is_none() && !key_name.is_empty() {
-        report.error("schema.keyfield", format!("there is no field {key_name}"));
-    }
-    if report.is_ok() { Ok(Shape { fields, key }) } else { Err(report) }
+/// Checks `ops`.
+pub(crate) fn check_ops(text: &str) -> Result<(), String> {
+    Ops::parse(text).map(drop)
 }
 
 impl SourceConnector for Datagen {
@@ -172,7 +148,7 @@ impl SourceConnector for Datagen {
             message: "the task's configuration does not say which task it is".to_owned(),
             source: None,
         })?;
-        Ok(DatagenTask::new(config.clone(), shape.fields, shape.key, plan))
+        Ok(DatagenTask::new(config.clone(), shape, plan))
     }
 
     fn check_offset(

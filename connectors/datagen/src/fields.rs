@@ -2,6 +2,7 @@
 //!
 //! A record is a list `name:kind`, separated by commas; a kind may have arguments: `id:seq, pick:one(a,b,c),
 //! note:nullable(text(3,12),0.1)`.
+use crate::nested::Nested;
 use crate::random::Random;
 use crate::words::{CITIES, DOMAINS, FIRST_NAMES, LAST_NAMES, WORDS};
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 const DECIMAL: &str = "org.apache.kafka.connect.data.Decimal";
 const TIMESTAMP: &str = "org.apache.kafka.connect.data.Timestamp";
 /// Most bytes of a generated text.
-const TEXT_MAX: u64 = 1 << 20;
+pub(crate) const TEXT_MAX: u64 = 1 << 20;
 /// Most values of `zipf`: their weights are kept.
 const ZIPF_MAX: u64 = 1_000_000;
 /// Deepest nesting of kinds.
@@ -28,7 +29,7 @@ pub(crate) struct FieldSpec {
 
 /// What is drawn.
 #[derive(Debug, Clone)]
-enum Draw {
+pub(crate) enum Draw {
     Seq,
     Task,
     Uuid,
@@ -57,6 +58,8 @@ enum Draw {
     Words(i64, i64),
     Json,
     Nullable(Box<Draw>, f64),
+    /// Of an Avro schema.
+    Nested(Nested),
 }
 
 /// The record that is drawn.
@@ -172,7 +175,7 @@ fn decimal(scale: u32, least: i64, most: i64) -> Result<Draw, String> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "weights need no more than they get")]
-fn zipf(count: u64, exponent: f64) -> Result<Draw, String> {
+pub(crate) fn zipf(count: u64, exponent: f64) -> Result<Draw, String> {
     if !(1..=ZIPF_MAX).contains(&count) || !exponent.is_finite() || exponent < 0.0 {
         return Err(format!("zipf needs 1 to {ZIPF_MAX} values and an exponent of at least 0"));
     }
@@ -209,15 +212,20 @@ pub(crate) fn schema_of(fields: &[FieldSpec], name: &str) -> SchemaRef {
     Arc::new(Schema { name: Some(name.into()), ..plain(Kind::Struct(fields.into())) })
 }
 
-fn plain(kind: Kind) -> Schema {
+pub(crate) fn plain(kind: Kind) -> Schema {
     Schema { kind, name: None, version: None, optional: false, default: None, doc: None, parameters: BTreeMap::new() }
 }
 
-fn named(kind: Kind, name: &str) -> Schema {
+pub(crate) fn named(kind: Kind, name: &str) -> Schema {
     Schema { name: Some(name.into()), version: Some(1), ..plain(kind) }
 }
 
 impl FieldSpec {
+    /// A field.
+    pub(crate) fn new(name: &str, kind: Draw) -> Self {
+        Self { name: name.into(), kind }
+    }
+
     /// Draws a value.
     pub(crate) fn value(&self, random: &mut Random, place: Place) -> Value {
         self.kind.value(random, place)
@@ -225,7 +233,7 @@ impl FieldSpec {
 }
 
 impl Draw {
-    fn schema(&self) -> Schema {
+    pub(crate) fn schema(&self) -> Schema {
         match self {
             Self::Seq | Self::Long(..) => plain(Kind::Int64),
             Self::Task | Self::Int(..) | Self::Zipf(_) => plain(Kind::Int32),
@@ -239,6 +247,7 @@ impl Draw {
             }
             Self::Now | Self::Timestamp { .. } => named(Kind::Int64, TIMESTAMP),
             Self::Nullable(inner, _) => Schema { optional: true, ..inner.schema() },
+            Self::Nested(nested) => nested.schema(),
             Self::Uuid
             | Self::Letters(_)
             | Self::One(_)
@@ -250,8 +259,9 @@ impl Draw {
         }
     }
 
-    fn value(&self, random: &mut Random, place: Place) -> Value {
+    pub(crate) fn value(&self, random: &mut Random, place: Place) -> Value {
         match self {
+            Self::Nested(nested) => nested.value(random, place),
             Self::Seq => Value::Int64(i64::try_from(place.n).unwrap_or(i64::MAX)),
             Self::Task => Value::Int32(i32::try_from(place.task).unwrap_or(i32::MAX)),
             Self::Uuid => Value::String(uuid(random).into()),
@@ -316,7 +326,7 @@ fn uuid(random: &mut Random) -> String {
     out
 }
 
-fn letters(random: &mut Random, length: u64) -> String {
+pub(crate) fn letters(random: &mut Random, length: u64) -> String {
     const LETTERS: &[u8; 64] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
     let mut out = String::new();
     let (mut bits, mut left) = (0_u64, 0);

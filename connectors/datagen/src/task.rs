@@ -1,12 +1,14 @@
 //! The task: makes what is due.
 use crate::config::{ClockMode, DatagenConfig};
 use crate::connector::{Partitioning, Plan};
-use crate::fields::{FieldSpec, Place, schema_of};
-use crate::pace::Pace;
-use crate::random::{Random, seed_of};
+use crate::fields::Place;
+use crate::ledger::{DIGEST, NUMBER, TASK, digest_of};
+use crate::pace::{Bursts, Pace};
+use crate::random::seed_of;
+use crate::shape::{Maker, Shape};
 use async_trait::async_trait;
 use elasticflow_api::context::SourceContext;
-use elasticflow_api::data::{Datum, Kind, Record, Schema, SchemaRef, Struct, Value};
+use elasticflow_api::data::{Datum, Kind, Record, Schema, SchemaRef, Value};
 use elasticflow_api::position::{SourceOffset, SourcePartition, SourcePosition};
 use elasticflow_api::source::{Boundary, SourceBatch, SourceRecord, SourceTask};
 use elasticflow_api::{ConnectorError, ErrorClass, Result};
@@ -33,12 +35,11 @@ const LOGICAL_START_MS: i64 = 1_767_225_600_000;
 /// A task of the generator.
 pub struct DatagenTask {
     config: DatagenConfig,
-    fields: Vec<FieldSpec>,
-    /// Place of the key field.
-    key: Option<usize>,
+    shape: Shape,
     plan: Plan,
     topic: Arc<str>,
-    schema: SchemaRef,
+    /// The connector's.
+    name: Arc<str>,
     partition: Arc<SourcePartition>,
     partitioning: Partitioning,
     seed: u64,
@@ -49,21 +50,19 @@ pub struct DatagenTask {
 }
 
 impl DatagenTask {
-    pub(crate) fn new(config: DatagenConfig, fields: Vec<FieldSpec>, key: Option<usize>, plan: Plan) -> Self {
-        let schema = schema_of(&fields, "elasticflow.datagen.Record");
+    pub(crate) fn new(config: DatagenConfig, shape: Shape, plan: Plan) -> Self {
         let partition = Map::from_iter([(TASK_ID.to_owned(), json!(plan.task))]);
         Self {
             topic: config.topic.as_str().into(),
+            name: "".into(),
             partitioning: Partitioning::of(&config.partition_mode).unwrap_or(Partitioning::Key),
             partition: Arc::new(SourcePartition(partition)),
-            pace: Pace::new(None, Duration::ZERO),
+            pace: Pace::new(None, Duration::ZERO, Bursts::NONE),
             seed: 0,
             settings: String::new(),
             n: 0,
-            schema,
             config,
-            fields,
-            key,
+            shape,
             plan,
         }
     }
@@ -80,8 +79,24 @@ impl DatagenTask {
 
     /// What makes a position of other settings recognisable.
     fn fingerprint(&self) -> String {
-        let fields = self.config.fields.as_deref().or(self.config.quickstart.as_deref()).unwrap_or_default();
-        format!("{:016x}", seed_of(&format!("{} {} {fields}", self.seed, self.plan.tasks)))
+        let config = &self.config;
+        let set = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let schema = set(&config.schema_string).or_else(|| set(&config.schema_filename));
+        let fields = set(&config.fields).or_else(|| set(&config.quickstart)).or(schema).unwrap_or_default();
+        let mut text = format!("{} {} {fields}", self.seed, self.plan.tasks);
+        // What came later says nothing where it is not used, so that older positions stay good.
+        let (keys, ops, bytes, poison) = (config.key_cardinality, &config.ops, config.record_bytes, config.poison);
+        for (is_used, more) in [
+            (keys > 0, format!(" keys {keys}")),
+            (ops != "1:0:0", format!(" ops {ops}")),
+            (bytes > 0, format!(" bytes {bytes}")),
+            (poison > 0.0, format!(" poison {poison}")),
+        ] {
+            if is_used {
+                text.push_str(&more);
+            }
+        }
+        format!("{:016x}", seed_of(&text))
     }
 
     fn resume(&mut self, offset: &SourceOffset) -> Result<()> {
@@ -89,7 +104,9 @@ impl DatagenTask {
         self.n = made.ok_or_else(|| other_settings(&format!("it has no number of records named {ITERATION}")))?;
         match offset.0.get(SETTINGS).and_then(Json::as_str) {
             Some(settings) if settings != self.settings => {
-                return Err(other_settings("random.seed, fields or tasks.max have changed"));
+                return Err(other_settings(
+                    "random.seed, tasks.max, the fields or what is done to them (key.cardinality, ops, record.bytes, poison.ratio) have changed",
+                ));
             }
             None if FOREIGN.iter().any(|name| offset.0.contains_key(*name)) => {
                 warn!(
@@ -130,36 +147,25 @@ impl DatagenTask {
 
     fn record(&self, now_ms: i64) -> Record {
         let place = Place { task: self.plan.task, n: self.n, now_ms };
-        let mut random = Random::of_record(self.seed, self.plan.task, self.n);
-        let values: Vec<Value> = self.fields.iter().map(|field| field.value(&mut random, place)).collect();
+        let (key, value) = self.shape.record(Maker { seed: self.seed, place, name: &self.name });
         Record {
             topic: Arc::clone(&self.topic),
             partition: self.partitioning.partition(self.n),
-            key: self.key_of(&values),
-            value: Datum {
-                schema: Some(Arc::clone(&self.schema)),
-                value: Value::Struct(Struct { schema: Arc::clone(&self.schema), values }),
-            },
-            headers: self.headers(),
+            key,
+            headers: self.headers(&value.value),
+            value,
             timestamp_ms: Some(now_ms),
         }
     }
 
-    fn key_of(&self, values: &[Value]) -> Datum {
-        let Kind::Struct(fields) = &self.schema.kind else { return Datum { schema: None, value: Value::Null } };
-        match self.key.and_then(|at| fields.get(at).zip(values.get(at))) {
-            Some((field, value)) => Datum { schema: Some(Arc::clone(&field.schema)), value: value.clone() },
-            None => Datum { schema: None, value: Value::Null },
-        }
-    }
-
-    fn headers(&self) -> Vec<(Arc<str>, Datum)> {
+    fn headers(&self, value: &Value) -> Vec<(Arc<str>, Datum)> {
         if !self.config.stamp {
             return Vec::new();
         }
         let number = |n: i64| Datum { schema: Some(int64()), value: Value::Int64(n) };
         let n = i64::try_from(self.n).unwrap_or(i64::MAX);
-        vec![("ef.task".into(), number(i64::from(self.plan.task))), ("ef.n".into(), number(n))]
+        let stamp = [(TASK, i64::from(self.plan.task)), (NUMBER, n), (DIGEST, digest_of(value))];
+        stamp.into_iter().map(|(name, n)| (name.into(), number(n))).collect()
     }
 
     fn position(&self) -> SourcePosition {
@@ -215,10 +221,12 @@ impl SourceTask for DatagenTask {
     async fn start(&mut self, cx: &SourceContext) -> Result<()> {
         self.seed = self.config.seed.map_or_else(|| seed_of(&cx.task.connector), i64::cast_unsigned);
         self.settings = self.fingerprint();
+        self.name = Arc::clone(&cx.task.connector);
         if let Some(offset) = cx.offsets.get(&self.partition)? {
             self.resume(&offset)?;
         }
-        self.pace = Pace::new(self.rate(), cx.clock.monotonic());
+        let bursts = Bursts::new(self.config.burst_every.0, self.config.burst_factor);
+        self.pace = Pace::new(self.rate(), cx.clock.monotonic(), bursts);
         Ok(())
     }
 

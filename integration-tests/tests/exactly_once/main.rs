@@ -15,6 +15,7 @@ mod budget;
 mod budget_share;
 mod datagen;
 mod indexed;
+mod ledger;
 mod letters;
 mod lost_answer;
 mod mysql;

@@ -95,7 +95,14 @@ fn run_worker(args: &WorkerArgs, registry: Arc<Registry>) -> ExitCode {
         Ok(config) => config,
         Err(report) => return refused(&args.config, &report),
     };
-    done(block_on(worker::run(worker::Parts { config, properties, registry, loggers })))
+    let registry = match config.settings.test_plugins {
+        true => crate::registry::with_test_plugins(&registry).map(Arc::new),
+        false => Ok(registry),
+    };
+    match registry {
+        Ok(registry) => done(block_on(worker::run(worker::Parts { config, properties, registry, loggers }))),
+        Err(error) => fail(&error.to_string(), FAILED),
+    }
 }
 
 /// Every problem of a worker's configuration, a line each.
@@ -115,7 +122,9 @@ fn plugins(args: &PluginsArgs, registry: &Registry) -> ExitCode {
             print(&option_table(&keys));
             return ExitCode::SUCCESS;
         }
-        let Some(entry) = registry.entries().iter().find(|e| e.answers_to(class)) else {
+        // Those for tests are not listed, and have options all the same.
+        let all = crate::registry::with_test_plugins(registry).unwrap_or_else(|_| registry.clone());
+        let Some(entry) = all.entries().iter().find(|e| e.answers_to(class)) else {
             return fail(&format!("no plug-in answers to {class}; `elasticflow plugins` lists them"), WRONG_INPUT);
         };
         print(&option_table(entry.keys));

@@ -37,10 +37,26 @@ pub fn registry() -> Result<Registry> {
     Ok(registry)
 }
 
+/// The same with connectors that are for tests alone.
+///
+/// # Errors
+/// As for [`registry`].
+pub(crate) fn with_test_plugins(registry: &Registry) -> Result<Registry> {
+    let mut registry = registry.clone();
+    #[cfg(feature = "datagen")]
+    for entry in elasticflow_datagen::test_plugins() {
+        registry.add(entry)?;
+    }
+    Ok(registry)
+}
+
 #[cfg(test)]
 mod tests {
     #[test]
     fn no_two_plug_ins_answer_to_one_name() {
-        assert!(super::registry().unwrap().entries().len() > 5);
+        let registry = super::registry().unwrap();
+        assert!(registry.entries().len() > 5);
+        assert!(registry.connector("ledger").is_none());
+        assert!(super::with_test_plugins(&registry).unwrap().connector("ledger").is_some());
     }
 }

@@ -6,6 +6,8 @@
     clippy::too_many_lines,
     reason = "tests stop at the first surprise, and say what they skip"
 )]
+mod ledger;
+
 use async_trait::async_trait;
 use bytes::BytesMut;
 use elasticflow_api::clock::{Boxed, Clock};
@@ -219,9 +221,128 @@ async fn stamps_and_partitions_are_there_when_asked_for() {
     let record = &batch.records[4].record;
     assert_eq!(record.partition, Some(1));
     let stamps: Vec<_> = record.headers.iter().map(|(name, datum)| (&**name, datum.value.clone())).collect();
-    assert_eq!(stamps, [("ef.task", Value::Int64(1)), ("ef.n", Value::Int64(4))]);
+    let digest = elasticflow_datagen::digest_of(&record.value.value);
+    assert_eq!(stamps, [("ef.task", Value::Int64(1)), ("ef.n", Value::Int64(4)), ("ef.digest", Value::Int64(digest))]);
     assert_eq!(record.key.value, Value::Int64(4));
     assert_eq!(record.key.schema.as_ref().unwrap().kind, Kind::Int64);
+}
+
+/// Records as they are.
+async fn made(pairs: &[(&str, &str)]) -> Vec<elasticflow_api::data::Record> {
+    let (cx, _) = context(None);
+    let pairs: Vec<_> = FAST.iter().chain(pairs).copied().collect();
+    let mut task = task(&pairs, task_config(0, 1));
+    task.start(&cx).await.unwrap();
+    let mut records = Vec::new();
+    loop {
+        let batch = task.poll(&cx).await.unwrap();
+        records.extend(batch.records.into_iter().map(|record| record.record));
+        if batch.end_of_data {
+            return records;
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_come_again_as_often_as_they_are_asked_to_with_other_values() {
+    let records = made(&[("key.cardinality", "20")]).await;
+    let mut keys = std::collections::BTreeMap::new();
+    for record in &records {
+        let Value::Int64(key) = record.key.value else { panic!("no number") };
+        *keys.entry(key).or_insert(0) += 1;
+    }
+    assert!(keys.len() <= 20 && keys.keys().all(|key| (0..20).contains(key)), "{keys:?}");
+    assert!(keys[&0] > 2 * keys[&19], "the first comes most often: {keys:?}");
+    assert!(
+        records.iter().all(|record| matches!(&record.value.value, Value::Struct(v) if v.values[0] == record.key.value))
+    );
+}
+
+#[tokio::test]
+async fn changes_have_the_row_before_them_and_each_follows_from_the_last() {
+    let mut rows = std::collections::BTreeMap::new();
+    for record in made(&[("ops", "5:7:2")]).await {
+        let Value::Struct(change) = &record.value.value else { panic!("no change") };
+        let [before, after, _, Value::String(op), _] = change.values.as_slice() else { panic!("{change:?}") };
+        let Value::Int64(key) = record.key.value else { panic!("no key") };
+        assert_eq!(*before, rows.get(&key).cloned().unwrap_or(Value::Null), "{key} {op}");
+        match &**op {
+            "c" | "u" => drop(rows.insert(key, after.clone())),
+            "d" => {
+                assert_eq!(*after, Value::Null);
+                rows.remove(&key);
+            }
+            other => panic!("{other}"),
+        }
+        line(&record);
+    }
+    assert!(!rows.is_empty());
+}
+
+#[tokio::test]
+async fn records_have_the_size_that_they_are_asked_for() {
+    for size in [200_usize, 1000] {
+        for record in made(&[("record.bytes", &size.to_string())]).await.iter().take(300) {
+            let mut out = BytesMut::new();
+            let plan = Plan::new(record.value.schema.as_ref().unwrap(), &Style::CONNECT).unwrap();
+            plan.write(&record.value.value, &mut out).unwrap();
+            assert!(out.len().abs_diff(size) <= size / 20, "{} of {size}: {out:?}", out.len());
+        }
+    }
+}
+
+#[tokio::test]
+async fn some_records_have_no_bytes_and_the_same_ones_each_time() {
+    let is_bad = |record: &elasticflow_api::data::Record| {
+        let plan = Plan::new(record.value.schema.as_ref().unwrap(), &Style::CONNECT).unwrap();
+        plan.write(&record.value.value, &mut BytesMut::new()).is_err()
+    };
+    let run = async || made(&[("poison.ratio", "0.1")]).await.iter().map(is_bad).collect::<Vec<bool>>();
+    let first = run().await;
+    let bad = first.iter().filter(|bad| **bad).count();
+    assert!((60..180).contains(&bad), "{bad} of 1200");
+    assert_eq!(first, run().await);
+    assert!(made(&[]).await.iter().all(|record| !is_bad(record)));
+}
+
+#[tokio::test]
+async fn an_avro_schema_of_the_familiar_generator_is_read_as_text_and_from_a_file() {
+    let schema = r#"{"namespace":"ksql","name":"users","type":"record","fields":[
+        {"name":"registertime","type":{"type":"long","arg.properties":{"range":{"min":1487715775521,"max":1519273364600}}}},
+        {"name":"userid","type":{"type":"string","arg.properties":{"regex":"User_[1-9]"}}},
+        {"name":"gender","type":{"type":"string","arg.properties":{"options":["MALE","FEMALE","OTHER"]}}}],"connect.name":"ksql.users"}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("users.avsc");
+    std::fs::write(&file, schema).unwrap();
+    let file = file.display().to_string();
+    let own = |key: &'static str, value| [("fields", ""), (key, value), ("schema.keyfield", "userid")];
+    let records = made(&own("schema.string", schema)).await;
+    assert_eq!(records, made(&own("schema.filename", &file)).await);
+    for record in &records {
+        assert_eq!(record.value.schema.as_ref().unwrap().name.as_deref(), Some("ksql.users"));
+        let Value::String(user) = &record.key.value else { panic!("no text") };
+        assert!(user.starts_with("User_") && user.len() == 6, "{user}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_of_what_makes_records_is_no_continuation() {
+    let (cx, _) = context(None);
+    let mut first = task(&FAST, task_config(0, 1));
+    first.start(&cx).await.unwrap();
+    let position = first.poll(&cx).await.unwrap().records.pop().unwrap().position.unwrap();
+    for change in [
+        ("random.seed", "8"),
+        ("key.cardinality", "5"),
+        ("ops", "1:1:0"),
+        ("record.bytes", "99"),
+        ("poison.ratio", "0.5"),
+    ] {
+        let pairs: Vec<_> = FAST.iter().copied().filter(|(key, _)| *key != change.0).chain([change]).collect();
+        let (cx, _) = context(Some(position.offset.as_ref().clone()));
+        let error = task(&pairs, task_config(0, 1)).start(&cx).await.unwrap_err();
+        assert_eq!((error.class, error.code), (ErrorClass::Definite, "DATAGEN-0020"), "{change:?}");
+    }
 }
 
 #[tokio::test]
@@ -233,7 +354,15 @@ async fn every_problem_of_a_configuration_is_reported_with_its_key() {
         (vec![("quickstart", "users")], "fields", "exactly one"),
         (vec![("fields", "a:what")], "fields", "kind what is not known"),
         (vec![("schema.keyfield", "zz")], "schema.keyfield", "no field zz"),
-        (vec![("schema.string", "{}")], "schema.string", "Avro schemas are not read"),
+        (vec![("schema.string", "{}"), ("fields", "")], "schema.string", "the schema of a record"),
+        (vec![("schema.filename", "/nowhere.avsc"), ("fields", "")], "schema.filename", "cannot be read"),
+        (vec![("ops", "0:1:0")], "ops", "must create rows"),
+        (vec![("ops", "1:1:0"), ("schema.keyfield", "")], "ops", "needs a key"),
+        (vec![("key.cardinality", "5"), ("schema.keyfield", "")], "key.cardinality", "needs a key"),
+        (vec![("key.cardinality", "5"), ("ops", "1:1:0")], "key.cardinality", "leave one of them out"),
+        (vec![("record.bytes", "100"), ("fields", "id:seq,pad:uuid")], "record.bytes", "one of that name"),
+        (vec![("poison.ratio", "2")], "poison.ratio", "no more than 1"),
+        (vec![("burst.factor", "0")], "burst.factor", "at least 1"),
         (vec![("partition.mode", "fixed:-1")], "partition.mode", "fixed:N"),
         (vec![("kafka.topic", "a b")], "kafka.topic", "249"),
     ] {

@@ -5,12 +5,11 @@
 //! `src/bin` are the long ones: the demo of the main job, chaos, benchmarks.
 pub mod chaos;
 pub mod connect;
-pub mod cut;
-pub mod fickle;
 pub mod follow;
 pub mod hook;
 pub mod ledger;
 pub mod mysql;
+pub mod proxy;
 pub mod purge;
 pub mod rest;
 pub mod scenes;

@@ -23,6 +23,7 @@ pub use breaker::BreakerSettings;
 pub use budget::{BudgetAction, BudgetSettings, BudgetWindow};
 pub use lag::{Cap, CapAction, CapCounts, LagControl, LagSettings};
 pub use placement::PlacementSettings;
+pub(crate) use placement::pool_name;
 pub use quota::{Quota, QuotaAction, QuotaSettings, QuotaWindow, WindowSpan, Zone};
 pub use rate::{Rate, RateSettings, Rates};
 pub use reason::{FlowState, ReasonCode};

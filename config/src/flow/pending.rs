@@ -2,9 +2,6 @@
 //! it.
 
 pub(super) const KEYS: &[&str] = &[
-    "flow.pool",
-    "flow.task.memory.bytes",
-    "flow.preemptible",
     "flow.batch.keep",
     "flow.batch.markers",
     "flow.batch.foreign",

@@ -37,13 +37,6 @@ pub(super) fn refused(properties: &Properties, report: &mut ValidationReport) {
     distinct_topics(properties, report);
     crate::flow::check_defaults(properties, report);
     extensions(properties, report);
-    // Reserved capacity that is not there must not be taken for granted.
-    if properties.value("worker.pool").is_some() {
-        report.error(
-            "worker.pool",
-            "worker.pool is not offered: every worker of a group may get every task. Leave it out, and give connectors that need workers of their own a group of theirs (group.id and internal topics)",
-        );
-    }
     for prefix in ["", "producer.", "consumer.", "admin."] {
         security(&properties.below(prefix), prefix, report);
     }

@@ -81,6 +81,12 @@ settings! {
         "worker.slots" => worker_slots: i32 { default: "64", importance: Low, group: "Cluster", valid: Validity::Range(1.0, 1024.0) },
         /// Whether a worker that ends keeps its place until session.timeout.ms, so that one with the same advertised address goes on with its tasks; otherwise they move to others at once. A key of this product.
         "worker.keep.place" => keep_place: bool { default: "true", importance: Low, group: "Cluster" },
+        /// Pool that the worker serves: connectors whose flow.pool is the same run on it. A key of this product.
+        "worker.pool" => pool: String { default: "default", importance: Low, group: "Cluster", valid: Validity::Check(crate::flow::pool_name) },
+        /// Capacity units that the worker offers: the flow.task.weight of its tasks is never more; what finds no room waits. No limit if not set. A key of this product.
+        "worker.capacity" => capacity: Option<u64> { importance: Low, group: "Cluster", valid: Validity::Range(1.0, 1.0e9) },
+        /// Memory in bytes that its tasks may reserve with flow.task.memory.bytes; what finds no room waits. No limit if not set. A key of this product.
+        "worker.memory.bytes" => memory: Option<u64> { importance: Low, group: "Cluster", valid: Validity::Range(1_048_576.0, 1.0e15) },
         /// Whether sources are slowed down when the consumers of their topics fall behind. Static limits of connectors hold either way. A key of this product.
         "flow.enable" => flow_enable: bool { default: "true", importance: Low, group: "Flow" },
         /// Topic of limits in force and of what they rest on; compacted, one partition; group.id-flow if not set. A key of this product.

@@ -1,8 +1,10 @@
 //! Requests to the loop, each with the way back.
 use crate::answer::{ConfigPatch, ConnectorOffsets, ConnectorStatus, InitialState, OffsetChange, Put};
 use crate::error::HerderError;
+use crate::queue::PoolInfo;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
+use elasticflow_plan::pools::Pool;
 use elasticflow_protocol::Loss;
 use tokio::sync::oneshot;
 
@@ -66,6 +68,10 @@ pub(crate) enum Command {
     SetLevel { logger: String, level: String, answer: Answer<()> },
     /// Lets a worker have no tasks, or some again.
     Drain { worker: String, drained: bool, answer: Answer<()> },
+    /// Stores the rules of a pool, or forgets them.
+    SetPool { name: String, rules: Option<Pool>, answer: Answer<()> },
+    /// Tells of every pool.
+    Pools { answer: Answer<Vec<PoolInfo>> },
     /// The stored configuration with secrets, for the patch that is laid over it.
     StoredConfig { name: String, answer: Answer<Option<Properties>> },
     /// Whether an instance is still the one that is to run.
@@ -87,7 +93,9 @@ impl Command {
             | Self::ResetTopics { answer, .. }
             | Self::SetLevel { answer, .. }
             | Self::Drain { answer, .. }
+            | Self::SetPool { answer, .. }
             | Self::Sync { answer } => !answer.is_closed(),
+            Self::Pools { answer } => !answer.is_closed(),
             Self::Restart { answer, .. } => !answer.is_closed(),
             Self::AlterOffsets { answer, .. } => !answer.is_closed(),
             Self::Offsets { answer, .. } => !answer.is_closed(),

@@ -45,6 +45,7 @@ impl Herder {
             }
             self.let_go(&name);
             self.show_rest(&name);
+            self.show_waiting(&name);
             self.publish_status(&name);
         }
         self.map_tasks();
@@ -94,6 +95,14 @@ impl Herder {
         self.view.tally.task_is(task, state, self.cx.clock.monotonic());
         let version = self.version_of(&task.0);
         self.statuses.set_task(&task.0, task.1, Shown { state, trace, version });
+    }
+
+    /// Shows a task that nobody runs as UNASSIGNED.
+    pub(crate) fn show_unassigned(&mut self, name: &str, index: u32) {
+        let known = self.statuses.of(name).and_then(|parts| parts.tasks.get(&index)).map(|status| status.state);
+        if known != Some(RunState::Unassigned) && !self.runs_elsewhere(name, index) && !self.has_instances(name) {
+            self.show_task(&(name.to_owned(), index), RunState::Unassigned, None);
+        }
     }
 
     // --- instances -------------------------------------------------------------------------------------------------

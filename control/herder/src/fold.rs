@@ -2,7 +2,7 @@
 use crate::answer::RunState;
 use crate::herder::Herder;
 use crate::lanes::Turn;
-use crate::leading::weight;
+use crate::queue::terms;
 use crate::secrets::hide;
 use elasticflow_config::Properties;
 use elasticflow_config::flow::ReasonCode;
@@ -37,7 +37,7 @@ impl Herder {
                 let names: Vec<String> = self.state.connectors().keys().cloned().collect();
                 names.iter().for_each(|name| self.on_changed(name));
             }
-            Folded::Drained => {
+            Folded::Drained | Folded::Pools => {
                 self.publish_workers();
                 self.group_changed();
             }
@@ -66,10 +66,12 @@ impl Herder {
     /// Something that is stored of a connector has changed.
     pub(crate) fn on_changed(&mut self, name: &str) {
         self.adjust(name);
+        // What goes makes room.
+        self.mapping.due |= self.mapping.queue.is_waited_in();
         // Its tasks may have other places.
         self.mapping.untold |= self.has_instances(name);
         let Some(connector) = self.state.connector(name) else {
-            self.mapping.weights.remove(name);
+            self.mapping.terms.remove(name);
             if self.wanted.remove(name).is_some() {
                 self.statuses.forget(name, self.is_leader());
                 self.view.connectors.write().remove(name);
@@ -79,13 +81,18 @@ impl Herder {
             return;
         };
         if self.wanted.get(name).is_none_or(|known| known.revision != connector.revision) {
-            self.mapping.weights.insert(name.to_owned(), weight(connector, &self.cx.options.worker));
+            let terms = Arc::new(terms(connector, &self.cx.options.worker));
+            // A task that stays where it is may ask for something else.
+            let known = self.mapping.terms.insert(name.to_owned(), Arc::clone(&terms));
+            self.mapping.due |= known.is_some_and(|known| known != terms);
         }
         let wanted = self.want(name, connector);
         let count = connector.tasks.len();
         if wanted.tasks.is_none_or(|set| set.fenced) || self.wanted.get(name).and_then(|w| w.tasks) != wanted.tasks {
             self.forget_fencing(name);
         }
+        // A task that comes again has its former place, where it may not be welcome any more.
+        self.mapping.due |= self.wanted.get(name).and_then(|w| w.tasks) != wanted.tasks;
         self.wanted.insert(name.to_owned(), wanted);
         self.mapping.due |= self.state.places(name).len() < count;
         self.forget_surplus(name, count);
@@ -180,6 +187,7 @@ impl Herder {
         let tasks: Vec<Properties> = connector.tasks.iter().map(shown).collect();
         let mut view = self.view.connectors.write();
         let known = Arc::make_mut(view.entry(name.to_owned()).or_default());
+        known.waiting = self.waiting_of(name, connector.tasks.len(), &known.waiting);
         known.config = config;
         known.kind = kind;
         known.tasks = tasks;
@@ -217,6 +225,6 @@ fn report(folded: &Folded) {
         Folded::Nothing(ConfigRecord::Unknown { key }) => {
             tracing::warn!(key, "a record of a kind that is not known in the config topic is left alone");
         }
-        Folded::Nothing(_) | Folded::Drained | Folded::Connector(_) | Folded::Restart { .. } => {}
+        Folded::Nothing(_) | Folded::Drained | Folded::Pools | Folded::Connector(_) | Folded::Restart { .. } => {}
     }
 }

@@ -9,12 +9,14 @@ use crate::figures::Figures;
 use crate::letters::Letters;
 use crate::options::HerderOptions;
 use crate::ports::{Membership, References};
+use crate::queue::PoolInfo;
 use crate::view::{ConnectorView, View};
 use crate::workers::WorkerInfo;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::Registry;
 use elasticflow_config::Properties;
+use elasticflow_plan::pools::Pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -121,6 +123,23 @@ impl HerderHandle {
     pub async fn drain(&self, worker: &str, drained: bool) -> Result<(), HerderError> {
         self.lead().await?;
         self.ask(|answer| Command::Drain { worker: worker.to_owned(), drained, answer }).await
+    }
+
+    /// Every pool of workers.
+    ///
+    /// # Errors
+    /// `Timeout` while the worker is starting.
+    pub async fn pools(&self) -> Result<Vec<PoolInfo>, HerderError> {
+        self.ask(|answer| Command::Pools { answer }).await
+    }
+
+    /// Sets the rules of a pool, or forgets them.
+    ///
+    /// # Errors
+    /// `NotFound` for a pool without rules and workers that is to be forgotten.
+    pub async fn set_pool(&self, name: &str, rules: Option<Pool>) -> Result<(), HerderError> {
+        self.lead().await?;
+        self.ask(|answer| Command::SetPool { name: name.to_owned(), rules, answer }).await
     }
 
     /// Names of all connectors.

@@ -6,12 +6,11 @@ use crate::answer::RunState;
 use crate::command::Answer;
 use crate::herder::{Done, Herder, Then, reply, write_failed};
 use crate::workers::SWEEP_EVERY;
-use elasticflow_config::flow::{PlacementSettings, settings_of};
-use elasticflow_config::{Properties, parse};
 use elasticflow_plan::place::{Group, Load, Place, Slot, assign};
 use elasticflow_plan::reconcile::TaskName;
-use elasticflow_store::config::{ConfigRecord, Connector, WriteError, WriteToken};
+use elasticflow_store::config::{ConfigRecord, WriteError, WriteToken};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A group that has changed goes on changing for a while: slots move in two rounds.
@@ -20,12 +19,6 @@ const QUIET: Duration = Duration::from_secs(1);
 const MAP_AGAIN: Duration = Duration::from_secs(1);
 /// Wait before the end of the config topic is asked for again, when too many requests wait for it.
 const CATCH_UP_AGAIN: Duration = Duration::from_millis(100);
-
-/// What a task of the connector costs a worker, by its own word or by the worker's default.
-pub(crate) fn weight(connector: &Connector, worker: &Properties) -> u32 {
-    let settings = settings_of(&connector.config, worker);
-    parse::<PlacementSettings>(&settings).map_or(1, |placement| placement.weight)
-}
 
 impl Herder {
     /// This worker may write the config topic, or may not any more.
@@ -55,38 +48,33 @@ impl Herder {
     }
 
     /// Who holds what, this worker included.
-    fn group(&self) -> Group {
+    pub(crate) fn group(&self) -> Group {
         let own = &self.leases.slots;
         let others = self.mapping.others().slots.iter().map(|(id, slots)| (id.clone(), slots - own));
         let mut workers: BTreeMap<String, BTreeSet<Slot>> = others.collect();
         workers.insert(self.cx.options.worker_id.clone(), own.clone());
         workers.retain(|_, slots| !slots.is_empty());
-        Group { workers, drained: self.state.drained().clone() }
+        let quiet = self.cx.clock.monotonic() >= self.mapping.quiet_from;
+        let (drained, pools) = (self.state.drained().clone(), self.state.pools().clone());
+        Group { workers, drained, rooms: self.rooms(), pools, quiet }
     }
 
     /// Every task that is stored.
-    fn loads(&self) -> BTreeMap<TaskName, Load> {
+    pub(crate) fn loads(&self) -> BTreeMap<TaskName, Load> {
         let mut loads = BTreeMap::new();
         for (name, connector) in self.state.connectors() {
-            let weight = self.weight(name);
             for index in (0u32..).take(connector.tasks.len()) {
                 let task = (name.clone(), index);
-                let place = self.place(&task);
-                let movable = place.is_none_or(|place| self.has_arrived(&task, place));
-                loads.insert(task, Load { weight, slot: place.map(|p| p.slot), movable });
+                let load = self.load(&task, connector);
+                loads.insert(task, load);
             }
         }
         loads
     }
 
-    /// What each task of a connector costs a worker, as it was read with the configuration.
-    fn weight(&self, name: &str) -> u32 {
-        self.mapping.weights.get(name).copied().unwrap_or(1)
-    }
-
     /// Whether the last move of a task has ended. That its former worker still says that it runs means nothing: moved again
     /// then, the task would be waited for at a worker that has never had it.
-    fn has_arrived(&self, task: &TaskName, place: Place) -> bool {
+    pub(crate) fn has_arrived(&self, task: &TaskName, place: Place) -> bool {
         let runs = |state| matches!(state, RunState::Running | RunState::Paused | RunState::Failed);
         let status = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1));
         place.from.is_none()
@@ -108,7 +96,7 @@ impl Herder {
         }
         self.mapping.due = false;
         let (group, loads) = (self.group(), self.loads());
-        let quiet = self.cx.clock.monotonic() >= self.mapping.quiet_from;
+        let quiet = group.quiet;
         let even = quiet && self.someone_is_new(&group, &loads);
         if even {
             self.mapping.evened = group.workers.keys().filter(|w| !group.drained.contains(*w)).cloned().collect();
@@ -118,6 +106,7 @@ impl Herder {
         }
         let mut changes = assign(&group, &loads, even);
         changes.retain(|(name, _), _| !self.mapping.placing.contains(name));
+        self.note_waiting(&loads, &changes);
         if changes.is_empty() {
             return;
         }
@@ -136,8 +125,10 @@ impl Herder {
         let count = |slots: &BTreeSet<Slot>| {
             loads.values().filter(|load| load.slot.is_some_and(|slot| slots.contains(&slot))).count()
         };
-        let counts: Vec<usize> = open.iter().map(|(_, slots)| count(slots)).collect();
-        new || (counts.iter().min() == Some(&0) && counts.iter().max().is_some_and(|most| *most > 1))
+        let mut counts: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+        open.iter().for_each(|(worker, slots)| counts.entry(group.pool_of(worker)).or_default().push(count(slots)));
+        let idle = |counts: &Vec<usize>| counts.contains(&0) && counts.iter().max().is_some_and(|most| *most > 1);
+        new || counts.values().any(idle)
     }
 
     /// The placement rows with changes made.
@@ -146,11 +137,10 @@ impl Herder {
         let mut rows: BTreeMap<&String, Vec<Place>> = BTreeMap::new();
         for ((name, index), slot) in changes {
             let places = rows.entry(name).or_insert_with(|| self.state.places(name).to_vec());
-            let place = Place { slot: *slot, generation, from: None };
             // Tasks come in the order of their index, so that a new one stands at the end.
             match usize::try_from(*index).ok().and_then(|index| places.get_mut(index)) {
-                Some(known) => *known = Place { from: Some(known.slot), ..place },
-                None => places.push(place),
+                Some(known) => *known = known.moved_to(*slot, generation),
+                None => places.push(Place { slot: *slot, generation, from: None }),
             }
         }
         rows.into_iter().map(|(name, places)| ConfigRecord::Placement { name: name.clone(), places }).collect()
@@ -171,11 +161,11 @@ impl Herder {
         if known.len() >= wanted || self.mapping.moving.contains(name) {
             return None;
         }
-        let weight = self.weight(name);
-        let mut loads = self.loads();
+        let (terms, mut loads) = (self.terms(name), self.loads());
         loads.retain(|(connector, index), _| connector != name || *index < count);
         for index in (0..count).skip(known.len()) {
-            loads.insert((name.to_owned(), index), Load { weight, slot: None, movable: false });
+            let fresh = Load { terms: Arc::clone(&terms), age: i64::MAX, ..Load::default() };
+            loads.insert((name.to_owned(), index), fresh);
         }
         let changes = assign(&self.group(), &loads, false);
         let generation = self.next_generation();

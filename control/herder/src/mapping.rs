@@ -7,12 +7,15 @@
 use crate::answer::RunState;
 use crate::handle::Leader;
 use crate::herder::{Done, Herder};
+use crate::queue::Queue;
 use elasticflow_api::position::TaskId;
 use elasticflow_plan::claims::{Claim, Holders};
 use elasticflow_plan::place::{Place, Slot};
+use elasticflow_plan::pools::{Room, Terms};
 use elasticflow_plan::reconcile::{Phase, TaskName};
 use elasticflow_store::status::ReleasedRow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// After the time that tasks have to stop: for the word that they have.
@@ -29,8 +32,12 @@ pub(crate) struct Mapping {
     others: Holders,
     /// The highest number of any claim, this worker's included.
     number: i64,
-    /// What the tasks of each connector cost a worker.
-    pub(crate) weights: BTreeMap<String, u32>,
+    /// What the tasks of each connector ask for.
+    pub(crate) terms: BTreeMap<String, Arc<Terms>>,
+    /// What this worker offers.
+    pub(crate) room: Room,
+    /// Tasks that wait for room.
+    pub(crate) queue: Queue,
     /// Something has changed of which the member has to be told.
     pub(crate) untold: bool,
     /// Slots of instances on this worker.
@@ -61,6 +68,11 @@ pub(crate) struct Mapping {
 }
 
 impl Mapping {
+    /// Of a worker that offers something and knows nobody.
+    pub(crate) fn offering(room: Room) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// The highest generation that a task was let go with.
     pub(crate) fn generation(&self) -> i64 {
         self.released.values().copied().max().unwrap_or(0)
@@ -95,7 +107,7 @@ impl Herder {
     /// Whether a task is to run here, now.
     pub(crate) fn holds(&self, task: &TaskName) -> bool {
         let Some(place) = self.place(task) else { return false };
-        self.may_act_on(place.slot) && !self.must_wait(task, place)
+        self.may_act_on(place.slot) && self.welcomes(&task.0) && !self.must_wait(task, place)
     }
 
     /// Whether a slot is this worker's, and the mapping is known as it was when the slot was gained.
@@ -270,6 +282,7 @@ impl Herder {
         let Some(row) = row else { return };
         let known = self.mapping.released.entry(task.clone()).or_default();
         *known = row.generation.max(*known);
+        self.mapping.due |= self.mapping.queue.is_waited_in();
         self.dirty.insert(task.0);
     }
 
@@ -288,6 +301,7 @@ impl Herder {
             url: self.own_url(),
             slots: self.leases.slots.iter().copied().collect(),
             leads: self.is_leader(),
+            room: self.mapping.room.clone(),
             number: self.mapping.claimed.as_ref().map_or(0, |said| said.number),
         };
         if self.mapping.claimed.as_ref() != Some(&claim) {

@@ -86,7 +86,7 @@ pub fn start(options: HerderOptions, ports: HerderPorts) -> (HerderHandle, Herde
         leases: Default::default(),
         fresh: Default::default(),
         leading: false,
-        mapping: Mapping::default(),
+        mapping: Mapping::offering(crate::queue::room(&cx.options.worker)),
         leader,
         syncs: Default::default(),
         view: Arc::clone(&view),

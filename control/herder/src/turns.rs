@@ -29,9 +29,10 @@ impl Herder {
             | Command::Offsets { .. }
             | Command::Loss { .. }
             | Command::StoredConfig { .. }
+            | Command::Pools { .. }
             | Command::Replan { .. } => return self.at_once(command),
             // A lane of its own: no connector has an empty name.
-            Command::Drain { .. } | Command::SetLevel { .. } => String::new(),
+            Command::Drain { .. } | Command::SetLevel { .. } | Command::SetPool { .. } => String::new(),
         };
         self.enter(&name, Turn::Command(command));
     }
@@ -88,6 +89,7 @@ impl Herder {
             Command::Restart { name, restart, answer } => self.restart(&name, restart, answer),
             Command::AlterOffsets { name, alter, answer } => self.alter(&name, alter, answer),
             Command::Drain { worker, drained, answer } => self.drain(worker, drained, answer),
+            Command::SetPool { name, rules, answer } => self.set_pool(name, rules, answer),
             Command::SetLevel { logger, level, answer } => {
                 self.write("", vec![ConfigRecord::Logger { logger, level }], Then::Answer(answer))
             }
@@ -113,6 +115,7 @@ impl Herder {
                 reply(answer, Ok(self.state.connector(&name).map(|c| (*c.config).clone())));
             }
             Command::Sync { answer } => self.sync(answer),
+            Command::Pools { answer } => reply(answer, Ok(self.pools())),
             Command::Current { task, generation, answer } => reply(answer, Ok(self.is_current(&task, generation))),
             Command::Replan { name } => {
                 self.actual.plans.remove(&name);
@@ -124,6 +127,7 @@ impl Herder {
             | Command::Restart { .. }
             | Command::Drain { .. }
             | Command::SetLevel { .. }
+            | Command::SetPool { .. }
             | Command::AlterOffsets { .. } => {}
         }
     }
@@ -230,6 +234,10 @@ impl Herder {
         let connector = connector.ok_or_else(|| HerderError::NotFound(format!("Unknown connector: {name}")))?;
         if usize::try_from(task).is_ok_and(|index| index >= connector.tasks.len()) {
             return Err(HerderError::NotFound(format!("Unknown task: {name}-{task}")));
+        }
+        // A task that waits for room is started afresh as it is.
+        if self.place(&(name.to_owned(), task)).is_some_and(|place| place.slot < 0) {
+            return Ok(());
         }
         if !self.owns(name, Some(task)) {
             return Err(self.holder_of(&(name.to_owned(), task)).map_or(HerderError::Moving, HerderError::Elsewhere));
@@ -356,7 +364,9 @@ fn refuse(command: Command, error: &HerderError) {
         | Command::ResetTopics { answer, .. }
         | Command::Drain { answer, .. }
         | Command::SetLevel { answer, .. }
+        | Command::SetPool { answer, .. }
         | Command::Sync { answer } => reply(answer, Err(error)),
+        Command::Pools { answer } => reply(answer, Err(error)),
         Command::Restart { answer, .. } => reply(answer, Err(error)),
         Command::AlterOffsets { answer, .. } => reply(answer, Err(error)),
         Command::Offsets { answer, .. } => reply(answer, Err(error)),

@@ -1,6 +1,7 @@
 //! What readers see: a copy of the herder's state in the shape of answers, written by the loop alone.
 use crate::answer::{ConnectorKind, Health, HealthState, PartStatus};
 use crate::figures::Tally;
+use crate::queue::Waiting;
 use crate::workers::WorkerInfo;
 use elasticflow_config::Properties;
 use parking_lot::{Mutex, RwLock};
@@ -23,6 +24,8 @@ pub(crate) struct ConnectorView {
     pub(crate) task_statuses: BTreeMap<u32, PartStatus>,
     /// Topics in use since creation or reset.
     pub(crate) topics: BTreeSet<String>,
+    /// Tasks that wait for room.
+    pub(crate) waiting: BTreeMap<u32, Waiting>,
 }
 
 /// Everything that reads are answered from.

@@ -1,6 +1,7 @@
 //! The workers of the group, as any of them knows it.
 use crate::herder::{Done, Herder};
 use elasticflow_plan::claims::Claim;
+use elasticflow_plan::pools::Room;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,6 +24,9 @@ pub struct WorkerInfo {
     pub drained: bool,
     /// Slots that it holds.
     pub slots: usize,
+    /// Pool that it serves, and what it offers there.
+    #[serde(flatten)]
+    pub room: Room,
 }
 
 impl Herder {
@@ -30,21 +34,22 @@ impl Herder {
     pub(crate) fn workers(&self) -> BTreeMap<String, WorkerInfo> {
         let others = self.mapping.others();
         let leader = if self.is_leader() { Some(&self.cx.options.worker_id) } else { others.leader.as_ref() };
-        let info = |id: &String, url: &str, slots: usize| WorkerInfo {
+        let info = |id: &String, (url, room): (&str, &Room), slots: usize| WorkerInfo {
             id: id.clone(),
             url: url.to_owned(),
             leader: leader == Some(id),
             drained: self.state.drained().contains(id),
             slots,
+            room: room.clone(),
         };
         let own = &self.leases.slots;
         let count = |slots: &BTreeSet<i32>| slots.iter().filter(|slot| !own.contains(slot)).count();
         let known = self.mapping.claims().iter().map(|(id, claim): (&String, &Claim)| {
-            (id.clone(), info(id, &claim.url, others.slots.get(id).map_or(0, count)))
+            (id.clone(), info(id, (&claim.url, &claim.room), others.slots.get(id).map_or(0, count)))
         });
         let mut workers: BTreeMap<String, WorkerInfo> = known.collect();
         let id = &self.cx.options.worker_id;
-        workers.insert(id.clone(), info(id, &self.own_url(), own.len()));
+        workers.insert(id.clone(), info(id, (&self.own_url(), &self.mapping.room), own.len()));
         workers
     }
 

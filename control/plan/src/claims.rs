@@ -5,6 +5,7 @@
 //! where one was written in knowledge of the other: of two workers that name the same slot, or leadership, the one with
 //! the higher number has it.
 use crate::place::Slot;
+use crate::pools::Room;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,9 @@ pub struct Claim {
     pub slots: Vec<Slot>,
     /// Whether it leads the group.
     pub leads: bool,
+    /// What it offers.
+    #[serde(default, skip_serializing_if = "Room::is_plain")]
+    pub room: Room,
     /// Above every number that it had read.
     #[serde(default)]
     pub number: i64,

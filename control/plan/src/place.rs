@@ -3,11 +3,17 @@
 //! A lease on a slot is given by Kafka's group protocol; which task belongs to which slot is the leader's decision. A
 //! worker that fails hands its tasks on with its slots, without the leader. The leader then evens out what each worker
 //! has to do: [`assign`] moves as few tasks as that takes.
+//!
+//! Slots know no pools: a slot may come to a worker that its tasks may not run on. They wait there, and the leader gives
+//! them another slot.
+use crate::desk::Desk;
+use crate::pools::{PREEMPTED, Pool, QUEUED, Room, Terms};
 use crate::reconcile::TaskName;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-/// Number of a slot: a partition of the slots topic.
+/// Number of a slot: a partition of the slots topic. A negative one is no slot, see [`crate::pools`].
 pub type Slot = i32;
 
 /// The place of a task.
@@ -22,15 +28,41 @@ pub struct Place {
     pub from: Option<Slot>,
 }
 
+impl Place {
+    /// The place after this one. What has to let go first is the last slot that was one.
+    pub fn moved_to(self, slot: Slot, generation: i64) -> Self {
+        let from = if self.slot >= 0 { Some(self.slot) } else { self.from };
+        Self { slot, generation, from }
+    }
+}
+
 /// A task as the leader sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Load {
-    /// What it costs a worker, at least 1.
-    pub weight: u32,
-    /// Where it is; `None` before its first place.
+    /// What it asks for.
+    pub terms: Arc<Terms>,
+    /// Where it is; `None` before its first place, negative while it waits for one.
     pub slot: Option<Slot>,
     /// Whether it may move: a move that is under way is let end first.
     pub movable: bool,
+    /// Of two tasks that wait the one with the smaller number came first.
+    pub age: i64,
+    /// Whether it has waited long enough to take the place of others.
+    pub urgent: bool,
+    /// Whether it has been stopped for others often enough.
+    pub spared: bool,
+}
+
+impl Load {
+    /// Whether it waits for a place.
+    pub fn waits(&self) -> bool {
+        self.slot.is_none_or(|slot| slot < 0)
+    }
+
+    /// Order of those that wait: the most important first, of equal ones the oldest.
+    pub fn rank(&self) -> (std::cmp::Reverse<u8>, i64) {
+        (std::cmp::Reverse(self.terms.priority), self.age)
+    }
 }
 
 /// What is known of the group.
@@ -40,146 +72,114 @@ pub struct Group {
     pub workers: BTreeMap<String, BTreeSet<Slot>>,
     /// Workers that are to have no tasks.
     pub drained: BTreeSet<String>,
+    /// What workers offer, where they have said more than nothing.
+    pub rooms: BTreeMap<String, Room>,
+    /// Rules of pools, where there are any.
+    pub pools: BTreeMap<String, Pool>,
+    /// Whether slots have stayed where they are for a while: workers that have more tasks than room give some up then.
+    pub quiet: bool,
 }
 
 /// Tasks that leave drained workers at the same time: softly, a few after the other.
 pub const LEAVING_MAX: usize = 4;
 
 impl Group {
-    fn holder(&self, slot: Slot) -> Option<&str> {
+    pub(crate) fn holder(&self, slot: Slot) -> Option<&str> {
         self.workers.iter().find(|(_, slots)| slots.contains(&slot)).map(|(name, _)| name.as_str())
     }
 
-    /// Whether a worker may have tasks. When every one is drained all may: tasks run somewhere rather than nowhere.
-    fn is_open(&self, worker: &str) -> bool {
-        !self.drained.contains(worker) || self.workers.keys().all(|worker| self.drained.contains(worker))
+    /// The pool of a worker.
+    pub fn pool_of(&self, worker: &str) -> &str {
+        self.rooms.get(worker).map_or(crate::pools::DEFAULT_POOL, |room| room.pool.as_str())
+    }
+
+    /// Whether a task of a pool may run on the workers of another one.
+    pub fn lends(&self, lender: &str, pool: &str) -> bool {
+        lender == pool || self.pools.get(pool).is_some_and(|rules| rules.borrow.iter().any(|name| name == lender))
+    }
+
+    /// Whether a worker may have tasks. When every one of its pool is drained all of them may: tasks run somewhere rather
+    /// than nowhere.
+    pub(crate) fn is_open(&self, worker: &str) -> bool {
+        let beside = || self.workers.keys().filter(|other| self.pool_of(other) == self.pool_of(worker));
+        !self.drained.contains(worker) || beside().all(|other| self.drained.contains(other))
     }
 
     /// Tasks that have to leave a drained worker now.
-    fn leaving<'a>(&self, tasks: &'a BTreeMap<TaskName, Load>) -> Vec<(&'a TaskName, u32)> {
+    fn leaving<'a>(&self, tasks: &'a BTreeMap<TaskName, Load>) -> Vec<&'a TaskName> {
         if self.drained.is_empty() {
             return Vec::new();
         }
         let under_way = tasks.values().filter(|load| load.slot.is_some() && !load.movable).count();
         let is_closed = |slot: Slot| self.holder(slot).is_some_and(|worker| !self.is_open(worker));
         let leaving = tasks.iter().filter(|(_, load)| load.movable && load.slot.is_some_and(is_closed));
-        leaving.map(|(task, load)| (task, load.weight)).take(LEAVING_MAX.saturating_sub(under_way)).collect()
+        leaving.map(|(task, _)| task).take(LEAVING_MAX.saturating_sub(under_way)).collect()
+    }
+
+    /// Tasks on slots of workers that they may not run on: they do not run there.
+    fn strayed<'a>(&self, tasks: &'a BTreeMap<TaskName, Load>) -> Vec<&'a TaskName> {
+        if self.rooms.is_empty() {
+            let named = |load: &&Load| &*load.terms.pool != crate::pools::DEFAULT_POOL;
+            if !tasks.values().any(|load| named(&load)) {
+                return Vec::new();
+            }
+        }
+        let strays = |load: &Load| {
+            let holder = load.slot.and_then(|slot| self.holder(slot));
+            load.movable && holder.is_some_and(|worker| !self.lends(self.pool_of(worker), &load.terms.pool))
+        };
+        tasks.iter().filter(|(_, load)| strays(load)).map(|(task, _)| task).collect()
     }
 }
 
-/// Slots of the tasks that get one, or another one.
+/// Slots of the tasks that get one, or another one, or none from here on.
 ///
-/// Tasks without a place, and some of those on drained workers, go to the worker that has least to do. Tasks whose slot
-/// nobody holds wait for Kafka to give it to somebody. With `even`, tasks move from the busiest worker to the idlest until no move makes the two more equal:
-/// with weights of 1 all workers are then within one task of each other.
+/// Tasks without a place, those on workers that they may not run on, some of those on drained workers, and those that a
+/// worker has no room for, go to the worker of their pool that has least to do, the most important first. Those that find
+/// no room wait: [`QUEUED`], or [`PREEMPTED`] when an urgent one took their room. Tasks whose slot nobody holds wait for
+/// Kafka to give it to somebody. With `even`, tasks move within a pool from the busiest worker to the idlest until no move
+/// makes the two more equal: with weights of 1 all workers of a pool are then within one task of each other.
 pub fn assign(group: &Group, tasks: &BTreeMap<TaskName, Load>, even: bool) -> BTreeMap<TaskName, Slot> {
-    let Some(mut desk) = Desk::of(group, tasks) else { return BTreeMap::new() };
-    let mut homeless: Vec<(&TaskName, u32)> =
-        tasks.iter().filter(|(_, load)| load.slot.is_none()).map(|(task, load)| (task, load.weight)).collect();
-    homeless.extend(group.leaving(tasks));
-    homeless.sort_by_key(|(_, weight)| std::cmp::Reverse(*weight));
-    let mut changes = BTreeMap::new();
-    for (task, weight) in homeless {
-        let slot = desk.take_in(task, weight, desk.idlest());
-        changes.insert(task.clone(), slot);
+    if group.workers.is_empty() {
+        return BTreeMap::new();
     }
+    let mut desk = Desk::of(group, tasks);
+    let out: BTreeSet<&TaskName> = group.strayed(tasks).into_iter().chain(group.leaving(tasks)).collect();
+    let mut homeless: Vec<(&TaskName, &Load)> = tasks.iter().filter(|(task, _)| out.contains(task)).collect();
+    desk.take_out(&homeless);
     // A slot that is on its way from one worker to another says nothing about who is busy.
-    let settled = tasks.values().filter_map(|load| load.slot).all(|slot| group.holder(slot).is_some());
-    if even && settled {
-        desk.even_out(tasks, &mut changes);
+    let mut slots = tasks.values().filter(|load| !load.waits()).filter_map(|load| load.slot);
+    let settled = slots.all(|slot| group.holder(slot).is_some());
+    if group.quiet && settled {
+        homeless.extend(desk.shed());
     }
+    homeless.extend(tasks.iter().filter(|(_, load)| load.slot.is_none() || load.waits() && load.movable));
+    let mut changes = settle(&mut desk, homeless);
+    if even && settled {
+        desk.even_out(&mut changes);
+    }
+    changes.retain(|task, slot| tasks.get(task).is_none_or(|load| load.slot != Some(*slot)));
     changes
 }
 
-/// Orders slots so that neighbours stand far apart: Kafka gives runs of them to one worker.
-fn scattered(slot: Slot) -> u32 {
-    slot.unsigned_abs().reverse_bits()
-}
-
-/// A worker's part.
-struct Part<'a> {
-    slots: BTreeMap<Slot, u32>,
-    weight: u64,
-    tasks: BTreeMap<&'a TaskName, u32>,
-}
-
-/// The parts of all workers, by index in order of their names.
-struct Desk<'a>(Vec<Part<'a>>);
-
-impl<'a> Desk<'a> {
-    fn of(group: &Group, tasks: &'a BTreeMap<TaskName, Load>) -> Option<Self> {
-        let open = group.workers.iter().filter(|(worker, slots)| !slots.is_empty() && group.is_open(worker));
-        let workers = open.map(|(_, slots)| slots);
-        let empty = |slots: &BTreeSet<Slot>| Part {
-            slots: slots.iter().map(|slot| (*slot, 0)).collect(),
-            weight: 0,
-            tasks: BTreeMap::new(),
-        };
-        let mut parts: Vec<Part<'a>> = workers.map(empty).collect();
-        for (task, load) in tasks {
-            let Some(slot) = load.slot else { continue };
-            if let Some(part) = parts.iter_mut().find(|part| part.slots.contains_key(&slot)) {
-                part.put(task, load.weight, slot);
+/// Gives places to tasks that have none, in their order; those that are stopped for them look for another one.
+fn settle<'a>(desk: &mut Desk<'a>, mut homeless: Vec<(&'a TaskName, &'a Load)>) -> BTreeMap<TaskName, Slot> {
+    homeless.sort_by_key(|(task, load)| (load.rank(), std::cmp::Reverse(load.terms.weight), *task));
+    let (mut changes, mut stopped) = (BTreeMap::new(), Vec::new());
+    for (task, load) in homeless {
+        match desk.place(task, load) {
+            Some((slot, gone)) => {
+                changes.insert(task.clone(), slot);
+                stopped.extend(gone);
             }
-        }
-        (!parts.is_empty()).then_some(Self(parts))
-    }
-
-    /// The worker that has least to do; of several the first.
-    fn idlest(&self) -> usize {
-        let parts = self.0.iter().enumerate();
-        parts.min_by_key(|(index, part)| (part.weight, *index)).map_or(0, |(index, _)| index)
-    }
-
-    fn busiest(&self) -> usize {
-        let parts = self.0.iter().enumerate();
-        parts.max_by_key(|(index, part)| (part.weight, std::cmp::Reverse(*index))).map_or(0, |(index, _)| index)
-    }
-
-    /// Gives a task to a worker, on the slot with the fewest tasks: when the worker fails, they spread over the others.
-    fn take_in(&mut self, task: &'a TaskName, weight: u32, worker: usize) -> Slot {
-        let Some(part) = self.0.get_mut(worker) else { return 0 };
-        let slot =
-            part.slots.iter().min_by_key(|(slot, count)| (**count, scattered(**slot))).map_or(0, |(slot, _)| *slot);
-        part.put(task, weight, slot);
-        slot
-    }
-
-    /// Each move makes the sum of squares smaller, so that this ends.
-    fn even_out(&mut self, tasks: &'a BTreeMap<TaskName, Load>, changes: &mut BTreeMap<TaskName, Slot>) {
-        loop {
-            let (from, to) = (self.busiest(), self.idlest());
-            let weight = |worker: usize| self.0.get(worker).map_or(0, |part| part.weight);
-            let gap = weight(from).saturating_sub(weight(to));
-            let Some((task, load)) = self.best_to_move(from, gap, tasks) else { return };
-            if let Some(part) = self.0.get_mut(from) {
-                part.remove(task, load);
-            }
-            let slot = self.take_in(task, load.weight, to);
-            changes.insert(task.clone(), slot);
+            // Why it waits stays as it was.
+            None if load.slot == Some(PREEMPTED) => {}
+            None => drop(changes.insert(task.clone(), QUEUED)),
         }
     }
-
-    /// The task whose move comes nearest to closing the gap, if one narrows it.
-    fn best_to_move(&self, from: usize, gap: u64, tasks: &'a BTreeMap<TaskName, Load>) -> Option<(&'a TaskName, Load)> {
-        let candidates = self.0.get(from)?.tasks.keys().filter_map(|task| Some((*task, *tasks.get(*task)?)));
-        let narrowing = candidates.filter(|(_, load)| load.movable && load.weight > 0 && u64::from(load.weight) < gap);
-        narrowing.min_by_key(|(_, load)| (u64::from(load.weight) * 2).abs_diff(gap))
+    for (task, load) in stopped {
+        let slot = desk.place_beside(task, load);
+        changes.insert(task.clone(), slot.unwrap_or(PREEMPTED));
     }
-}
-
-impl<'a> Part<'a> {
-    fn put(&mut self, task: &'a TaskName, weight: u32, slot: Slot) {
-        *self.slots.entry(slot).or_default() += 1;
-        self.weight += u64::from(weight);
-        self.tasks.insert(task, weight);
-    }
-
-    fn remove(&mut self, task: &TaskName, load: Load) {
-        if let Some(count) = load.slot.and_then(|slot| self.slots.get_mut(&slot)) {
-            *count = count.saturating_sub(1);
-        }
-        self.weight = self.weight.saturating_sub(u64::from(load.weight));
-        self.tasks.remove(task);
-    }
+    changes
 }

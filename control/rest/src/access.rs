@@ -43,7 +43,11 @@ impl Role {
             return Self::Viewer;
         }
         match resource {
-            Resource::Logger(_) | Resource::Drain(_) | Resource::Undrain(_) | Resource::FlowHookTest(_) => Self::Admin,
+            Resource::Logger(_)
+            | Resource::Drain(_)
+            | Resource::Undrain(_)
+            | Resource::Pool(_)
+            | Resource::FlowHookTest(_) => Self::Admin,
             Resource::Pause(_)
             | Resource::Resume(_)
             | Resource::Stop(_)

@@ -1,11 +1,15 @@
 //! Request bodies.
 use crate::problem::Problem;
 use elasticflow_config::{Members, Posted, shortened, text_of};
+use elasticflow_herder::Pool;
 use elasticflow_herder::answer::{InitialState, OffsetChange};
 use elasticflow_herder::letters::LetterRequest;
 use elasticflow_herder::signals::Signal;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
+
+/// Most pools that one may borrow from.
+const BORROW_MAX: usize = 16;
 
 /// Body of `POST /connectors`.
 #[derive(Debug, PartialEq, Eq)]
@@ -177,6 +181,28 @@ pub(crate) fn lost(body: &[u8]) -> Result<u64, Problem> {
     }
     records
         .ok_or_else(|| Problem::bad_request("records: expected the number of lost records that GET tells, such as 120"))
+}
+
+/// Reads the rules of a pool.
+pub(crate) fn pool(name: &str, body: &[u8]) -> Result<Pool, Problem> {
+    let mut rules = Pool::default();
+    for (member, value) in members(text(body)?)? {
+        let wrong = |why: serde_json::Error| Problem::bad_request(format!("{member}: {why}"));
+        match member.as_str() {
+            "reserved" => rules.reserved = serde_json::from_str(value.get()).map_err(wrong)?,
+            "borrow" => rules.borrow = serde_json::from_str(value.get()).map_err(wrong)?,
+            "max_tasks" => rules.max_tasks = serde_json::from_str(value.get()).map_err(wrong)?,
+            other => return Err(unknown(other, "reserved, borrow, max_tasks")),
+        }
+    }
+    if rules.reserved.is_some_and(|reserved| reserved.priority > 9) {
+        return Err(Problem::bad_request("reserved.priority: expected 0 to 9, as flow.priority has it"));
+    }
+    if rules.borrow.len() > BORROW_MAX || rules.borrow.iter().any(|lender| lender == name) {
+        let text = format!("borrow: expected at most {BORROW_MAX} pools other than {name}");
+        return Err(Problem::bad_request(text));
+    }
+    Ok(rules)
 }
 
 fn unknown(member: &str, known: &str) -> Problem {

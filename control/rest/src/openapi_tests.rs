@@ -36,6 +36,8 @@ fn template(resource: &Resource) -> &'static str {
         Resource::Worker(_) => "/flow/v1/workers/{worker}",
         Resource::Drain(_) => "/flow/v1/workers/{worker}/drain",
         Resource::Undrain(_) => "/flow/v1/workers/{worker}/undrain",
+        Resource::Pools => "/flow/v1/pools",
+        Resource::Pool(_) => "/flow/v1/pools/{pool}",
         Resource::FlowConnector(_) => "/flow/v1/connectors/{name}",
         Resource::FlowBreaker(_) => "/flow/v1/connectors/{name}/breaker",
         Resource::FlowAlerts => "/flow/v1/alerts",
@@ -59,7 +61,7 @@ fn template(resource: &Resource) -> &'static str {
 }
 
 /// How many resources there are, from the arms above.
-const RESOURCES: usize = 46;
+const RESOURCES: usize = 48;
 
 #[test]
 fn the_document_describes_every_resource_with_its_methods() {

@@ -29,6 +29,8 @@ pub(crate) enum Resource {
     Worker(String),
     Drain(String),
     Undrain(String),
+    Pools,
+    Pool(String),
     FlowConnector(String),
     FlowBreaker(String),
     FlowAlerts,
@@ -83,6 +85,8 @@ impl Resource {
             ["flow", "v1", "workers", w] => Self::Worker(name(w)),
             ["flow", "v1", "workers", w, "drain"] => Self::Drain(name(w)),
             ["flow", "v1", "workers", w, "undrain"] => Self::Undrain(name(w)),
+            ["flow", "v1", "pools"] => Self::Pools,
+            ["flow", "v1", "pools", p] => Self::Pool(name(p)),
             ["flow", "v1", "connectors", n] => Self::FlowConnector(name(n)),
             ["flow", "v1", "connectors", n, "breaker"] => Self::FlowBreaker(name(n)),
             ["flow", "v1", "alerts"] => Self::FlowAlerts,
@@ -119,6 +123,7 @@ impl Resource {
             | Self::PluginConfig(_)
             | Self::Workers
             | Self::Worker(_)
+            | Self::Pools
             | Self::Loggers
             | Self::FlowConnector(_)
             | Self::FlowAlerts
@@ -132,6 +137,7 @@ impl Resource {
                 &["HEAD", "POST", "GET", "OPTIONS"]
             }
             Self::Connector(_) => &["HEAD", "DELETE", "GET", "OPTIONS"],
+            Self::Pool(_) => &["HEAD", "DELETE", "GET", "OPTIONS", "PUT"],
             Self::Config(_) => &["HEAD", "GET", "OPTIONS", "PUT", "PATCH"],
             Self::Restart(_)
             | Self::TaskRestart(..)
@@ -187,6 +193,8 @@ impl Resource {
             | Self::Worker(_)
             | Self::Drain(_)
             | Self::Undrain(_)
+            | Self::Pools
+            | Self::Pool(_)
             | Self::Loggers
             | Self::Logger(_)
             | Self::FlowAlerts

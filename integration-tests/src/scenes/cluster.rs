@@ -76,8 +76,16 @@ impl Group {
     /// # Errors
     /// It does not start.
     pub async fn join(&mut self) -> Result<()> {
+        self.join_through(&self.bootstrap.clone()).await
+    }
+
+    /// Starts another worker that reaches Kafka at an address of its own.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn join_through(&mut self, bootstrap: &str) -> Result<()> {
         let dir = self.dir.join(format!("w{}", self.random.random::<u32>()));
-        let mut options = WorkerOptions::new(&dir, &self.bootstrap, &format!("cluster-{}", self.run))?;
+        let mut options = WorkerOptions::new(&dir, bootstrap, &format!("cluster-{}", self.run))?;
         (options.properties, options.env) = (self.properties.clone(), self.env.clone());
         self.start(options).await
     }

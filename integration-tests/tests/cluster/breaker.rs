@@ -2,9 +2,9 @@
 //! workers, one incident over the death of the leader, and every record in its place. Needs EF_ELASTICSEARCH too.
 use crate::kafka;
 use crate::limited::{because, found, kill_leader, none, state, three, until};
-use elasticflow_integration_tests::fickle::{Fickle, Mood};
 use elasticflow_integration_tests::follow::{cluster, create_topic};
 use elasticflow_integration_tests::hook::{Hook, Message, signature};
+use elasticflow_integration_tests::proxy::{Mood, Proxy};
 use elasticflow_integration_tests::scenes::run_number;
 use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
@@ -43,7 +43,7 @@ async fn breakers_open_and_close_once_over_the_death_of_the_leader_and_lose_noth
     let Some(address) = kafka() else { return };
     let Ok(url) = setting("EF_ELASTICSEARCH") else { return println!("skipped: breakers need EF_ELASTICSEARCH") };
     let (search, index) = (Search::new(&url), format!("ef-breakers-{}", run_number()));
-    let server = Fickle::before(url.trim_start_matches("http://").trim_end_matches('/')).await.unwrap();
+    let server = Proxy::before(url.trim_start_matches("http://").trim_end_matches('/')).await.unwrap();
     let (dir, hook) = (tempfile::tempdir().unwrap(), Hook::listen().await.unwrap());
     let clients = cluster(&address).unwrap();
     create_topic(&clients, &index, 3).await.unwrap();

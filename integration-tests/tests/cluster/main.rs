@@ -15,6 +15,8 @@ mod failures;
 mod gone;
 mod limited;
 mod moves;
+mod partition;
+mod pools;
 mod quota;
 mod rates;
 mod recordings;
@@ -52,6 +54,11 @@ pub(crate) async fn group(dir: &Path, bootstrap: &str, workers: usize, generator
     for _ in 0..workers {
         group.join().await.unwrap();
     }
+    loaded(group, generators).await
+}
+
+/// Generators that run in a group of workers.
+pub(crate) async fn loaded(mut group: Group, generators: usize) -> (Group, Expected) {
     let expected = group.expected().await.unwrap();
     for number in 0..generators {
         group.generate(&format!("g{number}")).await.unwrap();
@@ -61,8 +68,8 @@ pub(crate) async fn group(dir: &Path, bootstrap: &str, workers: usize, generator
 }
 
 /// Records of each generator, and how many a second: the load outlives the disturbance.
-const RECORDS: u64 = 12_000;
-const RATE: u64 = 250;
+pub(crate) const RECORDS: u64 = 12_000;
+pub(crate) const RATE: u64 = 250;
 
 pub(crate) fn assert_clean(reports: &BTreeMap<String, Report>) {
     assert!(!reports.is_empty());

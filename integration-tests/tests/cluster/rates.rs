@@ -2,8 +2,8 @@
 //! the death of the leader.
 use crate::kafka;
 use crate::limited::{Counter, found, kill_leader, none, tasks, three};
-use elasticflow_integration_tests::fickle::Silent;
 use elasticflow_integration_tests::follow::{cluster, create_topic};
+use elasticflow_integration_tests::proxy::Proxy;
 use elasticflow_integration_tests::scenes::run_number;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ fn source(topic: &str, rate: u64) -> Value {
 }
 
 /// A sink into a server that takes every connection and answers nothing, and a source of such a server.
-fn hanging(topic: &str, silent: &Silent) -> [(&'static str, Value); 2] {
+fn hanging(topic: &str, silent: &Proxy) -> [(&'static str, Value); 2] {
     let (host, port) = silent.address().split_once(':').unwrap();
     let sink = json!({"connector.class": "elasticflow.connectors.ElasticsearchSinkConnector", "topics": topic,
         "tasks.max": "3", "connection.url": format!("http://{host}:{port}"), "read.timeout.ms": "600000",
@@ -48,7 +48,7 @@ fn hanging(topic: &str, silent: &Silent) -> [(&'static str, Value); 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_holds_beside_hung_tasks_through_a_change_and_the_death_of_the_leader() {
     let Some(address) = kafka() else { return };
-    let (dir, silent) = (tempfile::tempdir().unwrap(), Silent::listen().await.unwrap());
+    let (dir, silent) = (tempfile::tempdir().unwrap(), Proxy::before_nothing().await.unwrap());
     let mut group = none(dir.path(), &address, 13);
     // The first put on each worker panics.
     group.arm("sink.put.before=panic");

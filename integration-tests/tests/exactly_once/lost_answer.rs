@@ -1,5 +1,5 @@
 //! The destination has done what it was asked for, and the answer is lost: nothing is missing afterwards and nothing is there twice.
-use elasticflow_integration_tests::cut::Cut;
+use elasticflow_integration_tests::proxy::Proxy;
 use elasticflow_integration_tests::scenes::one_sink::{SETTLE_MAX, Scene};
 use elasticflow_integration_tests::scenes::run_number;
 use elasticflow_integration_tests::search::Search;
@@ -20,7 +20,7 @@ fn records(round: i64) -> [(String, String); 2] {
 }
 
 /// Sends records round by round; each time the answer that makes them final is lost.
-async fn lose_answers(scene: &Scene, cut: &Cut, needle: &str) {
+async fn lose_answers(scene: &Scene, cut: &Proxy, needle: &str) {
     for round in 0..=ROUNDS {
         let records = records(round);
         let records: Vec<_> = records.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
@@ -39,7 +39,7 @@ async fn table(system: System) {
     let dir = tempfile::tempdir().unwrap();
     let tables = Tables::create(system, &format!("lost_{}", run_number())).await.unwrap();
     let server = setting(system.variable()).unwrap();
-    let cut = Cut::before(&server).await.unwrap();
+    let cut = Proxy::before(&server).await.unwrap();
     let (user, password) = tables.account();
     // Without a key: a row that is written twice stands there twice.
     let mut own = json!({
@@ -84,7 +84,7 @@ async fn a_bulk_request_whose_answer_is_lost_is_neither_lost_nor_repeated() {
     };
     let (dir, search) = (tempfile::tempdir().unwrap(), Search::new(&url));
     let server = url.trim_start_matches("http://").trim_end_matches('/').to_owned();
-    let cut = Cut::before(&server).await.unwrap();
+    let cut = Proxy::before(&server).await.unwrap();
     let own = json!({
         "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
         "connection.url": format!("http://{}", cut.address()), "schema.ignore": "true",

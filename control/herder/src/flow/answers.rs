@@ -4,7 +4,9 @@ use super::quotas;
 use super::service::FlowHandle;
 use crate::answer::ConnectorKind;
 use crate::error::HerderError;
-use elasticflow_config::flow::{FlowState, ReasonCode};
+use crate::queue::reason_of;
+use elasticflow_config::flow::{FlowState, PlacementSettings, ReasonCode, settings_of};
+use elasticflow_config::parse;
 use elasticflow_store::flow::{CapRow, GroupRow, LimitRow, QuotaRow, ReasonRow};
 use serde_json::{Map, Value as Json, json};
 use std::collections::BTreeMap;
@@ -118,6 +120,10 @@ impl FlowHandle {
         for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Breaker.code()) {
             say_more(reason, forced_open, said);
         }
+        if let Some(waiting) = self.waiting(name) {
+            standing.state = FlowState::Queued.word();
+            standing.reasons.insert(0, waiting);
+        }
         let quota = board.quotas.get(name).map(|row| (row, quotas::used(row, &measured)));
         for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Quota.code()) {
             if let Some((row, used)) = quota.filter(|(row, used)| quotas::is_used_up(row, *used)) {
@@ -153,6 +159,40 @@ impl FlowHandle {
             members.insert("caps".to_owned(), row.caps.iter().map(cap).collect());
         }
         answer
+    }
+
+    /// Why tasks of a connector wait for room in their pool, if any do.
+    fn waiting(&self, name: &str) -> Option<ReasonRow> {
+        let known = self.herder.view.connectors.read().get(name).cloned()?;
+        let (first, count) = (known.waiting.values().min_by_key(|task| task.since_ms)?, known.waiting.len());
+        let settings = settings_of(&known.config, &self.herder.context.options.worker);
+        let asked = parse::<PlacementSettings>(&settings).ok()?;
+        let workers =
+            self.herder.view.workers.read().iter().filter(|w| w.room.pool == asked.pool && w.slots > 0).count();
+        let full = match workers {
+            0 => format!("no worker serves pool {}", asked.pool),
+            workers => format!("none of the {workers} workers of pool {} has room", asked.pool),
+        };
+        let code = reason_of(first.slot);
+        #[expect(clippy::cast_precision_loss, reason = "shown")]
+        let number = |number: u64| number as f64;
+        Some(ReasonRow {
+            code: code.code().to_owned(),
+            text: format!(
+                "{count} of {} tasks wait: {full} for {} capacity units and {} bytes of memory",
+                known.tasks.len(),
+                asked.weight,
+                asked.memory
+            ),
+            since_ms: first.since_ms,
+            numbers: BTreeMap::from([
+                ("waiting".to_owned(), number(count as u64)),
+                ("weight".to_owned(), f64::from(asked.weight)),
+                ("memory_bytes".to_owned(), number(asked.memory)),
+                ("workers".to_owned(), number(workers as u64)),
+            ]),
+            action: code.action().to_owned(),
+        })
     }
 
     fn tasks_of(&self, name: &str) -> Json {

@@ -1,8 +1,9 @@
 use elasticflow_plan::claims::{Claim, Holders};
+use elasticflow_plan::pools::Room;
 use std::collections::{BTreeMap, BTreeSet};
 
 fn claim(number: i64, slots: &[i32], leads: bool) -> Claim {
-    Claim { url: String::new(), slots: slots.to_vec(), leads, number }
+    Claim { url: String::new(), slots: slots.to_vec(), leads, room: Room::default(), number }
 }
 
 fn holders(claims: &[(&str, Claim)]) -> Holders {
@@ -30,6 +31,8 @@ fn slots_that_nobody_else_has_named_stay_with_who_named_them_last() {
 
 #[test]
 fn rows_of_a_version_without_numbers_are_read() {
-    let old: Claim = serde_json::from_str(r#"{"url":"http://w:1","slots":[1],"leads":true}"#).unwrap();
-    assert_eq!(old, Claim { url: "http://w:1".to_owned(), slots: vec![1], leads: true, number: 0 });
+    let text = r#"{"url":"http://w:1","slots":[1],"leads":true}"#;
+    let old: Claim = serde_json::from_str(text).unwrap();
+    assert_eq!(old, Claim { url: "http://w:1".to_owned(), ..claim(0, &[1], true) });
+    assert!(!serde_json::to_string(&old).unwrap().contains("room"), "what is taken for granted is not said");
 }

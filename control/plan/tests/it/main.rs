@@ -10,6 +10,7 @@
 )]
 mod claims;
 mod place;
+mod pools;
 mod reconcile;
 mod restart;
 mod tasks;

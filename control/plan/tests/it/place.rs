@@ -1,8 +1,10 @@
 //! The leader's mapping: what it must hold whatever the group looks like.
 use elasticflow_plan::place::{Group, LEAVING_MAX, Load, Slot, assign};
+use elasticflow_plan::pools::Terms;
 use elasticflow_plan::reconcile::TaskName;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const SLOTS: Slot = 24;
 
@@ -13,7 +15,7 @@ fn task(index: u32) -> TaskName {
 }
 
 fn load(slot: Option<Slot>) -> Load {
-    Load { weight: 1, slot, movable: true }
+    Load { slot, movable: true, ..Load::default() }
 }
 
 /// Workers that share all slots, `holders[s]` holding slot `s`; a number without a worker is a slot that nobody holds.
@@ -38,7 +40,7 @@ fn applied(tasks: &Tasks, changes: &BTreeMap<TaskName, Slot>) -> Tasks {
 fn weights(group: &Group, tasks: &Tasks) -> Vec<u32> {
     let on = |slots: &BTreeSet<Slot>| {
         let here = tasks.values().filter(|load| load.slot.is_some_and(|slot| slots.contains(&slot)));
-        here.map(|load| load.weight).sum()
+        here.map(|load| load.terms.weight).sum()
     };
     group.workers.values().map(on).collect()
 }
@@ -110,14 +112,14 @@ proptest! {
         weights_of in proptest::collection::vec(1u32..20, 40),
     ) {
         for (load, weight) in tasks.values_mut().zip(weights_of) {
-            load.weight = weight;
+            load.terms = Arc::new(Terms { weight, ..Terms::default() });
         }
         let after = applied(&tasks, &assign(&group, &tasks, true));
         let weights = weights(&group, &after);
         let (most, least) = (weights.iter().max().unwrap(), weights.iter().min().unwrap());
         let busiest = group.workers.values().zip(&weights).find(|(_, weight)| *weight == most).unwrap().0;
         for load in after.values().filter(|load| load.slot.is_some_and(|slot| busiest.contains(&slot))) {
-            prop_assert!(load.weight >= most - least, "{load:?} could move: {weights:?}");
+            prop_assert!(load.terms.weight >= most - least, "{load:?} could move: {weights:?}");
         }
     }
 
@@ -140,7 +142,7 @@ fn a_task_that_is_on_its_way_is_not_moved_again() {
     let mut two = group.clone();
     two.workers.insert("w1".to_owned(), BTreeSet::from([SLOTS]));
     let moving = Load { movable: false, ..load(Some(1)) };
-    let tasks: Tasks = (0..4).map(|index| (task(index), moving)).collect();
+    let tasks: Tasks = (0..4).map(|index| (task(index), moving.clone())).collect();
     assert_eq!(assign(&two, &tasks, true), BTreeMap::new());
 }
 

@@ -7,6 +7,7 @@ mod lifecycle;
 mod logging;
 mod offsets;
 mod plugins;
+mod pools;
 mod worker;
 mod workers;
 
@@ -115,6 +116,10 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Worker(id) => workers::one(rest, &id),
         Resource::Drain(id) => workers::drain(rest, &id, true).await,
         Resource::Undrain(id) => workers::drain(rest, &id, false).await,
+        Resource::Pools => pools::list(rest, &call).await,
+        Resource::Pool(name) if call.is(&Method::PUT) => pools::put(rest, &name, &call).await,
+        Resource::Pool(name) if call.is(&Method::DELETE) => pools::forget(rest, &name).await,
+        Resource::Pool(name) => pools::one(rest, &name, &call).await,
         Resource::Loggers => Ok(Answer::ok(&rest.loggers.all())),
         Resource::Logger(name) if call.is(&Method::PUT) => logging::set(rest, &name, &call).await,
         Resource::Logger(name) => logging::one(rest, &name),

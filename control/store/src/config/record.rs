@@ -2,6 +2,7 @@
 use crate::problem::{Problem, json_reason};
 use elasticflow_config::Properties;
 use elasticflow_plan::place::Place;
+use elasticflow_plan::pools::Pool;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -85,6 +86,13 @@ pub enum ConfigRecord {
         worker: String,
         /// False lets it have tasks again.
         drained: bool,
+    },
+    /// `pool-<name>`, this product's own: rules of a worker pool; `None` forgets them.
+    Pool {
+        /// The pool.
+        name: String,
+        /// Its rules.
+        rules: Option<Pool>,
     },
     /// `session-key` of Java leaders; ignored.
     SessionKey,
@@ -193,6 +201,9 @@ pub fn decode(key: &[u8], value: Option<&[u8]>) -> Result<ConfigRecord, Problem>
         let drained = row.optional::<serde::de::IgnoredAny>()?.is_some();
         return Ok(ConfigRecord::Drained { worker: worker.to_owned(), drained });
     }
+    if let Some(name) = text.strip_prefix("pool-") {
+        return Ok(ConfigRecord::Pool { name: name.to_owned(), rules: row.optional::<Pool>()? });
+    }
     decode_requests(text, &row)
 }
 
@@ -266,6 +277,9 @@ pub fn encode(record: &ConfigRecord) -> Option<(String, Option<String>)> {
         ConfigRecord::Placement { name, places } => (format!("placement-{name}"), text(json!({ "tasks": places }))),
         ConfigRecord::Drained { worker, drained } => {
             (format!("drained-{worker}"), drained.then(|| json!({ "drained": true }).to_string()))
+        }
+        ConfigRecord::Pool { name, rules } => {
+            (format!("pool-{name}"), rules.as_ref().map(|rules| json!(rules).to_string()))
         }
         ConfigRecord::SessionKey | ConfigRecord::Unknown { .. } => return None,
     })

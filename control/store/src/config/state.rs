@@ -4,6 +4,7 @@ use crate::problem::Problem;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::LogRecord;
 use elasticflow_plan::place::Place;
+use elasticflow_plan::pools::Pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -55,6 +56,8 @@ pub enum Folded {
     },
     /// Which workers are drained.
     Drained,
+    /// Rules of worker pools.
+    Pools,
     /// Nothing that the state holds: rows of loggers, of Java leaders, of kinds that are not known.
     Nothing(ConfigRecord),
     /// The record cannot be decoded; the connector that it belongs to, if that can be told, has it as its problem.
@@ -72,6 +75,7 @@ pub struct ConfigState {
     version_epochs: BTreeMap<String, u16>,
     placements: BTreeMap<String, Vec<Place>>,
     drained: BTreeSet<String>,
+    pools: BTreeMap<String, Pool>,
 }
 
 impl ConfigState {
@@ -103,6 +107,11 @@ impl ConfigState {
     /// Workers that are to have no tasks.
     pub fn drained(&self) -> &BTreeSet<String> {
         &self.drained
+    }
+
+    /// Rules of worker pools that have any.
+    pub fn pools(&self) -> &BTreeMap<String, Pool> {
+        &self.pools
     }
 
     /// The highest generation of any place.
@@ -143,6 +152,13 @@ impl ConfigState {
                     self.drained.remove(&worker)
                 };
                 return Folded::Drained;
+            }
+            ConfigRecord::Pool { name, rules } => {
+                match rules {
+                    Some(rules) => drop(self.pools.insert(name, rules)),
+                    None => drop(self.pools.remove(&name)),
+                }
+                return Folded::Pools;
             }
             other @ (ConfigRecord::SessionKey | ConfigRecord::Logger { .. } | ConfigRecord::Unknown { .. }) => {
                 return Folded::Nothing(other);

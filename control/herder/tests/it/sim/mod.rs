@@ -2,12 +2,13 @@
 //!
 //! A run is a function of its seed: one thread, a clock that moves when nothing is left to do, and dice for everything
 //! that happens: messages that take long or whose answer is lost, workers that are killed, frozen, cut off or ended and
-//! started again while users create, pause, restart and delete connectors through whichever worker they meet. What must
+//! started again, some of them in pools and with room for so many tasks, while users create, pause, restart and delete connectors through whichever worker they meet. What must
 //! hold is checked all the time; a seed with which it does not is printed, and `EF_SEED=<seed>` plays it again.
 mod group;
 mod kafka;
 mod network;
 mod play;
+mod pools;
 mod tasks;
 mod trace;
 mod worker;

@@ -2,6 +2,7 @@
 use super::group::Coordinator;
 use super::kafka::Cluster;
 use super::network::{Dice, Life, Link};
+use super::pools::Pools;
 use super::tasks::Instances;
 use super::trace::{begin_trace, trace};
 use super::worker::{Ground, SimWorker};
@@ -54,14 +55,16 @@ impl Play {
         let dice = Dice::new(seed);
         let coordinator = Coordinator::new(flaw != Flaw::SlotsAreNotAskedBack);
         let cluster = Cluster::new(&dice, coordinator, flaw != Flaw::WritersAreNotFenced);
-        let ground = Ground { dice, cluster, instances: Instances::default(), flaw };
+        // What a built-in mistake does is seen without them.
+        let pools = if flaw == Flaw::None { Pools::of(seed) } else { Pools::of(1) };
+        let ground = Ground { dice, cluster, instances: Instances::default(), flaw, pools };
         Self { ground, workers: Workers::default(), problems: Problems::default(), calm: Default::default() }
     }
 
     pub(super) async fn run(self) -> Result<(), String> {
         begin_trace();
         tokio::spawn(self.ground.cluster.coordinator.clone().run());
-        tokio::spawn(watch(self.ground.instances.clone(), Arc::clone(&self.problems)));
+        tokio::spawn(watch(self.ground.instances.clone(), self.ground.pools, Arc::clone(&self.problems)));
         for number in 0..WORKERS {
             self.start(&format!("127.0.0.1:{}", 9000 + number));
         }
@@ -69,6 +72,7 @@ impl Play {
             .map(|number| {
                 let user = User {
                     name: format!("c{number}"),
+                    pools: self.ground.pools,
                     dice: self.ground.dice.clone(),
                     workers: Arc::clone(&self.workers),
                     problems: Arc::clone(&self.problems),
@@ -217,12 +221,13 @@ impl Play {
     }
 }
 
-/// Looks all the time whether something runs twice.
-async fn watch(instances: Instances, problems: Problems) {
+/// Looks all the time whether something runs twice, or where it may not.
+async fn watch(instances: Instances, pools: Pools, problems: Problems) {
     loop {
         sleep(Duration::from_millis(50)).await;
-        if let Some(doubled) = instances.doubled() {
-            problems.lock().unwrap().push(doubled);
+        let strayed = || instances.running().iter().find_map(|(task, worker)| pools.strayed(task, worker));
+        if let Some(problem) = instances.doubled().or_else(strayed) {
+            problems.lock().unwrap().push(problem);
             return;
         }
     }
@@ -231,6 +236,7 @@ async fn watch(instances: Instances, problems: Problems) {
 /// Somebody who works with one connector.
 struct User {
     name: String,
+    pools: Pools,
     dice: Dice,
     workers: Workers,
     problems: Problems,
@@ -332,7 +338,7 @@ impl User {
 
     /// Asks one worker; the error is `None` when it has no answer.
     async fn ask(&mut self, wish: Wish, link: &Arc<Link>, handle: &HerderHandle) -> Result<(), Option<HerderError>> {
-        let asking = Box::pin(wished(wish, &self.name, handle));
+        let asking = Box::pin(wished(wish, &self.name, self.pools, handle));
         let gone = Box::pin(async {
             while link.beats() {
                 sleep(LOOK_EVERY).await;
@@ -362,8 +368,9 @@ impl User {
     }
 }
 
-async fn wished(wish: Wish, name: &str, handle: &HerderHandle) -> Result<(), HerderError> {
-    let config = |count: usize| sink(&[("tasks.max", count.to_string().as_str())]);
+async fn wished(wish: Wish, name: &str, pools: Pools, handle: &HerderHandle) -> Result<(), HerderError> {
+    let config =
+        |count: usize| sink(&[("tasks.max", count.to_string().as_str()), ("flow.pool", pools.of_connector(name))]);
     match wish {
         Wish::Create(count) => handle.create(name, config(count), InitialState::Running).await.map(drop),
         Wish::Configure(count) => handle.put_config(name, config(count)).await.map(drop),

@@ -3,6 +3,7 @@ use super::group::{SESSION, SLOTS};
 use super::kafka::{Cluster, SimKafka};
 use super::network::{Dice, Life, Link, SimClock};
 use super::play::Flaw;
+use super::pools::Pools;
 use super::tasks::{GRACEFUL, Instances, SimRunner};
 use crate::stubs::registry;
 use crate::worker::options;
@@ -21,6 +22,7 @@ pub(super) struct Ground {
     pub(super) cluster: Cluster,
     pub(super) instances: Instances,
     pub(super) flaw: Flaw,
+    pub(super) pools: Pools,
 }
 
 pub(super) struct SimWorker {
@@ -91,7 +93,10 @@ impl SimWorker {
         };
         let request_timeout = Duration::from_secs(90);
         let url = format!("http://{id}");
-        let options = HerderOptions { worker_id: id.to_owned(), url, request_timeout, plans_inline: true, ..options() };
+        let plain = options();
+        let worker = ground.pools.offered(id, plain.worker.clone());
+        let options =
+            HerderOptions { worker_id: id.to_owned(), url, request_timeout, plans_inline: true, worker, ..plain };
         let (handle, service) = start(options, ports);
         Self { id: id.to_owned(), link, handle, service, membership }
     }

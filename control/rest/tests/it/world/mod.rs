@@ -147,6 +147,8 @@ fn start_herder(config: &WorkerConfig, properties: &Properties) -> (HerderHandle
 #[async_trait::async_trait]
 impl Target for World {
     async fn ask(&self, ask: &Ask) -> Reply {
+        // One worker is leader and follower.
+        let _ = &ask.via;
         let mut request =
             Request::builder().method(ask.method.as_str()).uri(&ask.path).header("Host", "127.0.0.1:8083");
         for (name, value) in &ask.headers {

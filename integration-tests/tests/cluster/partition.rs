@@ -43,7 +43,7 @@ async fn own_tasks(rest: &Rest, port: u16) -> usize {
 async fn a_leader_and_then_another_worker_are_cut_off_from_kafka_and_nothing_is_lost_or_doubled() {
     let Some(kafka) = kafka() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let mut group = Group::new(dir.path(), &kafka, (RECORDS, RATE), 11).unwrap();
+    let mut group = Group::new(dir.path(), &kafka, (RECORDS * 3 / 4, RATE), 11).unwrap();
     let mut proxies = Vec::new();
     for _ in 0..3 {
         let proxy = Proxy::before_broker(&kafka).await.unwrap();

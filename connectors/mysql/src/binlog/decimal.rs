@@ -3,17 +3,29 @@
 use num_bigint::BigInt;
 use std::fmt::Write as _;
 
-const DIGITS: [usize; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
+const DIGITS: [u8; 10] = [0, 1, 1, 2, 2, 3, 3, 4, 4, 4];
 
 const POWERS: [i64; 9] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 
 /// Longest packed DECIMAL there is: DECIMAL(65,30) takes 30 bytes, any (p,s) less than this.
 const MOST: usize = 64;
 
+/// Bytes of so many packed digits.
+const PACKED: [u8; 256] = {
+    let mut bytes = [0_u8; 256];
+    let mut digits = 0_usize;
+    while digits < bytes.len() {
+        bytes[digits] = (digits / 9 * 4) as u8 + DIGITS[digits % 9];
+        digits += 1;
+    }
+    bytes
+};
+
 /// Bytes of a packed DECIMAL(precision, scale).
+#[inline]
 pub fn packed_len(precision: u8, scale: u8) -> usize {
-    let (int, frac) = digits_of(precision, scale);
-    int / 9 * 4 + width(int % 9) + frac / 9 * 4 + width(frac % 9)
+    let of = |digits: u8| PACKED.get(usize::from(digits)).copied().map_or(0, usize::from);
+    of(precision.saturating_sub(scale)) + of(scale)
 }
 
 fn digits_of(precision: u8, scale: u8) -> (usize, usize) {
@@ -21,7 +33,7 @@ fn digits_of(precision: u8, scale: u8) -> (usize, usize) {
 }
 
 fn width(digits: usize) -> usize {
-    DIGITS.get(digits).copied().unwrap_or(4)
+    DIGITS.get(digits).copied().map_or(4, usize::from)
 }
 
 /// A DECIMAL as it stands in a row.

@@ -72,6 +72,19 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_le_bytes)
     }
 
+    /// Four bytes, big endian.
+    #[inline(always)]
+    pub fn be32(&mut self) -> Result<u32, Short> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    /// Five bytes, big endian.
+    #[inline(always)]
+    pub fn be40(&mut self) -> Result<u64, Short> {
+        let [a, b, c, d, e] = self.array()?;
+        Ok(u64::from_be_bytes([0, 0, 0, a, b, c, d, e]))
+    }
+
     /// Six bytes, little endian.
     #[inline(always)]
     pub fn u48(&mut self) -> Result<u64, Short> {

@@ -203,8 +203,11 @@ impl<'a> Partial<'a> {
 /// The cells of one image, in column order.
 pub struct Cells<'p, 'a> {
     present: &'p Present,
+    /// What follows of the null bitmap.
     nulls: &'a [u8],
-    place: usize,
+    /// The next bits of it, and how many they are.
+    word: u64,
+    left: u32,
     column: usize,
 }
 
@@ -220,8 +223,33 @@ pub enum Cell {
 
 impl<'p, 'a> Cells<'p, 'a> {
     /// Begins an image: reads its null bitmap.
+    #[inline]
     pub fn begin(r: &mut Reader<'a>, present: &'p Present) -> Result<Self, DecodeError> {
-        Ok(Self { present, nulls: r.bytes(present.count.div_ceil(8))?, place: 0, column: 0 })
+        let nulls = r.bytes(present.count.div_ceil(8))?;
+        Ok(Self { present, nulls, word: 0, left: 0, column: 0 })
+    }
+
+    /// Whether the next column of the image is null.
+    #[inline]
+    fn null(&mut self) -> bool {
+        if self.left == 0 {
+            self.refill();
+        }
+        let null = self.word & 1 == 1;
+        self.word >>= 1;
+        self.left -= 1;
+        null
+    }
+
+    #[inline]
+    fn refill(&mut self) {
+        self.left = 64;
+        if let Some((word, rest)) = self.nulls.split_first_chunk::<8>() {
+            (self.word, self.nulls) = (u64::from_le_bytes(*word), rest);
+            return;
+        }
+        self.word = self.nulls.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        self.nulls = &[];
     }
 
     /// Steps to the next column.
@@ -232,9 +260,7 @@ impl<'p, 'a> Cells<'p, 'a> {
         if !self.present.has(column) {
             return Cell::Absent;
         }
-        let null = bit(self.nulls, self.place);
-        self.place += 1;
-        if null { Cell::Null } else { Cell::Value }
+        if self.null() { Cell::Null } else { Cell::Value }
     }
 }
 
@@ -273,6 +299,7 @@ pub fn cell<'a>(op: Op, r: &mut Reader<'a>) -> Result<Raw<'a>, DecodeError> {
             0 => Raw::Int(0),
             y => Raw::Int(1900 + i64::from(y)),
         },
+        Op::Enum { width: 1 } | Op::Set { width: 1 } => Raw::Member(u64::from(r.u8()?)),
         Op::Enum { width } | Op::Set { width } => {
             let raw = r.bytes(usize::from(width))?;
             Raw::Member(raw.iter().rev().fold(0, |v, b| v << 8 | u64::from(*b)))
@@ -288,6 +315,7 @@ pub fn cell<'a>(op: Op, r: &mut Reader<'a>) -> Result<Raw<'a>, DecodeError> {
     })
 }
 
+#[inline]
 fn long<'a>(r: &mut Reader<'a>, prefix: u8) -> Result<&'a [u8], DecodeError> {
     let len = usize::try_from(r.uint_le(prefix)?).unwrap_or(usize::MAX);
     Ok(r.bytes(len)?)

@@ -56,6 +56,7 @@ pub fn civil(days: i64) -> (i64, i64, i64) {
 }
 
 /// DATE: 3 bytes, year << 9, month << 5, day.
+#[inline]
 pub fn date(v: u32) -> Civil {
     Civil { year: i64::from(v >> 9), month: i64::from(v >> 5 & 15), day: i64::from(v & 31), micros: 0 }
 }
@@ -78,19 +79,31 @@ fn int_be(r: &mut Reader<'_>, width: usize) -> Result<i64, Short> {
     r.uint_be(width).map(u64::cast_signed)
 }
 
+/// The fraction of a second in microseconds: nothing, one, two or three bytes, big endian.
+#[inline]
 fn fraction(r: &mut Reader<'_>, fsp: u8) -> Result<i64, Short> {
-    Ok(int_be(r, width(fsp))? * scale(width(fsp)))
+    Ok(match fsp {
+        0 => 0,
+        1 | 2 => i64::from(r.u8()?) * 10_000,
+        3 | 4 => r.array().map(u16::from_be_bytes).map(i64::from)? * 100,
+        _ => {
+            let [a, b, c] = r.array()?;
+            i64::from(u32::from_be_bytes([0, a, b, c]))
+        }
+    })
 }
 
 /// TIMESTAMP2: 4 bytes big-endian Unix seconds, then the fraction. `None` is the zero timestamp.
+#[inline]
 pub fn timestamp2(r: &mut Reader<'_>, fsp: u8) -> Result<Option<i64>, Short> {
-    let (seconds, micros) = (int_be(r, 4)?, fraction(r, fsp)?);
+    let (seconds, micros) = (i64::from(r.be32()?), fraction(r, fsp)?);
     Ok(if seconds == 0 && micros == 0 { None } else { Some(seconds * 1_000_000 + micros) })
 }
 
 /// DATETIME2: 5 bytes big endian: sign, (year * 13 + month) 17 bits, day 5, hour 5, minute 6, second 6; fraction.
+#[inline]
 pub fn datetime2(r: &mut Reader<'_>, fsp: u8) -> Result<Civil, Short> {
-    let v = int_be(r, 5)?;
+    let v = r.be40()?.cast_signed();
     let months = v >> 22 & 0x1ffff;
     let seconds = (v >> 12 & 31) * 3600 + (v >> 6 & 63) * 60 + (v & 63);
     let micros = seconds * 1_000_000 + fraction(r, fsp)?;

@@ -121,7 +121,7 @@ impl Capture {
     fn begin(&mut self, event: &Event, thread: Option<i64>, out: &mut Batch) {
         out.transaction_begins();
         let announced = self.announced.take().unwrap_or_default();
-        let gtid_text = announced.gtid.as_ref().map(|g| Text::from(g.to_string()));
+        let gtid_text = announced.gtid.as_ref().map(|g| Text::from(g.text()));
         let resumed = self.skip.as_ref().is_some_and(|part| part.is_of(gtid_text.as_deref()));
         let foreign = announced.gtid.as_ref().is_some_and(|gtid| self.is_foreign(gtid));
         self.tx = Some(Tx {

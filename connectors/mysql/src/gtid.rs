@@ -312,6 +312,23 @@ impl fmt::Display for Gtid {
     }
 }
 
+impl Gtid {
+    /// As [`fmt::Display`] writes it, which is asked for once a transaction.
+    pub fn text(&self) -> String {
+        let Self::MySql(MySqlGtid { source, number }) = self else { return self.to_string() };
+        let mut buffer = uuid::Uuid::encode_buffer();
+        let mut text = String::with_capacity(buffer.len() + source.tag.len() + 24);
+        text.push_str(source.uuid.hyphenated().encode_lower(&mut buffer));
+        if !source.tag.is_empty() {
+            text.push(':');
+            text.push_str(&source.tag);
+        }
+        text.push(':');
+        text.push_str(itoa::Buffer::new().format(*number));
+        text
+    }
+}
+
 impl Gtids {
     /// Adds a transaction; the flavour follows the first one.
     pub fn add(&mut self, gtid: &Gtid) {
@@ -353,6 +370,15 @@ mod tests {
         let set = GtidSet::parse(&format!("{A}:1-3:5, {A}:tag:2")).unwrap();
         assert_eq!(set.to_string(), format!("{A}:1-3:5-5:tag:2-2"));
         assert_eq!(GtidSet::parse(&set.to_string()).unwrap(), set);
+    }
+
+    #[test]
+    fn the_text_of_an_id_is_what_is_displayed() {
+        let uuid = uuid::Uuid::parse_str(A).unwrap().into_bytes();
+        for tag in ["", "tag"] {
+            let gtid = Gtid::MySql(MySqlGtid::new(uuid, tag, 4711));
+            assert_eq!(gtid.text(), gtid.to_string());
+        }
     }
 
     #[test]

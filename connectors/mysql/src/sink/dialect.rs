@@ -165,7 +165,10 @@ impl Dialect for MysqlDialect {
 fn write_text(text: &str, out: &mut String) {
     out.push('\'');
     let mut rest = text;
-    while let Some(at) = rest.find(['\'', '\\', '\0']) {
+    // Without an early end, so that it is done sixteen at a time; few texts have any.
+    let has_special = text.bytes().fold(false, |met, byte| met | (byte == b'\'') | (byte == b'\\') | (byte == 0));
+    let is_special = |byte: u8| matches!(byte, b'\'' | b'\\' | 0);
+    while has_special && let Some(at) = rest.bytes().position(is_special) {
         let (before, special) = rest.split_at(at);
         out.push_str(before);
         let mut chars = special.chars();

@@ -1,9 +1,10 @@
 //! From events of the log to records: transactions, rows, the position after each batch.
-use crate::assemble::{Assembler, Change, Origin};
+mod rows;
+mod written;
+
+use crate::assemble::{Assembler, Origin};
 use crate::batch::Batch;
-use crate::binlog::rows::{Partial, RowsHead, RowsKind};
-use crate::binlog::{DecodeError, Reader};
-use crate::direct::{self, Direct};
+use crate::direct::Direct;
 use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
@@ -12,19 +13,19 @@ use crate::report::Counts;
 use crate::schema_log::SchemaLog;
 use crate::signal::Signal;
 use crate::sources::Sources;
-use crate::table::{RowError, Table};
-use crate::tables::{Control, Known, Tables};
+use crate::tables::{Control, Tables};
 use crate::txmeta::TxMeta;
-use crate::window::{Window, fingerprint};
-use bytes::Bytes;
+use crate::window::Window;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::data::{Text, Value};
-use elasticflow_cdc::envelope::Op;
 use elasticflow_cdc::notify::Notes;
+use rows::Rows;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+
+pub(crate) use rows::Form;
 
 /// A transaction id that has been announced and whose transaction has not begun.
 #[derive(Debug, Clone, Default)]
@@ -51,60 +52,6 @@ pub(crate) struct Tx {
     pub(crate) resumed: bool,
     /// Whether nothing of it is sent: it comes from a source that is not captured.
     pub(crate) foreign: bool,
-}
-
-/// A rows event being read.
-struct Rows {
-    table: Arc<Table>,
-    head: RowsHead,
-    body: Bytes,
-    at: usize,
-    row: u64,
-    skip: u64,
-    origin: Origin,
-    partial: bool,
-}
-
-/// The first three columns of a row of the signal table.
-fn signal(image: &[Value]) -> Signal {
-    let text = |i: usize| match image.get(i) {
-        Some(Value::String(text)) => text.to_string(),
-        _ => String::new(),
-    };
-    Signal { id: text(0), kind: text(1), data: text(2) }
-}
-
-/// The images before and after a change.
-type ImagePair = (Option<Vec<Value>>, Option<Vec<Value>>);
-
-fn images(rows: &Rows, r: &mut Reader<'_>) -> Result<ImagePair, RowError> {
-    let (table, body) = (&rows.table, &rows.body);
-    let before = rows.head.before.as_ref().map(|p| table.image(r, p, body)).transpose()?;
-    let after = match (&rows.head.after, &before) {
-        (Some(p), Some(before)) if rows.partial => Some(table.partial_image(r, p, body, before)?),
-        (Some(p), _) => Some(table.image(r, p, body)?),
-        (None, _) => None,
-    };
-    Ok((before, after))
-}
-
-fn op_of(kind: RowsKind) -> Op {
-    match kind {
-        RowsKind::Write => Op::Create,
-        RowsKind::Update => Op::Update,
-        RowsKind::Delete => Op::Delete,
-    }
-}
-
-/// How the rows of an event are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// As they are.
-    Plain,
-    /// Compressed, by MariaDB.
-    Packed,
-    /// Updates of which JSON columns may hold steps alone.
-    Partial,
 }
 
 /// What a snapshot wants of the stream.
@@ -170,6 +117,8 @@ pub struct Capture {
     /// Seconds and server of the last event.
     pub(crate) last: (u32, u32),
     pub(crate) counts: Counts,
+    /// Whether rows have come since the counts were told when.
+    has_rows: bool,
     file_text: Text,
 }
 
@@ -233,6 +182,7 @@ impl Capture {
             direct: start.direct,
             last: (0, 0),
             counts: Counts::default(),
+            has_rows: false,
         }
     }
 
@@ -294,6 +244,14 @@ impl Capture {
 
     /// Reads events until the batch is full, nothing more is there, or a place is reached.
     pub async fn fill(&mut self, out: &mut Batch, until: Until<'_>) -> Result<Filled> {
+        let filled = self.fill_on(out, until).await;
+        if std::mem::take(&mut self.has_rows) {
+            self.counts.rows_at = Some(self.clock.monotonic());
+        }
+        filled
+    }
+
+    async fn fill_on(&mut self, out: &mut Batch, until: Until<'_>) -> Result<Filled> {
         if self.lost.is_some() {
             return Ok(Filled::Lost);
         }
@@ -403,169 +361,6 @@ impl Capture {
             pos: event.start.cast_signed(),
             thread: tx.and_then(|tx| tx.thread),
             query: tx.and_then(|tx| tx.query.clone()),
-        }
-    }
-
-    /// Begins to read a rows event.
-    pub(crate) fn begin_rows(&mut self, (kind, v2): (RowsKind, bool), event: &Event, form: Form) -> Result<()> {
-        let place = || self.log.place(event.start);
-        let broken = |cause| Error::Decode { place: place(), cause };
-        let Some(tx) = &self.tx else {
-            return Err(Error::LogOrder { place: place(), what: "rows outside a transaction" });
-        };
-        let id = crate::binlog::table_map::table_id(&event.body).map_err(broken)?;
-        if tx.foreign {
-            return self.count_event();
-        }
-        let done = tx.events;
-        let part = self.skip.as_ref().filter(|_| tx.resumed).map(|part| (part.events, part.rows));
-        let table = match self.tables.by_id(id) {
-            Some(Known::Captured(table)) => Arc::clone(table),
-            Some(Known::Ignored) => return self.count_event(),
-            None => return Err(Error::LogOrder { place: place(), what: "rows without a table map" }),
-        };
-        let skip = match part {
-            Some((events, _)) if done < events => return self.count_event(),
-            Some((events, rows)) if done == events => rows,
-            _ => 0,
-        };
-        if self.watch.gated.contains(&table.id) {
-            return self.count_event();
-        }
-        let head = RowsHead::parse(kind, v2, &event.body, table.slots.len()).map_err(broken)?;
-        let body = match form {
-            Form::Packed => head.unpacked(&event.body).map_err(broken)?,
-            Form::Plain | Form::Partial => event.body.clone(),
-        };
-        let origin = self.origin(event);
-        self.counts.rows_at = Some(self.clock.monotonic());
-        self.counts.behind_ms = Some((self.assembler.now_ms - origin.ts_us.div_euclid(1000)).max(0));
-        let at = head.rows_at;
-        self.rows = Some(Rows { table, head, body, at, row: 0, skip, origin, partial: form == Form::Partial });
-        Ok(())
-    }
-
-    /// An event of the open transaction is done.
-    #[expect(clippy::unnecessary_wraps, reason = "ends the arms of functions that return results")]
-    pub(crate) fn count_event(&mut self) -> Result<()> {
-        if let Some(tx) = &mut self.tx {
-            tx.events += 1;
-        }
-        Ok(())
-    }
-
-    /// Makes the records of a rows event; gives it back if the batch is full before its end.
-    fn emit(&mut self, mut rows: Rows, out: &mut Batch) -> Result<Option<Rows>> {
-        let body = rows.body.clone();
-        let mut r = Reader::new(body.get(rows.at..).unwrap_or_default());
-        let directly = self.writes_directly(&rows, out);
-        loop {
-            if out.is_full() {
-                rows.at = body.len().saturating_sub(r.len());
-                return Ok(Some(rows));
-            }
-            if r.is_empty() {
-                break;
-            }
-            self.row(&mut rows, directly, &mut r, out)?;
-        }
-        self.count_event()?;
-        Ok(None)
-    }
-
-    /// Whether the rows of an event go to JSON directly; prepares for it.
-    fn writes_directly(&mut self, rows: &Rows, out: &mut Batch) -> bool {
-        let Some(direct) = self.direct.as_mut().filter(|_| !rows.partial) else { return false };
-        if self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
-            return false;
-        }
-        let begins = direct.begin(&rows.table, (op_of(rows.head.kind), &rows.origin), &self.assembler);
-        if begins && out.written.is_empty() {
-            out.written.headers.clone_from(&self.assembler.headers);
-        }
-        begins
-    }
-
-    fn row(&mut self, rows: &mut Rows, directly: bool, r: &mut Reader<'_>, out: &mut Batch) -> Result<()> {
-        let (start, row) = (*r, rows.row);
-        let written = if directly && row >= rows.skip { self.write(rows, r, out) } else { None };
-        let images = match written {
-            Some(_) => None,
-            None => Some(images(rows, r).map_err(|e| self.row_error(e, rows))?),
-        };
-        let size = start.len().saturating_sub(r.len());
-        if size == 0 {
-            return Err(self.row_error(RowError::Decode(DecodeError::NoProgress), rows));
-        }
-        rows.row += 1;
-        if row < rows.skip {
-            return Ok(());
-        }
-        if self.watch.window.as_ref().is_some_and(|w| w.table == rows.table.id) {
-            self.note(rows, start, &rows.body)?;
-        }
-        match rows.head.kind {
-            RowsKind::Write => self.counts.creates += 1,
-            RowsKind::Update => self.counts.updates += 1,
-            RowsKind::Delete => self.counts.deletes += 1,
-        }
-        let made = match images {
-            None => written.unwrap_or_default(),
-            Some(images) => self.assemble(rows, images, row, out),
-        };
-        out.count(made, size);
-        if made > 0
-            && let Some(tx) = &mut self.tx
-        {
-            tx.emitted = true;
-        }
-        Ok(())
-    }
-
-    /// Writes the records of a row as JSON; none if it is left to the assembler.
-    fn write(&mut self, rows: &Rows, r: &mut Reader<'_>, out: &mut Batch) -> Option<usize> {
-        let (before, after) = (rows.head.before.as_ref(), rows.head.after.as_ref());
-        let images = direct::Images { before, after, body: &rows.body, row: rows.row };
-        let others = out.records.len();
-        self.direct.as_mut()?.row(&rows.table, r, &images, (&mut out.written, others))
-    }
-
-    fn assemble(&mut self, rows: &Rows, (before, after): ImagePair, row: u64, out: &mut Batch) -> usize {
-        let op = op_of(rows.head.kind);
-        if op == Op::Create && self.signal_table.as_ref().is_some_and(|t| *t == rows.table.id) {
-            self.signals.extend(after.as_deref().map(signal));
-        }
-        let change = Change { op, before, after, row: i32::try_from(row).unwrap_or(i32::MAX) };
-        let made = self.assembler.change(&rows.table, change, &rows.origin, &mut out.records);
-        if let Some(meta) = &mut self.meta {
-            let first = out.records.len().saturating_sub(made);
-            meta.number(&rows.table.id, out.records.get_mut(first..).unwrap_or_default());
-        }
-        made
-    }
-
-    /// Notes the keys of both images for the chunk that is being read.
-    fn note(&mut self, rows: &Rows, mut r: Reader<'_>, body: &Bytes) -> Result<()> {
-        for (i, present) in [&rows.head.before, &rows.head.after].into_iter().flatten().enumerate() {
-            if rows.partial && i == 1 {
-                let read = Partial::read(&mut r, rows.table.json_columns());
-                read.map_err(|e| self.row_error(RowError::Decode(e), rows))?;
-            }
-            let key = rows.table.identity_of(&mut r, present, body).map_err(|e| self.row_error(e, rows))?;
-            if let Some(window) = &mut self.watch.window {
-                window.note(fingerprint(&key));
-            }
-        }
-        Ok(())
-    }
-
-    fn row_error(&self, error: RowError, rows: &Rows) -> Error {
-        let place = Place { file: self.log.at().file.to_string(), pos: rows.origin.pos.cast_unsigned() };
-        match error {
-            RowError::Decode(cause) => Error::Decode { place, cause },
-            RowError::Absent(column) => {
-                Error::PartialImage { table: rows.table.id.to_string(), column: column.to_string(), place }
-            }
         }
     }
 }

@@ -5,17 +5,14 @@ use super::offsets::Pending;
 use super::poller::{Polled, Poller};
 use super::rejects::{Bad, Rejects};
 use super::topics::Topics;
-use super::transaction::{Refused, Transaction};
+use super::transaction::Transaction;
 use crate::error::TaskError;
 use crate::event::Happening;
 use crate::failpoint::failpoint;
-use crate::pipeline::{Encoder, Failed, Stopped, Transforms};
+use crate::pipeline::{Encoder, Failed, Transforms};
 use crate::supervise::{Supervision, target_changed};
-use elasticflow_api::data::Record;
 use elasticflow_api::error::Stage;
-use elasticflow_api::position::SourcePosition;
 use elasticflow_api::source::{Boundary, Rejected, SourceBatch, SourceRecord};
-use elasticflow_config::flow::ReasonCode;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -198,87 +195,6 @@ impl Cycle {
         if let Some(position) = position {
             self.pending.note(position);
         }
-        Ok(())
-    }
-
-    async fn send_one(&mut self, record: Record, position: Option<&SourcePosition>) -> Result<(), TaskError> {
-        let mut record = record;
-        if !self.transforms.is_empty() {
-            let bad = self.rejects.writes().then(|| record.clone());
-            let (topic, timestamp_ms) = (Arc::clone(&record.topic), record.timestamp_ms);
-            record = match self.transforms.apply(record, None) {
-                Ok(Some(record)) => record,
-                Ok(None) => return Ok(()),
-                Err(failed) => {
-                    let known = bad.map(|bad| self.rejects.unwritten(&bad, position));
-                    return self.skip(failed, known.unwrap_or_else(|| Bad::of(topic, timestamp_ms))).await;
-                }
-            };
-        }
-        if let Some(marks) = &mut self.marks {
-            let (name, value) = marks.header(&record.topic);
-            self.encoder.mark(name, value);
-        }
-        loop {
-            match self.encoder.encode(&mut record) {
-                Ok(()) => break,
-                Err(Stopped::Failed(failed)) => {
-                    return self.skip(failed, self.rejects.unwritten(&record, position)).await;
-                }
-                Err(Stopped::Need { is_key, need }) => {
-                    let retry = self.rejects.retry();
-                    self.encoder.converters().resolve(&record.topic, is_key, &need, retry).await?;
-                }
-            }
-        }
-        if self.topics.is_new(&record.topic) {
-            self.first_seen(&record.topic).await?;
-        }
-        match self.transaction.send(self.encoder.out(&record)).await {
-            Ok(()) => {
-                let bytes = self.encoder.size();
-                self.open.records += 1;
-                self.open.bytes += bytes;
-                match self.task.limit.cap() {
-                    Some(cap) => self.fits(&record.topic, bytes as u64, cap),
-                    None => Ok(()),
-                }
-            }
-            Err(Refused::Task(error)) => Err(error),
-            Err(Refused::Record(reason)) => {
-                let bad = self.rejects.unwritten(&record, position);
-                self.not_taken(&reason, bad).await
-            }
-        }
-    }
-
-    /// A transaction that is larger than the cap of a topic can never wait for room: it is aborted, and the task ends.
-    pub(super) fn fits(&mut self, topic: &Arc<str>, bytes: u64, cap: u64) -> Result<(), TaskError> {
-        let sum = match self.of_topics.get_mut(topic) {
-            Some(sum) => sum,
-            None => self.of_topics.entry(Arc::clone(topic)).or_default(),
-        };
-        *sum += bytes;
-        if *sum <= cap || !self.transaction.can_abort() {
-            return Ok(());
-        }
-        let reason = ReasonCode::CapTooSmall;
-        Err(TaskError::Definite(format!(
-            "{} {}: one transaction has more than {sum} bytes for topic {topic}, which may hold {cap} unconsumed bytes (flow.cap.bytes); nothing of it was written. Raise flow.cap.bytes above the size of the transaction",
-            reason.number(),
-            reason.code(),
-        )))
-    }
-
-    pub(super) async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
-        if self.transaction.can_abort() && self.transaction.holds_offsets(topic) {
-            return Err(TaskError::Config(
-                "Source tasks may not produce to their own offsets topics when exactly-once support is enabled"
-                    .to_owned(),
-            ));
-        }
-        self.topics.first_seen(topic).await?;
-        self.task.happened(Happening::Topic(Arc::clone(topic)));
         Ok(())
     }
 

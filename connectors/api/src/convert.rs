@@ -5,6 +5,7 @@ use crate::position::Offset;
 use crate::written::JsonForm;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
+use std::sync::Arc;
 
 /// Bytes to data and back.
 #[async_trait]
@@ -26,6 +27,12 @@ pub trait Converter: Send + Sync {
 
     /// What it writes, if that is JSON of a plain form, whatever the topic and the headers.
     fn json_form(&self) -> Option<JsonForm> {
+        None
+    }
+
+    /// The same converter for readers that look at the fields `op` and `after` of change events alone: it may leave the others
+    /// null. None if it would be no cheaper.
+    fn rows_alone(&self) -> Option<Arc<dyn Converter>> {
         None
     }
 
@@ -91,12 +98,23 @@ pub trait Transform: Send + Sync {
         let _ = offset;
         self.apply(record)
     }
+
+    /// Whether a value without a schema may be anything: it neither looks at it, but for telling nulls, nor changes it. Such a
+    /// value may then be JSON that nobody has read.
+    fn passes_plain_values(&self) -> bool {
+        false
+    }
 }
 
 /// Decides whether a transform applies.
 pub trait Predicate: Send + Sync {
     /// True if it does.
     fn test(&self, record: &Record) -> bool;
+
+    /// As [`Transform::passes_plain_values`].
+    fn passes_plain_values(&self) -> bool {
+        false
+    }
 }
 
 /// Header values to bytes and back; Connect's `header.converter`.

@@ -2,7 +2,8 @@
 use crate::position::{Offset, TopicPartition};
 use bytes::Bytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, Weak};
 
 /// A shared, immutable schema; equality is tried by pointer first.
 pub type SchemaRef = Arc<Schema>;
@@ -96,6 +97,47 @@ pub struct Datum {
 /// Headers in order; names may repeat.
 pub type Headers = Vec<(Arc<str>, Datum)>;
 
+/// A header as it was read.
+pub type RawHeader = (Arc<str>, Option<Bytes>);
+
+/// Headers as they were read, in order; records that have the same ones share them.
+#[derive(Debug, Clone, Default)]
+pub struct RawHeaders(Option<Arc<[RawHeader]>>);
+
+/// Tells headers again that were met before, and does not keep their bytes.
+#[derive(Debug, Clone, Default)]
+pub struct MetHeaders(Option<Weak<[RawHeader]>>);
+
+impl RawHeaders {
+    /// To tell them again.
+    pub fn met(&self) -> MetHeaders {
+        MetHeaders(self.0.as_ref().map(Arc::downgrade))
+    }
+
+    /// Whether they are the very ones. Others may be equal.
+    pub fn are(&self, met: &MetHeaders) -> bool {
+        match (&self.0, &met.0) {
+            (Some(these), Some(those)) => std::ptr::addr_eq(Arc::as_ptr(these), those.as_ptr()),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+}
+
+impl Deref for RawHeaders {
+    type Target = [RawHeader];
+    fn deref(&self) -> &[RawHeader] {
+        self.0.as_deref().unwrap_or_default()
+    }
+}
+
+impl FromIterator<RawHeader> for RawHeaders {
+    fn from_iter<I: IntoIterator<Item = RawHeader>>(headers: I) -> Self {
+        let headers: Arc<[RawHeader]> = headers.into_iter().collect();
+        Self(Some(headers).filter(|headers| !headers.is_empty()))
+    }
+}
+
 /// A record between source, transforms and sink. Topic and schemas are shared, never copied per record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -125,7 +167,7 @@ pub struct Origin {
     /// Value bytes as read.
     pub value: Option<Bytes>,
     /// Headers as read.
-    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    pub headers: RawHeaders,
     /// Timestamp as read, milliseconds since 1970 UTC.
     pub timestamp_ms: Option<i64>,
     /// Set for a dead letter that is put again.
@@ -152,5 +194,23 @@ impl Origin {
             Some(replay) => (&replay.at, replay.offset),
             None => (&self.at, self.offset),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_that_were_met_are_told_again_and_not_kept() {
+        let make = || -> RawHeaders { [(Arc::from("h"), Some(Bytes::from_static(b"1")))].into_iter().collect() };
+        let (headers, others) = (make(), make());
+        let met = headers.met();
+        assert!(headers.clone().are(&met) && !others.are(&met));
+        assert_eq!(headers[..], others[..]);
+        assert!(RawHeaders::default().are(&RawHeaders::default().met()) && !RawHeaders::default().are(&met));
+        let first = Arc::downgrade(&headers[0].0);
+        drop(headers);
+        assert!(first.upgrade().is_none(), "the bytes of a batch are not kept by what was met");
     }
 }

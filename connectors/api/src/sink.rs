@@ -75,9 +75,31 @@ pub trait SinkTask: Send + 'static {
     /// Whether values may come as the JSON they are, in [`Value::Bytes`](crate::data::Value::Bytes) without a schema: checked,
     /// without blanks between their parts, numbers with all their digits. A null comes as ever.
     ///
-    /// Called: at most once, before `start`, where values are JSON without schemas and no transform is to see the records.
+    /// Called: at most once, before `start`, where values are JSON without schemas and no transform looks at values.
     fn takes_json(&mut self) -> bool {
         false
+    }
+
+    /// Whether it looks at the fields `op` and `after` alone of change events, whose schemas are named `….Envelope`: then the
+    /// others may come as nulls.
+    ///
+    /// Called: at most once, before `start`, where no transform is to see the records.
+    fn reads_rows_alone(&self) -> bool {
+        false
+    }
+
+    /// Whether it looks at the keys of records; else they are checked and may come as anything.
+    ///
+    /// Called: as [`SinkTask::reads_headers`].
+    fn reads_keys(&self) -> bool {
+        true
+    }
+
+    /// Whether it looks at the headers of records; those as read are there in any case.
+    ///
+    /// Called: at most once, before `start`, where no transform is to see the records.
+    fn reads_headers(&self) -> bool {
+        true
     }
 
     /// Connects. Called once, before `open`.

@@ -3,7 +3,7 @@ use crate::batches::Staging;
 use crate::bulk::{Action, Bulk, Item, Ownership, Target};
 use crate::change::{Change, Changes, Document};
 use crate::client::Client;
-use crate::config::{DeleteMode, ElasticsearchConfig, MalformedBehavior, WriteMethod};
+use crate::config::{DeleteMode, ElasticsearchConfig, Envelope, MalformedBehavior, WriteMethod};
 use crate::connector::check_version;
 use crate::document_id::write_id;
 use crate::error::Error;
@@ -359,6 +359,14 @@ impl SinkTask for EsTask {
     fn takes_json(&mut self) -> bool {
         self.changes.as_text = true;
         true
+    }
+
+    fn reads_headers(&self) -> bool {
+        self.config.version_header.is_some()
+    }
+
+    fn reads_rows_alone(&self) -> bool {
+        self.config.envelope != Envelope::None
     }
 
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {

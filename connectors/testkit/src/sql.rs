@@ -3,7 +3,7 @@ use crate::context::{Rejected, sink_context, task_id};
 use async_trait::async_trait;
 use bytes::Bytes;
 use elasticflow_api::context::SinkContext;
-use elasticflow_api::data::{Datum, Field, Kind, Origin, Record, Schema, SchemaRef, Struct, Text, Value};
+use elasticflow_api::data::{Datum, Field, Kind, Origin, RawHeaders, Record, Schema, SchemaRef, Struct, Text, Value};
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_api::registry::{DynSinkConnector, TaskConfig};
 use elasticflow_api::sink::{SinkBatch, SinkKind, SinkRecord, StartAt, TransactionalSink};
@@ -102,7 +102,7 @@ pub fn record(topic: &str, offset: i64, key: Datum, value: Datum) -> SinkRecord 
             offset: Offset(offset),
             key: None,
             value: Some(Bytes::new()),
-            headers: Vec::new(),
+            headers: RawHeaders::default(),
             timestamp_ms: None,
             replay: None,
         },

@@ -145,7 +145,7 @@ impl SinkCase for Memory {
             offset: Offset(n),
             key: None,
             value: None,
-            headers: Vec::new(),
+            headers: elasticflow_api::data::RawHeaders::default(),
             timestamp_ms: None,
             replay: None,
         };

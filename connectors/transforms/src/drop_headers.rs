@@ -28,4 +28,8 @@ impl Transform for DropHeaders {
         record.headers.retain(|(name, _)| !self.names.iter().any(|n| **n == **name));
         Ok(Some(record))
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

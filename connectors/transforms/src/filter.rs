@@ -17,4 +17,8 @@ impl Transform for Filter {
     fn apply(&self, _: Record) -> Result<Option<Record>, RecordError> {
         Ok(None)
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

@@ -33,4 +33,8 @@ impl Transform for InsertHeader {
         record.headers.push((Arc::clone(&self.name), self.value.clone()));
         Ok(Some(record))
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

@@ -65,4 +65,8 @@ impl Transform for RegexRouter {
         }
         Ok(Some(record))
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

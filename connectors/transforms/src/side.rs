@@ -50,6 +50,10 @@ impl<C: Change> Transform for OnSide<C> {
         self.change.change(self.side.of(&mut record))?;
         Ok(Some(record))
     }
+
+    fn passes_plain_values(&self) -> bool {
+        self.side == Side::Key
+    }
 }
 
 /// Builds a transform of one side.

@@ -49,6 +49,10 @@ impl Transform for TimestampRouter {
         record.topic = self.shared(named.replace("${timestamp}", &self.timestamp.write(ms)));
         Ok(Some(record))
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }
 
 impl TimestampRouter {

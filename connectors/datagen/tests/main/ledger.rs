@@ -61,7 +61,7 @@ fn record(partition: i32, offset: i64, n: i64) -> SinkRecord {
             offset: Offset(offset),
             key: None,
             value: Some(BytesMut::new().freeze()),
-            headers: Vec::new(),
+            headers: elasticflow_api::data::RawHeaders::default(),
             timestamp_ms: Some(0),
             replay: None,
         },

@@ -228,7 +228,7 @@ pub(crate) fn record(offset: i64, key: Datum, value: Datum) -> SinkRecord {
         offset: Offset(offset),
         key: Some(Bytes::from_static(b"key")),
         value: Some(Bytes::from_static(b"value")),
-        headers: Vec::new(),
+        headers: elasticflow_api::data::RawHeaders::default(),
         timestamp_ms: Some(0),
         replay: None,
     };

@@ -123,6 +123,14 @@ impl SinkTask for Task {
         self.as_text
     }
 
+    fn reads_headers(&self) -> bool {
+        false
+    }
+
+    fn reads_keys(&self) -> bool {
+        false
+    }
+
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
         let (config, id, as_text) = (self.config.clone(), cx.task.clone(), self.as_text);
         self.started = Some(Started { id: id.clone(), clock: Arc::clone(&cx.clock) });

@@ -31,7 +31,7 @@ pub(crate) fn record(topic: &str, offset: i64, value: Value) -> SinkRecord {
             offset: Offset(offset),
             key: None,
             value: None,
-            headers: Vec::new(),
+            headers: elasticflow_api::data::RawHeaders::default(),
             timestamp_ms: None,
             replay: None,
         },

@@ -61,6 +61,8 @@ pub struct JsonConverter {
     plans: Plans,
     envelopes: Envelopes,
     content: Option<Arc<Reader>>,
+    /// Most schemas that are kept prepared.
+    cache: usize,
 }
 
 impl JsonConverter {
@@ -89,6 +91,7 @@ impl JsonConverter {
             plans: Plans::new(style, config.schemas_cache_size),
             envelopes: Envelopes::new(config.schemas_cache_size, replace_null_with_default),
             content,
+            cache: config.schemas_cache_size,
         })
     }
 
@@ -186,6 +189,15 @@ impl Converter for JsonConverter {
         })
     }
 
+    fn rows_alone(&self) -> Option<Arc<dyn Converter>> {
+        if !self.schemas || self.content.is_some() {
+            return None;
+        }
+        let plans = Plans::new(*self.plans.style(), self.cache);
+        let envelopes = self.envelopes.rows_alone();
+        Some(Arc::new(Self { stage: self.stage, schemas: true, plans, envelopes, content: None, cache: self.cache }))
+    }
+
     fn reads_json_text(&self) -> bool {
         !self.schemas && self.content.is_none()
     }
@@ -219,6 +231,30 @@ mod tests {
         for bad in [&b"{\"a\":}"[..], b"{\"a\":1", b"\"\xff\"", b"[1,]"] {
             assert!(text(bad).is_err());
         }
+    }
+
+    #[test]
+    fn of_change_events_only_the_row_is_read_where_nobody_looks_at_more() {
+        let field = |name: &str, kind: &str| format!(r#"{{"type":"{kind}","optional":false,"field":"{name}"}}"#);
+        let row = format!(r#"{{"type":"struct","optional":true,"field":"after","fields":[{}]}}"#, field("id", "int32"));
+        let event = |name: &str| {
+            let fields = [row.clone(), field("source", "string"), field("op", "string")].join(",");
+            let schema = format!(r#"{{"type":"struct","name":"{name}","optional":false,"fields":[{fields}]}}"#);
+            Bytes::from(format!(
+                r#"{{"schema":{schema},"payload":{{"after":{{"id":7}},"source":"x","op":"c","more":[1,{{}}]}}}}"#
+            ))
+        };
+        let (whole, rows) = (converter("true"), converter("true").rows_alone().unwrap());
+        let read = |converter: &dyn Converter, name: &str| {
+            let Value::Struct(read) = converter.decode("t", Some(&event(name)), &Headers::new()).unwrap().value else {
+                panic!("no struct")
+            };
+            read.values
+        };
+        let (all, narrow) = (read(&whole, "s.t.Envelope"), read(&*rows, "s.t.Envelope"));
+        assert_eq!((&narrow[0], &narrow[1], &narrow[2]), (&all[0], &Value::Null, &all[2]));
+        assert_eq!(read(&*rows, "s.t.Value"), all, "what is no change event is read as a whole");
+        assert!(converter("false").rows_alone().is_none());
     }
 
     #[test]

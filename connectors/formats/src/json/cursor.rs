@@ -4,6 +4,7 @@
 //! bounded; malformed input is an error with its place and nothing of its contents.
 use crate::json::members::last_of_each;
 use crate::json::scan::special_at;
+use crate::json::skim::skim;
 use crate::json::unescape::unescaped;
 use bytes::Bytes;
 use elasticflow_api::data::{Text, Value};
@@ -258,7 +259,7 @@ impl<'a> Cursor<'a> {
                 Value::Array(values)
             }
             Token::Object => {
-                let mut entries = Vec::with_capacity(crate::json::members::FEW_MEMBERS);
+                let mut entries = Vec::with_capacity(self.members());
                 self.object(|cursor, name| {
                     entries.push((Value::String(name.owned(cursor)?), cursor.value()?));
                     Ok::<_, Malformed>(())
@@ -270,6 +271,16 @@ impl<'a> Cursor<'a> {
 
     /// Passes over any value, checking it.
     pub fn skip(&mut self) -> Result<(), Malformed> {
+        if let Token::Object | Token::Array = self.token()?
+            && let Some(end) = skim(self.bytes, self.at)
+        {
+            self.at = end;
+            return Ok(());
+        }
+        self.skip_slowly()
+    }
+
+    fn skip_slowly(&mut self) -> Result<(), Malformed> {
         match self.token()? {
             Token::String => {
                 let (range, escaped) = self.raw_text()?;
@@ -284,9 +295,17 @@ impl<'a> Cursor<'a> {
             Token::Number => self.number().map(drop),
             Token::Boolean => self.boolean().map(drop),
             Token::Null => self.null(),
-            Token::Array => self.array(|cursor| cursor.skip()),
-            Token::Object => self.object(|cursor, _| cursor.skip()),
+            Token::Array => self.array(|cursor| cursor.skip_slowly()),
+            Token::Object => self.object(|cursor, _| cursor.skip_slowly()),
         }
+    }
+
+    /// How many members an object may have, about: as many as would fill the rest, and no more than most have.
+    fn members(&self) -> usize {
+        /// Bytes of a short member: name, value and what stands between.
+        const SHORT: usize = 12;
+        const MOST: usize = 16;
+        (self.bytes.len().saturating_sub(self.at) / SHORT).clamp(1, MOST)
     }
 
     fn deeper(&mut self) -> Result<(), Malformed> {

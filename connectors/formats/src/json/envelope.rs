@@ -25,6 +25,8 @@ pub(crate) struct Envelopes {
     known: RwLock<Known>,
     max: usize,
     replace_null: bool,
+    /// Of change events only what says what became of the row is read.
+    rows_alone: bool,
 }
 
 #[derive(Default)]
@@ -36,7 +38,12 @@ struct Known {
 
 impl Envelopes {
     pub(crate) fn new(max: usize, replace_null: bool) -> Self {
-        Self { known: RwLock::default(), max: max.max(1), replace_null }
+        Self { known: RwLock::default(), max: max.max(1), replace_null, rows_alone: false }
+    }
+
+    /// Others that read of change events `op` and `after` alone.
+    pub(crate) fn rows_alone(&self) -> Self {
+        Self { rows_alone: true, ..Self::new(self.max, self.replace_null) }
     }
 
     /// Reads a message.
@@ -80,7 +87,8 @@ impl Envelopes {
             return Ok(self.remember_last(json, reader));
         }
         let style = ReadStyle { replace_null_with_default: self.replace_null, ..ReadStyle::CONNECT };
-        let reader = Arc::new(Reader::new(&read_schema(json)?, style));
+        let prepare = if self.rows_alone { Reader::of_events } else { Reader::new };
+        let reader = Arc::new(prepare(&read_schema(json)?, style));
         // A copy of its own: the slice would keep the whole message.
         let json = Bytes::copy_from_slice(json);
         let mut known = self.known.write();

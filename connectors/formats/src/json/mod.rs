@@ -19,6 +19,7 @@ mod reader;
 mod scan;
 mod schema_reader;
 mod schema_writer;
+mod skim;
 mod unescape;
 
 pub use converter::{DecimalFormat, JsonConfig, JsonConverter};

@@ -1,8 +1,5 @@
 //! Numbers of JSON, as they are written.
 
-/// Numbers with so few characters fit into an int64.
-const INT64_DIGITS: usize = 18;
-
 /// A number as written.
 #[derive(Debug, Clone, Copy)]
 pub struct Number<'a> {
@@ -15,8 +12,10 @@ pub struct Number<'a> {
 impl Number<'_> {
     /// The integer part modulo 2^64, fractions cut.
     pub fn wrapping_i64(&self) -> i64 {
-        if self.integral && self.text.len() <= INT64_DIGITS {
-            return self.text.parse().unwrap_or(0);
+        if self.integral
+            && let Ok(n) = self.text.parse()
+        {
+            return n;
         }
         let unsigned = self.text.trim_start_matches('-');
         let (mantissa, exponent) = unsigned.split_once(['e', 'E']).unwrap_or((unsigned, "0"));

@@ -55,7 +55,13 @@ enum Shape {
     Pairs(Box<(Reader, Reader)>),
     Entries(Box<(Reader, Reader)>),
     OneOf(Box<[Reader]>),
-    Struct { readers: Box<[Reader]>, fields: Arc<[Field]>, places: HashMap<Box<[u8]>, usize> },
+    /// Passed over: nobody looks at it.
+    Passed,
+    Struct {
+        readers: Box<[Reader]>,
+        fields: Arc<[Field]>,
+        places: HashMap<Box<[u8]>, usize>,
+    },
 }
 
 impl Reader {
@@ -80,13 +86,30 @@ impl Reader {
         Self { schema: Arc::clone(schema), replace_null: style.replace_null_with_default, shape }
     }
 
+    /// Prepares a schema; of a change event only `op` and `after` are read, the other fields are null whatever they hold.
+    pub(crate) fn of_events(schema: &SchemaRef, style: ReadStyle) -> Self {
+        const READ: [&str; 2] = ["op", "after"];
+        let mut reader = Self::new(schema, style);
+        if let Shape::Struct { readers, fields, .. } = &mut reader.shape
+            && schema.name.as_deref().is_some_and(|name| name.ends_with(".Envelope"))
+            && READ.iter().all(|name| fields.iter().any(|field| *field.name == **name))
+        {
+            for (reader, field) in readers.iter_mut().zip(fields.iter()) {
+                if !READ.contains(&&*field.name) {
+                    reader.shape = Shape::Passed;
+                }
+            }
+        }
+        reader
+    }
+
     /// Reads the next value.
     ///
     /// # Errors
     /// The bytes are not JSON, or do not fit the schema.
     pub fn read(&self, cursor: &mut Cursor<'_>) -> Result<Value, FormatError> {
         let token = cursor.token()?;
-        if token == Token::Null {
+        if token == Token::Null && !matches!(self.shape, Shape::Passed) {
             cursor.null()?;
             return self.absent();
         }
@@ -97,6 +120,7 @@ impl Reader {
             Shape::Object(values) => read_object(values, token, cursor),
             Shape::Pairs(readers) => read_pairs(readers, token, cursor),
             Shape::Entries(readers) => super::alternative::read_entries(readers, token, cursor),
+            Shape::Passed => Ok(cursor.skip().map(|()| Value::Null)?),
             Shape::OneOf(readers) => super::alternative::read_one_of(&self.schema, readers, token, cursor),
             Shape::Struct { readers, fields, places } => {
                 let values = read_members(readers, fields, places, token, cursor)?;
@@ -340,7 +364,8 @@ fn read_members(
         Ok::<_, FormatError>(())
     })?;
     for (value, reader) in values.iter_mut().zip(readers) {
-        if matches!(value, Value::Null) && (!reader.schema.optional || reader.schema.default.is_some()) {
+        let has_other = !reader.schema.optional || reader.schema.default.is_some();
+        if matches!(value, Value::Null) && has_other && !matches!(reader.shape, Shape::Passed) {
             *value = reader.absent()?;
         }
     }

@@ -1,7 +1,7 @@
 //! Finding the bytes of a text that need attention, eight at a time.
 
 const ONES: u64 = 0x0101_0101_0101_0101;
-const HIGHS: u64 = 0x8080_8080_8080_8080;
+pub(super) const HIGHS: u64 = 0x8080_8080_8080_8080;
 
 /// Marks bytes equal to `byte`; marks above the first true one may be false.
 const fn equal(word: u64, byte: u8) -> u64 {
@@ -10,7 +10,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
 }
 
 /// Marks control characters, quotes and backslashes; marks above the first true one may be false.
-const fn special(word: u64) -> u64 {
+pub(super) const fn special(word: u64) -> u64 {
     let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
     control | equal(word, b'"') | equal(word, b'\\')
 }

@@ -13,6 +13,7 @@ use elasticflow_api::RecordError;
 use elasticflow_api::blame::FaultKind;
 use elasticflow_api::sink::SinkRecord;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,9 +35,44 @@ pub(crate) struct Segment {
     pub(crate) write: Option<Arc<Shape>>,
     /// Shape of the deletes.
     pub(crate) delete: Option<Arc<Shape>>,
-    /// In the order of the records; `None` where a later row has taken the place.
-    entries: Vec<Option<(bool, Row)>>,
-    by_key: HashMap<Box<str>, usize>,
+    /// In the order of the records.
+    entries: Vec<Entry>,
+    /// The last entry of each hash of a key.
+    by_hash: HashMap<u64, usize, BuildHasherDefault<Hashed>>,
+    hash: RandomState,
+}
+
+/// A row of a segment.
+#[derive(Debug)]
+struct Entry {
+    is_delete: bool,
+    row: Row,
+    /// A later row of the same key has taken its place.
+    is_replaced: bool,
+    /// Where the text of its key ends.
+    key_end: usize,
+    /// The entry before it with a key of the same hash.
+    before: Option<usize>,
+}
+
+/// Hashes the hash of a key, which is hashed already.
+#[derive(Default)]
+struct Hashed(u64);
+
+impl Hasher for Hashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
 }
 
 /// Everything a batch asks for.
@@ -111,20 +147,21 @@ impl Rows {
         if !self.tables.contains_key(&shape.table) {
             self.tables.insert(shape.table.clone(), Vec::new());
         }
-        let key = self.key(shape, row).map(Box::from);
+        let collapses = keys.insert_mode != InsertMode::Insert;
+        let key_end = self.key_end(shape, row).filter(|_| collapses);
         let Some(segments) = self.tables.get_mut(&shape.table) else { return };
         if segments.last().is_none_or(|s| !s.takes(shape)) {
             segments.push(Segment::new());
         }
         if let Some(segment) = segments.last_mut() {
-            let collapses = keys.insert_mode != InsertMode::Insert;
-            segment.add(shape, row, key.filter(|_| collapses));
+            segment.add(shape, row, key_end.map(|end| (self.text.as_str(), end)));
         }
     }
 
-    fn key(&self, shape: &Shape, row: Row) -> Option<&str> {
+    /// Where the text of a row's key ends; none without a key.
+    fn key_end(&self, shape: &Shape, row: Row) -> Option<usize> {
         let last = shape.key_columns.checked_sub(1)?;
-        self.text.get(row.start..*self.ends.get(row.cells + last)?)
+        self.ends.get(row.cells + last).copied()
     }
 
     /// A row's cells of a shape, commas between.
@@ -152,7 +189,8 @@ fn in_column(name: &str, error: RecordError) -> RecordError {
 
 impl Segment {
     fn new() -> Self {
-        Self { write: None, delete: None, entries: Vec::new(), by_key: HashMap::new() }
+        let (entries, by_hash) = (Vec::new(), HashMap::default());
+        Self { write: None, delete: None, entries, by_hash, hash: RandomState::new() }
     }
 
     /// A change of the column set ends a segment, so that the order of a key's rows is kept.
@@ -161,22 +199,33 @@ impl Segment {
         mine.as_ref().is_none_or(|mine| Arc::ptr_eq(mine, shape) || same_columns(mine, shape))
     }
 
-    fn add(&mut self, shape: &Arc<Shape>, row: Row, key: Option<Box<str>>) {
+    /// Adds a row; with the text of all rows and the end of its key, it takes the place of an earlier one of its key.
+    fn add(&mut self, shape: &Arc<Shape>, row: Row, key: Option<(&str, usize)>) {
         let mine = if shape.is_delete { &mut self.delete } else { &mut self.write };
         mine.get_or_insert_with(|| Arc::clone(shape));
-        let at = self.entries.len();
-        if let Some(key) = key
-            && let Some(before) = self.by_key.insert(key, at)
-            && let Some(entry) = self.entries.get_mut(before)
-        {
-            *entry = None;
+        let before = key.and_then(|(text, end)| self.replace(text, row.start..end));
+        let key_end = key.map_or(row.start, |(_, end)| end);
+        self.entries.push(Entry { is_delete: shape.is_delete, row, is_replaced: false, key_end, before });
+    }
+
+    /// Replaces the last entry with the key of the next one; the last entry with a key of the same hash.
+    fn replace(&mut self, text: &str, key: Range<usize>) -> Option<usize> {
+        let key = text.get(key)?;
+        let last = self.by_hash.insert(self.hash.hash_one(key), self.entries.len());
+        let mut next = last;
+        while let Some(entry) = next.and_then(|at| self.entries.get_mut(at)) {
+            if text.get(entry.row.start..entry.key_end) == Some(key) {
+                entry.is_replaced = true;
+                break;
+            }
+            next = entry.before;
         }
-        self.entries.push(Some((shape.is_delete, row)));
+        last
     }
 
     /// The rows by kind of statement: deletes first where the keys of different rows are surely different, else in order.
     pub(crate) fn runs(&self, in_order: bool) -> Vec<Run> {
-        let rows = self.entries.iter().flatten().copied();
+        let rows = self.entries.iter().filter(|entry| !entry.is_replaced).map(|entry| (entry.is_delete, entry.row));
         let mut groups: Vec<(bool, Vec<Row>)> = Vec::new();
         if in_order {
             for (is_delete, row) in rows {

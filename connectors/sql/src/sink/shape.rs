@@ -43,7 +43,7 @@ pub(crate) struct Planned {
 }
 
 /// Schemas are compared by address; schemaless data by the names of its fields.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct ShapeKey {
     topic: Arc<str>,
     key: u64,
@@ -55,6 +55,8 @@ struct ShapeKey {
 #[derive(Default)]
 pub(crate) struct Shapes {
     known: HashMap<ShapeKey, Arc<Shape>>,
+    /// Of the record before: mostly the next one has it too.
+    last: Option<(ShapeKey, Arc<Shape>)>,
     /// Appended to the names of tables while a batch is staged.
     suffix: Option<String>,
 }
@@ -102,9 +104,16 @@ impl Shapes {
             value: if is_delete { 0 } else { identity(record.record.value.schema.as_ref(), row) },
             is_delete,
         };
+        if let Some((last, shape)) = &self.last
+            && *last == known_by
+            && shape.fits(record, row)
+        {
+            return Ok((Arc::clone(shape), false));
+        }
         if let Some(shape) = self.known.get(&known_by)
             && shape.fits(record, row)
         {
+            self.last = Some((known_by, Arc::clone(shape)));
             return Ok((Arc::clone(shape), false));
         }
         let mut shape = Shape::new(keys, dialect, record, &change)?;
@@ -115,19 +124,21 @@ impl Shapes {
         if self.known.len() >= SHAPES_MAX {
             self.known.clear();
         }
+        self.last = Some((known_by.clone(), Arc::clone(&shape)));
         self.known.insert(known_by, Arc::clone(&shape));
         Ok((shape, true))
     }
 
     /// What follows goes to tables beside the real ones.
     pub(crate) fn direct_to(&mut self, suffix: &str) {
-        self.known.clear();
+        self.clear();
         self.suffix = Some(suffix.to_owned());
     }
 
     /// Forgets everything: a table has changed under the sink.
     pub(crate) fn clear(&mut self) {
         self.known.clear();
+        self.last = None;
     }
 }
 

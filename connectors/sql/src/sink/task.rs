@@ -3,7 +3,7 @@ use super::batches::Ledger;
 use super::offsets::Offsets;
 use super::staging::Stage;
 use super::writer::{Transaction, Writer, locked, moves};
-use crate::config::{Delivery, SinkKeys};
+use crate::config::{Delivery, EnvelopeMode, SinkKeys};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::session::{Database, Session};
@@ -205,6 +205,14 @@ impl SqlSink {
 
 #[async_trait]
 impl SinkTask for SqlSink {
+    fn reads_headers(&self) -> bool {
+        false
+    }
+
+    fn reads_rows_alone(&self) -> bool {
+        self.keys.envelope != EnvelopeMode::None
+    }
+
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
         self.id = Some(cx.task.clone());
         self.connect_at_start(cx.clock.as_ref()).await?;

@@ -61,7 +61,7 @@ pub(crate) fn batch(records: Vec<(i64, i64, Datum)>) -> SinkBatch {
             offset: Offset(offset),
             key: None,
             value: Some(Bytes::new()),
-            headers: Vec::new(),
+            headers: elasticflow_api::data::RawHeaders::default(),
             timestamp_ms: None,
             replay: None,
         },

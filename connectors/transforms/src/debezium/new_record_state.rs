@@ -106,6 +106,10 @@ impl Transform for ExtractNewRecordState {
         };
         self.unwrap(record, envelope.values, plan)
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }
 
 impl ExtractNewRecordState {

@@ -20,4 +20,8 @@ impl Predicate for HasHeaderKey {
     fn test(&self, record: &Record) -> bool {
         record.headers.iter().any(|(name, _)| **name == *self.0)
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

@@ -8,4 +8,8 @@ impl Predicate for RecordIsTombstone {
     fn test(&self, record: &Record) -> bool {
         record.value.value == Value::Null
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

@@ -29,4 +29,8 @@ impl Predicate for TopicNameMatches {
     fn test(&self, record: &Record) -> bool {
         self.known.of(&record.topic, |topic| Ok(self.pattern.matches(topic))).unwrap_or(false)
     }
+
+    fn passes_plain_values(&self) -> bool {
+        true
+    }
 }

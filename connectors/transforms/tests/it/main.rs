@@ -8,4 +8,5 @@
 mod config;
 mod debezium;
 mod golden;
+mod plain;
 mod typed;

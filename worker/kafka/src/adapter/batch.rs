@@ -2,6 +2,7 @@
 use crate::native::Message;
 use crate::ports::InRecord;
 use bytes::{Bytes, BytesMut};
+use elasticflow_api::data::RawHeaders;
 use elasticflow_api::position::{Offset, TopicPartition};
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ struct Rough {
     key: Option<Range<usize>>,
     value: Option<Range<usize>>,
     headers: Range<usize>,
+    /// Its headers are those of the record before.
+    shares: bool,
 }
 
 #[derive(Clone)]
@@ -52,16 +55,17 @@ impl Gathering {
     }
 
     pub(crate) fn push(&mut self, message: Message<'_>) {
-        let headers = self.headers(message);
+        let (headers, shares) = self.headers(message);
         let buffer = &mut self.buffer;
         let key = message.key().map(|key| copy(buffer, key));
         let value = message.value().map(|value| copy(buffer, value));
         let (offset, timestamp_ms) = (message.offset(), message.timestamp_ms());
-        self.records.push(Rough { offset, timestamp_ms, key, value, headers });
+        self.records.push(Rough { offset, timestamp_ms, key, value, headers, shares });
     }
 
-    /// Notes the headers of a record. Mostly they are those of the one before: then name and bytes are shared.
-    fn headers(&mut self, message: Message<'_>) -> Range<usize> {
+    /// Notes the headers of a record. Mostly they are those of the one before, which is told: then they are shared.
+    fn headers(&mut self, message: Message<'_>) -> (Range<usize>, bool) {
+        let mut all_same = !self.records.is_empty();
         let (start, before) = (self.headers.len(), self.records.last().map_or(0..0, |record| record.headers.clone()));
         let (buffer, headers) = (&mut self.buffer, &mut self.headers);
         message.headers(|name, value| {
@@ -73,25 +77,36 @@ impl Gathering {
                     Header { name: Arc::clone(name), value: Some(range.clone()) }
                 }
                 (same, value) => {
+                    all_same &= same.is_some_and(|header| header.value.is_none()) && value.is_none();
                     let name = same.map_or_else(|| Arc::from(name), |header| Arc::clone(&header.name));
                     Header { name, value: value.map(|value| copy(buffer, value)) }
                 }
             };
             headers.push(header);
         });
-        start..headers.len()
+        if all_same && headers.len() - start == before.len() {
+            headers.truncate(start);
+            return (before, true);
+        }
+        (start..headers.len(), false)
     }
 
     pub(crate) fn finish(self) -> (TopicPartition, Vec<InRecord>) {
         let buffer = self.buffer.freeze();
         let cut = |range: Option<Range<usize>>| range.map(|range| buffer.slice(range));
         let header = |header: &Header| (Arc::clone(&header.name), cut(header.value.clone()));
-        let records = self.records.into_iter().map(|rough| InRecord {
-            offset: Offset(rough.offset),
-            timestamp_ms: rough.timestamp_ms,
-            key: cut(rough.key),
-            value: cut(rough.value),
-            headers: self.headers.get(rough.headers).unwrap_or_default().iter().map(header).collect(),
+        let mut shared = RawHeaders::default();
+        let records = self.records.into_iter().map(|rough| {
+            if !rough.shares {
+                shared = self.headers.get(rough.headers).unwrap_or_default().iter().map(header).collect();
+            }
+            InRecord {
+                offset: Offset(rough.offset),
+                timestamp_ms: rough.timestamp_ms,
+                key: cut(rough.key),
+                value: cut(rough.value),
+                headers: shared.clone(),
+            }
         });
         let records = records.collect();
         (self.at, records)

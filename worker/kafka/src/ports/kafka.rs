@@ -1,6 +1,7 @@
 //! Producer, transactional producer, consumer, admin.
 use async_trait::async_trait;
 use bytes::Bytes;
+use elasticflow_api::data::RawHeaders;
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -135,7 +136,7 @@ pub struct InRecord {
     pub timestamp_ms: Option<i64>,
     pub key: Option<Bytes>,
     pub value: Option<Bytes>,
-    pub headers: Vec<(Arc<str>, Option<Bytes>)>,
+    pub headers: RawHeaders,
 }
 
 /// A group consumer: read_committed, manual commit. `auto.offset.reset` says where a partition begins for which the group

@@ -87,7 +87,7 @@ async fn key_value_headers_and_time_arrive_as_sent() {
             records.extend(batch);
         }
     }
-    assert_eq!(records[0].headers, headers);
+    assert_eq!(records[0].headers[..], headers[..]);
     assert_eq!(records[0].timestamp_ms, Some(1_700_000_000_123));
     assert_eq!(text(records[0].key.as_deref()), "key");
     assert_eq!((records[1].key.clone(), records[1].value.clone()), (None, None));

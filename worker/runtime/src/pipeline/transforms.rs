@@ -34,6 +34,14 @@ impl Transforms {
         self.steps.is_empty()
     }
 
+    /// Whether values without schemas go through whatever they are.
+    pub(crate) fn pass_plain_values(&self) -> bool {
+        self.steps.iter().all(|step| {
+            let by_condition = step.condition.as_ref().is_none_or(|(predicate, _)| predicate.passes_plain_values());
+            by_condition && step.transform.passes_plain_values()
+        })
+    }
+
     /// Passes a record through, with the offset that it was read at by a sink; `None` when a transform has dropped it.
     pub(crate) fn apply(&self, record: Record, offset: Option<Offset>) -> Result<Option<Record>, Failed> {
         let mut record = record;

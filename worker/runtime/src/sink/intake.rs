@@ -162,35 +162,44 @@ impl Intake {
                     tokio::task::yield_now().await;
                 }
                 let origin = if is_replay { replay::origin(&at, record)? } else { Some(origin(&at, record)) };
-                if let Some(origin) = origin {
-                    records.extend(self.one(origin, judging).await?);
+                let Some(origin) = origin else { continue };
+                match self.read(&origin) {
+                    Ok(Some(record)) => records.push(SinkRecord { record, origin }),
+                    Ok(None) => {}
+                    // Seldom, and large: not a part of the loop's own state.
+                    Err(stopped) => records.extend(Box::pin(self.stopped(origin, stopped, judging)).await?),
                 }
             }
         }
         Ok(SinkBatch { records, consumed })
     }
 
-    async fn one(&self, origin: Origin, judging: Judging) -> Result<Option<SinkRecord>, TaskError> {
-        let decoded = loop {
-            match self.decoder.decode(&origin) {
-                Ok(record) => break Ok(record),
-                Err(Stopped::Failed(failed)) => break Err(failed),
-                Err(Stopped::Need { is_key, need }) => {
+    /// Decodes and transforms a record; none if a transform drops it.
+    fn read(&self, origin: &Origin) -> Result<Option<Record>, Stopped> {
+        let record = self.decoder.decode(origin)?;
+        if self.transforms.is_empty() {
+            return Ok(Some(record));
+        }
+        self.transforms.apply(record, Some(origin.place().1)).map_err(Stopped::Failed)
+    }
+
+    /// What becomes of a record that could not be read at once.
+    async fn stopped(&self, origin: Origin, why: Stopped, judging: Judging) -> Result<Option<SinkRecord>, TaskError> {
+        let mut why = why;
+        loop {
+            match why {
+                Stopped::Failed(_) if judging == Judging::Before => return Ok(None),
+                Stopped::Failed(failed) => return self.rejects.unread(&origin, failed).await.map(|()| None),
+                Stopped::Need { is_key, need } => {
                     let retry =
                         Retry::new(self.tolerance.keys(), &self.task.services.options.clock, &self.task.metrics);
                     self.decoder.converters().resolve(&origin.place().0.topic, is_key, &need, retry).await?;
                 }
             }
-        };
-        let transform = |record: Record| match self.transforms.is_empty() {
-            true => Ok(Some(record)),
-            false => self.transforms.apply(record, Some(origin.place().1)),
-        };
-        match decoded.and_then(transform) {
-            Ok(Some(record)) => Ok(Some(SinkRecord { record, origin })),
-            Ok(None) => Ok(None),
-            Err(_) if judging == Judging::Before => Ok(None),
-            Err(failed) => self.rejects.unread(&origin, failed).await.map(|()| None),
+            match self.read(&origin) {
+                Ok(record) => return Ok(record.map(|record| SinkRecord { record, origin })),
+                Err(again) => why = again,
+            }
         }
     }
 }
@@ -220,7 +229,7 @@ mod tests {
                 timestamp_ms: None,
                 key: None,
                 value: Some(bytes::Bytes::from_static(b"0123456789")),
-                headers: Vec::new(),
+                headers: elasticflow_api::data::RawHeaders::default(),
             };
             all.add(at, offsets.clone().map(record).collect());
         }

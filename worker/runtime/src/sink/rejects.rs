@@ -169,7 +169,7 @@ impl Rejects {
             self.letters.lock().push(Letter {
                 key: origin.key.clone(),
                 value: origin.value.clone(),
-                headers: origin.headers.clone(),
+                headers: origin.headers.to_vec(),
                 timestamp_ms: origin.timestamp_ms,
                 place: LetterPlace { topic, at: Some((partition, offset)), source: None },
                 failed,

@@ -65,8 +65,15 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
         SinkKind::Transactional(sink) => Kind::Transactional(sink),
         SinkKind::TwoPhase(sink) => Kind::TwoPhase(Box::new(TwoPhase::fence(&task, sink).await?)),
     };
-    if intake.transforms.is_empty() && intake.decoder.converters().value.reads_json_text() {
+    if intake.transforms.pass_plain_values() && intake.decoder.converters().value.reads_json_text() {
         intake.decoder.as_text = sink.task().takes_json();
+    }
+    if intake.transforms.is_empty() {
+        intake.decoder.with_headers = sink.task().reads_headers();
+        intake.decoder.with_keys = sink.task().reads_keys() || !intake.decoder.converters().key.reads_json_text();
+        if sink.task().reads_rows_alone() {
+            intake.decoder.read_rows_alone();
+        }
     }
     if intake.rejects.topic().is_some() && !matches!(sink, Kind::TwoPhase(_)) {
         intake.rejects.writes_with(letters_producer(&task)?).await;

@@ -31,7 +31,7 @@ fn owned(record: OutRecord<'_>) -> InRecord {
         timestamp_ms: record.timestamp_ms,
         key: record.key.map(Bytes::copy_from_slice),
         value: record.value.map(Bytes::copy_from_slice),
-        headers: record.headers.to_vec(),
+        headers: record.headers.iter().cloned().collect(),
     }
 }
 

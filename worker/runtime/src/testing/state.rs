@@ -168,7 +168,7 @@ impl FakeKafka {
                     timestamp_ms: Some(1_700_000_000_000),
                     key: Some(Bytes::copy_from_slice(key.as_bytes())),
                     value: Some(Bytes::copy_from_slice(value.as_bytes())),
-                    headers: Vec::new(),
+                    headers: elasticflow_api::data::RawHeaders::default(),
                 };
                 s.append(topic, None, record, None);
             }

@@ -211,7 +211,7 @@ impl Kafka for MemoryKafka {
             timestamp_ms: None,
             key: Some(key.clone()),
             value: value.clone(),
-            headers: Vec::new(),
+            headers: elasticflow_api::data::RawHeaders::default(),
         };
         let records: Vec<_> = rows.iter().enumerate().skip(first).take(max.records).map(record).collect();
         let next = first + records.len();

@@ -5,7 +5,7 @@ SHELL := /bin/bash
 EXIT ?= 0
 KILLS ?= 200
 HANDOVERS ?= 300
-ROUNDS ?= 200000
+MINUTES ?= 10
 SEEDS ?= 10000
 STORMS ?= 60
 CONNECTORS ?= 1000
@@ -54,8 +54,8 @@ memory: ## memory of change capture: one transaction of 2,000,000 rows, 2,000 ta
 	@env $$(scripts/services env mysql) EF_MEMORY_ROWS=2000000 EF_MEMORY_TABLES=2000 \
 	    cargo test -p elasticflow-mysql --test it -- --nocapture --test-threads=1 memory::
 
-fuzz: ## ROUNDS=200000 rounds of changed bytes over the recorded events: nothing may make the decoder panic
-	@EF_FUZZ_ROUNDS=$(ROUNDS) cargo test -p elasticflow-mysql --test it -- --nocapture decoder::
+fuzz: ## coverage-guided fuzzing of all that reads bytes of the log: MINUTES=10 a target
+	@MINUTES=$(MINUTES) scripts/fuzz
 
 flow-seeds: ## how long the division among 10,000 sources takes, then SEEDS=10000 seeds of simulated workloads against the rate law
 	@cargo run --release -p elasticflow-flow --example allocation

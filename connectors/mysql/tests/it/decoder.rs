@@ -1,14 +1,11 @@
 //! The decoder on recorded events: against another decoder, and with bytes changed at random.
 use crate::support::Server;
 use bytes::Bytes;
-use elasticflow_mysql::binlog::charset::Charset;
 use elasticflow_mysql::binlog::event::Header;
 use elasticflow_mysql::binlog::payload::Payload;
 use elasticflow_mysql::binlog::rows::{Cell, Cells, Raw, RowsHead, RowsKind, cell};
 use elasticflow_mysql::binlog::table_map::{Op, TableMap};
-use elasticflow_mysql::binlog::{DecodeError, Reader, compress, event, jsonb, jsondiff};
-use elasticflow_mysql::gtid::{GtidSet, MariaGtids};
-use elasticflow_mysql::statement::meaning;
+use elasticflow_mysql::binlog::{DecodeError, Reader, event, jsonb};
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use mysql_cdc::events::binlog_event::BinlogEvent;
@@ -207,31 +204,6 @@ fn cells_equal_those_of_another_decoder() {
     assert!(compared > 100, "{compared} cells");
 }
 
-/// A generator without a dependency: the seed is in the test.
-fn next(state: &mut u64) -> u64 {
-    *state ^= *state << 13;
-    *state ^= *state >> 7;
-    *state ^= *state << 17;
-    *state
-}
-
-fn mutated(body: &Bytes, state: &mut u64) -> Bytes {
-    let mut bytes = body.to_vec();
-    for _ in 0..=next(state) % 4 {
-        if bytes.is_empty() {
-            break;
-        }
-        let at = usize::try_from(next(state)).unwrap() % bytes.len();
-        match next(state) % 4 {
-            0 => bytes[at] ^= 1 << (next(state) % 8),
-            1 => bytes[at] = u8::try_from(next(state) % 256).unwrap(),
-            2 => bytes.truncate(at),
-            _ => bytes.insert(at, 0xff),
-        }
-    }
-    bytes.into()
-}
-
 /// Everything that reads bytes of the log.
 fn decode(kind: u8, body: &Bytes, maps: &mut HashMap<u64, TableMap>) {
     let id = elasticflow_mysql::binlog::table_map::table_id(body);
@@ -263,68 +235,6 @@ fn decode(kind: u8, body: &Bytes, maps: &mut HashMap<u64, TableMap>) {
             }
         }
         _ => {}
-    }
-}
-
-/// How long to go on: `EF_FUZZ_ROUNDS`.
-fn rounds() -> u64 {
-    std::env::var("EF_FUZZ_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(2_000)
-}
-
-#[test]
-fn changed_texts_and_packed_bytes_are_errors_at_worst() {
-    let mut state = 0x0123_4567_89ab_cdef;
-    let uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562";
-    let texts = [
-        format!("{uuid}:1-3:5:tag:7-9,{uuid}:11"),
-        "0-101-5,7-101-2".to_owned(),
-        format!("{uuid}:18446744073709551614"),
-    ];
-    let before = r#"{"a":[1,2.50,"x]"],"b c":{"d":null},"\"":"\\u00e4"}"#;
-    let path = |p: &str| [&[0, u8::try_from(p.len()).unwrap()], p.as_bytes(), &[3, 5, 1, 0]].concat();
-    let diffs = [path("$.a[1]"), path("$.\"b c\".d"), path("$[0][0]")].map(Bytes::from);
-    let packed = Bytes::from_static(&[0x81, 3, 0x78, 0x9c, 0x4b, 0x4c, 0x4a, 0x06, 0x00, 0x02, 0x4d, 0x01, 0x27]);
-    assert_eq!(compress::unpack(&packed).unwrap(), b"abc");
-    for _ in 0..rounds() * 5 {
-        for text in &texts {
-            let text = mutated(&Bytes::copy_from_slice(text.as_bytes()), &mut state);
-            let text = String::from_utf8_lossy(&text);
-            if let Ok(set) = GtidSet::parse(&text) {
-                assert_eq!(GtidSet::parse(&set.to_string()).as_ref(), Ok(&set), "{text}");
-            }
-            drop(MariaGtids::parse(&text));
-            drop(meaning(&text));
-        }
-        for diff in &diffs {
-            drop(jsondiff::apply(before, &mutated(diff, &mut state)));
-        }
-        let text = mutated(&Bytes::from_static(before.as_bytes()), &mut state);
-        drop(jsondiff::apply(&String::from_utf8_lossy(&text), &diffs[0]));
-        let bytes = mutated(&packed, &mut state);
-        drop((compress::unpack(&bytes), compress::unpack_column(&bytes)));
-        for charset in ["latin1", "utf16", "ucs2", "utf32", "gbk", "sjis", "ujis", "big5", "koi8r", "cp1251"] {
-            drop(Charset::named(charset).unwrap().text(bytes.clone()));
-        }
-    }
-}
-
-#[test]
-fn changed_bytes_never_make_the_decoder_panic() {
-    let mut state = 0x9e37_79b9_7f4a_7c15;
-    for name in ["plain.events", "every_type.events"] {
-        let events = load(name);
-        assert!(events.len() > 10);
-        for _ in 0..rounds() {
-            let mut maps = HashMap::new();
-            for (kind, body) in &events {
-                // Large bodies take their time: mostly left as they are.
-                if body.len() > 4096 && !next(&mut state).is_multiple_of(64) {
-                    continue;
-                }
-                let body = if next(&mut state).is_multiple_of(3) { mutated(body, &mut state) } else { body.clone() };
-                decode(*kind, &body, &mut maps);
-            }
-        }
     }
 }
 

@@ -1,4 +1,5 @@
 //! Rows that go to JSON directly are byte for byte what assembler and JSON converter write together.
+use crate::converters::{Converters, framed};
 use crate::random::{KINDS, Kind, values};
 use crate::support::{Harness, Offsets, Server, SystemClock};
 use bytes::{Bytes, BytesMut};
@@ -6,7 +7,6 @@ use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_api::convert::Converter;
 use elasticflow_api::data::Datum;
 use elasticflow_api::source::{SourceBatch, SourceTask};
-use elasticflow_config::{Properties, parse};
 use elasticflow_formats::json::JsonConverter;
 use elasticflow_mysql::position::LogPosition;
 use mysql_async::Conn;
@@ -41,29 +41,11 @@ struct Sent {
     headers: usize,
 }
 
-/// Converters of keys and values with the same settings.
-struct Converters(JsonConverter, JsonConverter);
-
-impl Converters {
-    fn new(settings: &[(&str, &str)]) -> Self {
-        let of = |is_key: bool| {
-            let side = if is_key { "key" } else { "value" };
-            let properties = Properties::from_iter(settings.iter().copied().chain([("converter.type", side)]));
-            JsonConverter::new(&parse(&properties).unwrap(), is_key).unwrap()
-        };
-        Self(of(true), of(false))
-    }
-}
-
 /// What a batch sends, and how many of its records were written directly.
 fn sent(batch: &SourceBatch, converters: &Converters) -> (Vec<Sent>, usize) {
     let encoded = |converter: &JsonConverter, datum: &Datum| {
         let mut out = BytesMut::new();
         converter.write(datum, &mut out).unwrap().then(|| out.freeze())
-    };
-    let framed = |bytes: Option<&[u8]>, lead: &Bytes| {
-        let end: &[u8] = if lead.is_empty() { b"" } else { b"}" };
-        bytes.map(|bytes| Bytes::from([lead, bytes, end].concat()))
     };
     let mut all = Vec::new();
     let mut written = batch.written.iter().peekable();

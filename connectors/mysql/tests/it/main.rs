@@ -1,10 +1,12 @@
 //! Tests against real servers. Without `EF_MYSQL` (and `EF_MARIADB`) they say that they are skipped.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
 mod booleans;
+mod converters;
 mod crashes;
 mod debezium;
 mod decoder;
 mod direct;
+mod fuzz;
 mod golden;
 mod handover;
 mod login;

@@ -1,6 +1,8 @@
 //! What tests run a task with: a clock, stored offsets, a server to talk to.
+use crate::converters::Converters;
 use elasticflow_api::clock::{Boxed, Clock};
 use elasticflow_api::context::{Limits, SourceContext, StoredOffsets};
+use elasticflow_api::convert::Converter;
 use elasticflow_api::error::Result;
 use elasticflow_api::position::{SourceOffset, SourcePartition, SourcePosition, TaskId, TaskIndex};
 use elasticflow_api::source::{Boundary, SourceBatch, SourceRecord, SourceTask};
@@ -145,6 +147,8 @@ pub(crate) struct Harness {
     pub(crate) offsets: Arc<Offsets>,
     /// Committed records.
     pub(crate) records: Vec<SourceRecord>,
+    /// Set: the task writes its rows as JSON itself.
+    converters: Option<Box<Converters>>,
     open: Vec<SourceRecord>,
     last: Option<SourcePosition>,
 }
@@ -164,7 +168,23 @@ impl Harness {
             poll_max: Duration::from_millis(100),
         };
         let offsets = Arc::clone(offsets);
-        Self { task: CdcTask::new(config), cx, offsets, records: Vec::new(), open: Vec::new(), last: None }
+        Self {
+            task: CdcTask::new(config),
+            cx,
+            offsets,
+            records: Vec::new(),
+            converters: None,
+            open: Vec::new(),
+            last: None,
+        }
+    }
+
+    /// The task writes rows as JSON itself, as it does before a JSON converter; with schemas, what is read back has them too.
+    pub(crate) fn directly(mut self, schemas: bool) -> Self {
+        let converters = Converters::new(&[("schemas.enable", if schemas { "true" } else { "false" })]);
+        self.task.written_as(converters.0.json_form().unwrap(), converters.1.json_form().unwrap());
+        self.converters = Some(Box::new(converters));
+        self
     }
 
     pub(crate) async fn start(&mut self) -> Result<()> {
@@ -173,7 +193,10 @@ impl Harness {
 
     /// One poll; the batch is committed when it is complete.
     pub(crate) async fn poll(&mut self) -> Result<bool> {
-        let SourceBatch { mut records, progress, boundary, end_of_data, .. } = self.task.poll(&self.cx).await?;
+        let mut batch = self.task.poll(&self.cx).await?;
+        let written = self.converters.as_ref().map(|converters| converters.read_back(&mut batch));
+        let SourceBatch { records, progress, boundary, end_of_data, .. } = batch;
+        let mut records = written.unwrap_or(records);
         for position in records.iter().filter_map(|r| r.position.clone()).chain(progress) {
             self.last = Some(position);
         }
@@ -194,12 +217,6 @@ impl Harness {
             assert!(Instant::now() < deadline, "{} of {records} records after 30 s", self.records.len());
             self.poll().await.unwrap();
         }
-    }
-
-    /// Forgets what was not committed, as the worker does when a task fails.
-    pub(crate) fn abort(&mut self) {
-        self.open.clear();
-        self.last = None;
     }
 
     /// Polls until everything that is in the log has been read.

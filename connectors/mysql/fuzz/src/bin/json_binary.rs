@@ -1,0 +1,2 @@
+#![no_main]
+libfuzzer_sys::fuzz_target!(|data: &[u8]| elasticflow_mysql_fuzz::targets::json_binary(data));

@@ -110,9 +110,16 @@ impl ConfigValue for Millis {
     }
 }
 
-/// Every key of a prefix, the prefix taken off; declared with a key that ends in `*`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+/// Every key of a prefix, the prefix taken off; declared with a key that ends in `*`. Values are never printed: there may be
+/// passwords among them.
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Prefixed(pub BTreeMap<String, String>);
+
+impl std::fmt::Debug for Prefixed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
 
 impl ConfigValue for Prefixed {
     const KIND: KeyType = KeyType::String;
@@ -166,4 +173,15 @@ macro_rules! choice {
             }
         }
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_stands_below_a_prefix_is_printed_without_its_values() {
+        let keys = Prefixed([("password".to_owned(), "hunter2".to_owned())].into());
+        assert_eq!(format!("{keys:?}"), r#"{"password"}"#);
+    }
 }

@@ -1,4 +1,5 @@
 //! Keys of rates that follow lag, and of hard caps.
+use super::bound;
 use crate::key::KeyType;
 use crate::value::{ConfigValue, Millis};
 use crate::{choice, settings};
@@ -142,13 +143,7 @@ impl ConfigValue for Cap {
     const KIND: KeyType = KeyType::Long;
 
     fn read(text: &str) -> Result<Self, String> {
-        match text.trim().parse::<i64>() {
-            Ok(-1) => Ok(Self(None)),
-            Ok(bytes) => match u64::try_from(bytes) {
-                Ok(bytes) if bytes >= Self::LEAST => Ok(Self(Some(bytes))),
-                Ok(_) | Err(_) => Err(format!("Value must be -1 for no cap, or at least {} (1 MiB)", Self::LEAST)),
-            },
-            Err(_) => Err("Not a number of type LONG".to_owned()),
-        }
+        let wrong = || format!("Value must be -1 for no cap, or at least {} (1 MiB)", Self::LEAST);
+        bound::read(text, Self::LEAST..=u64::MAX, wrong).map(Self)
     }
 }

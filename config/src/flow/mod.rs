@@ -7,6 +7,7 @@
 //! Keys of [`is_live`] change while tasks run; every other key restarts them.
 
 mod batch;
+mod bound;
 mod breaker;
 mod budget;
 mod lag;
@@ -202,5 +203,7 @@ pub(crate) fn check_defaults(worker: &Properties, report: &mut ValidationReport)
     }
 }
 
+#[cfg(test)]
+mod tested;
 #[cfg(test)]
 mod tests;

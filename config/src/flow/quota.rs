@@ -1,4 +1,5 @@
 //! Quotas: how much a connector may move in a window of the calendar.
+use super::bound;
 use crate::key::KeyType;
 use crate::value::ConfigValue;
 use crate::{choice, settings};
@@ -64,12 +65,7 @@ impl ConfigValue for Quota {
     const KIND: KeyType = KeyType::Long;
 
     fn read(text: &str) -> Result<Self, String> {
-        match text.trim().parse::<i64>() {
-            Ok(-1) => Ok(Self(None)),
-            Ok(most @ 1..) => Ok(Self(u64::try_from(most).ok())),
-            Ok(_) => Err("Value must be -1 for no quota, or at least 1".to_owned()),
-            Err(_) => Err("Not a number of type LONG".to_owned()),
-        }
+        bound::read(text, 1..=u64::MAX, || "Value must be -1 for no quota, or at least 1".to_owned()).map(Self)
     }
 }
 

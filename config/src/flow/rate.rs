@@ -1,4 +1,5 @@
 //! Static rates.
+use super::bound;
 use crate::key::KeyType;
 use crate::settings;
 use crate::value::{ConfigValue, Millis};
@@ -86,16 +87,12 @@ impl ConfigValue for Rate {
     const KIND: KeyType = KeyType::Long;
 
     fn read(text: &str) -> Result<Self, String> {
-        match text.trim().parse::<i64>() {
-            Ok(-1) => Ok(Self(None)),
-            Ok(rate) => match u64::try_from(rate) {
-                Ok(rate @ 1..=Self::MOST) => Ok(Self(Some(rate))),
-                Ok(_) | Err(_) => Err(format!(
-                    "Value must be -1 for no limit, or from 1 to {} a second; to stop a connector, pause it",
-                    Self::MOST
-                )),
-            },
-            Err(_) => Err("Not a number of type LONG".to_owned()),
-        }
+        let wrong = || {
+            format!(
+                "Value must be -1 for no limit, or from 1 to {} a second; to stop a connector, pause it",
+                Self::MOST
+            )
+        };
+        bound::read(text, 1..=Self::MOST, wrong).map(Self)
     }
 }

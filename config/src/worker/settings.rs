@@ -85,7 +85,7 @@ settings! {
         "worker.pool" => pool: String { default: "default", importance: Low, group: "Cluster", valid: Validity::Check(crate::flow::pool_name) },
         /// Capacity units that the worker offers: the flow.task.weight of its tasks is never more; what finds no room waits. No limit if not set. A key of this product.
         "worker.capacity" => capacity: Option<u64> { importance: Low, group: "Cluster", valid: Validity::Range(1.0, 1.0e9) },
-        /// Memory in bytes that its tasks may reserve with flow.task.memory.bytes; what finds no room waits. No limit if not set. A key of this product.
+        /// Memory in bytes that this worker has. Its tasks may reserve so much of it with flow.task.memory.bytes, and what finds no room waits; no limit if not set. Above nine tenths of it the less important sources that run there read smaller batches, down to a sixteenth, until less than eight tenths are used; 70 % of the machine's memory, or of what its control group may use, if not set. A key of this product.
         "worker.memory.bytes" => memory: Option<u64> { importance: Low, group: "Cluster", valid: Validity::Range(1_048_576.0, 1.0e15) },
         /// Whether sources are slowed down when the consumers of their topics fall behind. Static limits of connectors hold either way. A key of this product.
         "flow.enable" => flow_enable: bool { default: "true", importance: Low, group: "Flow" },

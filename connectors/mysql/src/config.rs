@@ -4,8 +4,7 @@ use elasticflow_cdc::filter;
 use elasticflow_cdc::naming::Adjustment;
 use elasticflow_cdc::notify::Notes;
 use elasticflow_config::flow::Rate;
-use elasticflow_config::{ConfigValue, KeyType, Millis, Prefixed, Secret, choice, settings};
-use std::collections::BTreeMap;
+use elasticflow_config::{Millis, Prefixed, Secret, choice, settings};
 
 choice! {
     /// When existing rows are read.
@@ -118,27 +117,6 @@ choice! {
         VerifyIdentity = "verify_identity",
         /// As `verify_identity`.
         VerifyFull = "verify-full",
-    }
-}
-
-/// Keys and values as they were posted; never printed, since there are passwords among them.
-#[derive(Clone, Default)]
-pub struct Posted(pub BTreeMap<String, String>);
-
-impl std::fmt::Debug for Posted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl ConfigValue for Posted {
-    const KIND: KeyType = KeyType::String;
-    const OPTIONAL: bool = true;
-    fn read(_: &str) -> Result<Self, String> {
-        Err("a prefix takes no value of its own".to_owned())
-    }
-    fn from_prefix(keys: BTreeMap<String, String>) -> Option<Self> {
-        Some(Self(keys))
     }
 }
 
@@ -299,7 +277,7 @@ settings! {
         /// Queries in place of reading whole tables. Not supported: must be absent.
         "snapshot.select.*" => snapshot_selects: Prefixed { hidden: true },
         /// Everything that was posted: what belongs to converters and what has no effect.
-        "*" => posted: Posted { hidden: true },
+        "*" => posted: Prefixed { hidden: true },
     }
 }
 

@@ -115,6 +115,10 @@ pub enum Error {
     ColumnType { column: String, kind: String },
     #[error("a transaction at {place} was rolled back after its rows were sent")]
     RolledBack { place: Place },
+    #[error(
+        "the prepared XA transaction {xid} has been open for {bytes} bytes of the log, and what follows cannot be held back any longer; commit it or roll it back (XA RECOVER lists it), then restart the task"
+    )]
+    XaOpen { xid: String, bytes: usize },
     #[error("table {table} cannot be snapshotted: {reason}")]
     Snapshot { table: String, reason: String },
     #[error("no table matches the filters; check database.include.list and table.include.list")]
@@ -155,6 +159,7 @@ impl Error {
             | Self::SchemaUnknown { .. }
             | Self::PartialImage { .. }
             | Self::RolledBack { .. }
+            | Self::XaOpen { .. }
             | Self::Snapshot { .. } => ErrorClass::Definite,
             Self::Replaced { .. } => ErrorClass::Fenced,
             Self::Bug(_) => ErrorClass::Bug,
@@ -205,6 +210,7 @@ impl Error {
             Self::ColumnType { .. } => "MYSQL-0130",
             Self::RolledBack { .. } => "MYSQL-0131",
             Self::Snapshot { .. } => "MYSQL-0132",
+            Self::XaOpen { .. } => "MYSQL-0133",
             Self::Bug(_) => "MYSQL-0199",
         }
     }

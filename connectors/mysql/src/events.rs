@@ -17,6 +17,9 @@ impl Capture {
     /// Takes one event.
     pub(crate) async fn event(&mut self, event: Event, out: &mut Batch) -> Result<()> {
         self.last = (event.header.timestamp, event.header.server_id);
+        if event.rolled_back && is_of_rows(event.header.kind) {
+            return self.count_event();
+        }
         if let Some(rows) = RowsKind::of(event.header.kind) {
             return self.begin_rows(rows, &event, Form::Plain);
         }
@@ -29,6 +32,7 @@ impl Capture {
             kind::MARIADB_GTID => self.maria_gtid(&event, out),
             kind::PARTIAL_UPDATE_ROWS => self.begin_rows((RowsKind::Update, true), &event, Form::Partial),
             kind::QUERY | kind::QUERY_COMPRESSED => self.query(&event, out).await,
+            kind::XA_PREPARE if event.rolled_back => self.roll_back(&event, out),
             kind::XID | kind::XA_PREPARE => self.end_of_transaction(&event, out),
             kind::ROWS_QUERY => self.statement(event.body.get(1..).unwrap_or_default()),
             kind::ANNOTATE_ROWS => self.statement(&event.body),
@@ -217,13 +221,9 @@ impl Capture {
                 _ => self.count_event(),
             };
         }
-        match meaning {
-            Meaning::XaRollback => return Err(Error::RolledBack { place: self.place(event) }),
-            Meaning::Truncate(db, name) => {
-                let db = db.unwrap_or(query.db.into_owned());
-                self.truncated(&db, &name, event, out).await?;
-            }
-            _ => {}
+        if let Meaning::Truncate(db, name) = meaning {
+            let db = db.unwrap_or(query.db.into_owned());
+            self.truncated(&db, &name, event, out).await?;
         }
         self.commit_statement();
         Ok(())
@@ -260,6 +260,10 @@ impl Capture {
         out.count(made, 0);
         Ok(())
     }
+}
+
+fn is_of_rows(kind: u8) -> bool {
+    RowsKind::of(kind).or(RowsKind::of_compressed(kind)).is_some() || kind == kind::PARTIAL_UPDATE_ROWS
 }
 
 /// Why an event cannot be passed over; none if it may be.

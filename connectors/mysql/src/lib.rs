@@ -52,6 +52,7 @@ pub mod table;
 pub mod tables;
 pub mod task;
 pub mod txmeta;
+mod undecided;
 pub mod window;
 pub mod wire;
 

@@ -5,6 +5,7 @@ use crate::binlog::payload::Payload;
 use crate::dump::Dump;
 use crate::error::{Error, Place, Result, Standing, of_stream};
 use crate::position::LogPosition;
+use crate::undecided::{TooLong, Undecided};
 use bytes::{Buf, Bytes};
 use elasticflow_api::clock::Clock;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ pub struct Event {
     pub start: u64,
     /// Whether it came out of a compressed transaction.
     pub inner: bool,
+    /// Whether it is of a prepared transaction that was rolled back.
+    pub rolled_back: bool,
 }
 
 /// So long after its beginning, a stream may be ended by an earlier request of the same task that was still on its way: its
@@ -58,6 +61,8 @@ pub struct Log {
     heard_more: bool,
     /// Events of a compressed transaction that are still to come, and where it starts.
     payload: Option<(Payload, u64)>,
+    /// What follows a prepared transaction, until it is known what came of it.
+    undecided: Box<Undecided>,
 }
 
 impl Log {
@@ -78,6 +83,7 @@ impl Log {
             heard,
             heard_more: false,
             payload: None,
+            undecided: Box::default(),
         }
     }
 
@@ -109,10 +115,18 @@ impl Log {
 
     /// The next event that is there already; none if there is none.
     pub fn buffered(&mut self) -> Result<Option<Event>> {
-        if let Some(event) = self.inner()? {
-            return Ok(Some(event));
+        loop {
+            if let Some(event) = self.inner()? {
+                return Ok(Some(event));
+            }
+            if let Some(event) = self.undecided.ready(self.checksums) {
+                return self.taken(event).map(Some);
+            }
+            let Some(event) = self.stream.ready() else { return Ok(None) };
+            if let Some(event) = self.received(event)? {
+                return self.taken(event).map(Some);
+            }
         }
-        self.stream.ready().map_or(Ok(None), |event| self.received(event).map(Some))
     }
 
     /// The next event, waiting for it at most so long.
@@ -122,7 +136,7 @@ impl Log {
         }
         self.note_heard();
         match tokio::time::timeout(wait, self.stream.next()).await {
-            Ok(event) => self.received(event).map(Some),
+            Ok(event) => self.received_one(event),
             Err(_) => self.check_silence().map(|()| None),
         }
     }
@@ -142,7 +156,7 @@ impl Log {
             })
         };
         match first {
-            Ok(Some(event)) => self.received(event).map(Some),
+            Ok(Some(event)) => self.received_one(event),
             Ok(None) => Ok(None),
             Err(_) => self.check_silence().map(|()| None),
         }
@@ -165,9 +179,34 @@ impl Log {
         of_stream(cause, &self.at.to_string(), Standing { named: self.named, young })
     }
 
-    fn received(&mut self, event: mysql_async::Result<Option<Bytes>>) -> Result<Event> {
+    /// The event, or what it has let go.
+    fn received_one(&mut self, event: mysql_async::Result<Option<Bytes>>) -> Result<Option<Event>> {
+        match self.received(event)? {
+            Some(event) => self.taken(event).map(Some),
+            None => self.buffered(),
+        }
+    }
+
+    /// An event of the server; none if it is held back.
+    fn received(&mut self, event: mysql_async::Result<Option<Bytes>>) -> Result<Option<Bytes>> {
         let event = event.map_err(|e| self.failed(e))?.ok_or(Error::Closed)?;
         self.heard_more = true;
+        let offered = self.undecided.offer(event, self.checksums);
+        let event = offered.map_err(|TooLong { xid, bytes }| Error::XaOpen { xid, bytes })?;
+        if event.is_none() {
+            self.tell_of_wait();
+        }
+        Ok(event)
+    }
+
+    /// Says once that the stream waits for an outcome.
+    fn tell_of_wait(&mut self) {
+        if let Some(xid) = self.undecided.waits_long(self.clock.monotonic()) {
+            tracing::warn!(xid, "the stream waits for the outcome of a prepared XA transaction; XA RECOVER lists it");
+        }
+    }
+
+    fn taken(&mut self, event: Bytes) -> Result<Event> {
         let header = Header::parse(&event).map_err(|cause| self.broken(self.at.pos, cause))?;
         let body = self.body(event, &header)?;
         let start = self.advance(&header, &body)?;
@@ -175,7 +214,8 @@ impl Log {
             let payload = Payload::parse(&body).map_err(|cause| self.broken(start, cause))?;
             self.payload = Some((payload, start));
         }
-        Ok(Event { header, body, start, inner: false })
+        let rolled_back = self.is_rolled_back(header.kind);
+        Ok(Event { header, body, start, inner: false, rolled_back })
     }
 
     /// The next event of the compressed transaction being read.
@@ -189,7 +229,14 @@ impl Log {
         };
         let header = Header::parse(&body).map_err(broken)?;
         body.advance(Header::LENGTH);
-        Ok(Some(Event { header, body, start, inner: true }))
+        let rolled_back = self.is_rolled_back(header.kind);
+        Ok(Some(Event { header, body, start, inner: true, rolled_back }))
+    }
+
+    /// Whether an event is of a transaction that was rolled back; its end is the last one.
+    fn is_rolled_back(&mut self, kind: u8) -> bool {
+        let is_end = kind == kind::XA_PREPARE;
+        if is_end { std::mem::take(&mut self.undecided.rolled_back) } else { self.undecided.rolled_back }
     }
 
     fn broken(&self, start: u64, cause: DecodeError) -> Error {

@@ -88,6 +88,10 @@ impl Signal {
             "resume-snapshot" => Ok(Order::Resume),
             "log" => Ok(Order::Log(data()?.message)),
             "schema-changes" | "snapshot-window-open" | "snapshot-window-close" => Ok(Order::Nothing),
+            "set-binlog-position" => Err(format!(
+                "{} is not supported: stop the connector and alter its offset with PATCH /connectors/{{name}}/offsets",
+                self.kind
+            )),
             other => Err(format!("its type `{other}` is not known")),
         }
     }
@@ -144,6 +148,7 @@ mod tests {
         assert!(order("execute-snapshot", "[").unwrap_err().contains("JSON"));
         assert!(order("execute-snapshot", r#"{"data-collections":["a"],"type":"x"}"#).is_err());
         assert!(order("dance", "").unwrap_err().contains("dance"));
+        assert!(order("set-binlog-position", "{}").unwrap_err().contains("PATCH /connectors/{name}/offsets"));
         assert!(matches!(order("stop-snapshot", ""), Ok(Order::Stop(all)) if all.is_empty()));
     }
 }

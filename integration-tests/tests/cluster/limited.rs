@@ -31,19 +31,28 @@ pub(crate) fn none(dir: &Path, address: &str, seed: u64) -> Group {
 /// Counts what can be read of a topic.
 pub(crate) struct Counter {
     count: Arc<AtomicU64>,
+    bytes: Arc<AtomicU64>,
     reading: JoinHandle<()>,
 }
 
 impl Counter {
     pub(crate) async fn of(kafka: &Arc<RdKafka>, topic: &str) -> Self {
-        let (log, count) = (kafka.log(topic).await.unwrap(), Arc::new(AtomicU64::new(0)));
-        let counts = Arc::clone(&count);
+        let (log, count, bytes) =
+            (kafka.log(topic).await.unwrap(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (counts, weighs) = (Arc::clone(&count), Arc::clone(&bytes));
         let reading = tokio::spawn(async move {
-            while log.next().await.is_ok() {
+            while let Ok(record) = log.next().await {
                 counts.fetch_add(1, Ordering::Relaxed);
+                let weight = record.key.len() + record.value.map_or(0, |value| value.len());
+                weighs.fetch_add(weight as u64, Ordering::Relaxed);
             }
         });
-        Self { count, reading }
+        Self { count, bytes, reading }
+    }
+
+    /// Bytes of keys and values.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub(crate) fn now(&self) -> u64 {

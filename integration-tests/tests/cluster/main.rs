@@ -17,12 +17,14 @@ mod limited;
 mod moves;
 mod partition;
 mod pools;
+mod pressed;
 mod quota;
 mod rates;
 mod recordings;
 #[path = "../../../control/rest/tests/it/replay/mod.rs"]
 mod replay;
 mod retention;
+mod settings;
 mod takeover;
 mod throttle;
 mod tls;

@@ -1,4 +1,5 @@
 //! Joins flow control and the limits of the runtime, which do not know each other.
+use crate::memory::Memory;
 use crate::processors::Processors;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
@@ -19,11 +20,12 @@ pub(crate) struct RuntimeFlow {
     /// Limits that were there at the last look, with the number of the instance that each belongs to.
     known: Mutex<BTreeMap<TaskId, (Arc<TaskLimit>, u64)>>,
     processors: Mutex<Processors>,
+    memory: Memory,
 }
 
 impl RuntimeFlow {
-    pub(crate) fn new(runtime: Runtime, clock: Arc<dyn Clock>) -> Self {
-        Self { runtime, clock, known: Mutex::default(), processors: Mutex::default() }
+    pub(crate) fn new(runtime: Runtime, clock: Arc<dyn Clock>, memory: Memory) -> Self {
+        Self { runtime, clock, known: Mutex::default(), processors: Mutex::default(), memory }
     }
 }
 
@@ -31,8 +33,17 @@ impl RuntimeFlow {
 const SAID_MAX: usize = 300;
 
 impl RuntimeFlow {
-    /// What the system at the other end has said, while its breaker is not closed.
+    /// What is to be said of a reason beside its words: what the system at the other end has said, while its breaker is not
+    /// closed; how much memory is used.
     fn said(&self, task: &TaskId, reason: Option<ReasonCode>) -> Option<String> {
+        if reason == Some(ReasonCode::MemoryPressure) {
+            let (used, most) = self.memory.used()?;
+            return Some(format!(
+                "{:.0} MB of the {:.0} MB that the worker may use",
+                used as f64 / 1e6,
+                most as f64 / 1e6
+            ));
+        }
         let breaker = self.runtime.breaker(task).filter(|_| reason == Some(ReasonCode::Breaker))?;
         breaker.last_failure().map(|said| said.chars().take(SAID_MAX).collect())
     }
@@ -84,6 +95,11 @@ impl FlowPort for RuntimeFlow {
         self.processors.lock().load(self.clock.monotonic())
     }
 
+    fn memory(&self) -> Option<f64> {
+        let (used, most) = self.memory.used()?;
+        Some(used as f64 / most as f64)
+    }
+
     fn order(&self, task: &TaskId, order: &Order) {
         self.overrule(task, order.breaker);
         let Some(limit) = self.runtime.limit(task) else { return };
@@ -92,6 +108,7 @@ impl FlowPort for RuntimeFlow {
             granted_bytes: order.granted_bytes,
             quota: Allowance { records: order.quota.records, bytes: order.quota.bytes },
             held: None,
+            halvings: order.halvings,
             reason: order.reason.as_deref().and_then(ReasonCode::of),
         });
     }

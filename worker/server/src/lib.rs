@@ -18,6 +18,7 @@ mod hook;
 mod jdbc;
 mod jdbc_source;
 mod logging;
+mod memory;
 mod output;
 mod processors;
 mod rates;

@@ -3,6 +3,7 @@ use crate::assigned::Assigned;
 use crate::clock::SystemClock;
 use crate::flow::RuntimeFlow;
 use crate::hook::Webhook;
+use crate::memory::Memory;
 use crate::rates::Rates;
 use crate::runner::{RuntimeRunner, reporter};
 use anyhow::{Context, Result};
@@ -118,7 +119,7 @@ pub(crate) async fn start(parts: Parts) -> Result<Worker> {
     assigned.ask(&handle);
     let flow_ports = FlowPorts {
         kafka: kafka_port(),
-        tasks: Arc::new(RuntimeFlow::new(runtime.clone(), Arc::clone(&clock))),
+        tasks: Arc::new(RuntimeFlow::new(runtime.clone(), Arc::clone(&clock), Memory::new(config.settings.memory))),
         membership: Arc::clone(&membership) as _,
         clock,
         topic: flow_topic(&config),

@@ -28,3 +28,4 @@ mod sources;
 mod storms;
 mod streaming;
 mod support;
+mod xa;

@@ -17,6 +17,7 @@ fn words(code: &str) -> &'static str {
         "RATE" => "a rate of its configuration is reached",
         "CAP" => "a topic holds as many unconsumed bytes as it may",
         "QUOTA" => "its part of the quota is used up",
+        "MEMORY_PRESSURE" => "the memory of its worker is nearly used up, and it reads smaller batches",
         "BREAKER" => "the system at the other end fails: it is left alone but for single trials",
         _ => "a limit of the task",
     }
@@ -115,10 +116,17 @@ impl FlowHandle {
             Some((meter.report.state.as_str(), meter.report.reason.as_deref()?, now_ms.saturating_sub(passed)))
         });
         let mut standing = standing(row, of_tasks);
-        let said = measured.tasks.values().find_map(|meter| meter.report.detail.as_deref());
+        let said = |code: ReasonCode| {
+            let mut of_tasks = measured.tasks.values().map(|meter| &meter.report);
+            of_tasks.find(|task| task.reason.as_deref() == Some(code.code()))?.detail.as_deref()
+        };
+        let memory = ReasonCode::MemoryPressure;
+        for reason in standing.reasons.iter_mut().filter(|reason| reason.code == memory.code()) {
+            say_more(reason, false, said(memory));
+        }
         let forced_open = board.breakers.get(name).is_some_and(|row| row.open);
         for reason in standing.reasons.iter_mut().filter(|reason| reason.code == ReasonCode::Breaker.code()) {
-            say_more(reason, forced_open, said);
+            say_more(reason, forced_open, said(ReasonCode::Breaker));
         }
         if let Some(waiting) = self.waiting(name) {
             standing.state = FlowState::Queued.word();

@@ -1,14 +1,15 @@
 //! Every worker's part: follow the flow topic, have limits enforced, report how tasks fare.
 use super::board::Board;
-use super::picture::cap_of;
+use super::picture::{cap_of, priority_of};
 use super::port::{Allowance, FlowPort, Order, Overruled, TaskFlow};
 use super::quotas::waits_for_quota;
 use crate::handle::HerderHandle;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
+use elasticflow_flow::Shrinking;
 use elasticflow_store::flow::{FlowRecord, FlowTopic, GrantRow, ReportRow, TaskReport, VERSION};
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// A report that says nothing new is sent once in so many periods.
@@ -24,6 +25,9 @@ pub(crate) struct Follower {
     pub(crate) topic: Arc<FlowTopic>,
     /// What was ordered last, by task and instance.
     pub(crate) ordered: BTreeMap<TaskId, (u64, Order)>,
+    /// How much less is read because of this worker's memory, and the share of it that was used at the last look.
+    pub(crate) shrinking: Shrinking,
+    pub(crate) memory: Option<f64>,
     /// The last report, and for how many periods it has said all there is.
     pub(crate) reported: (Vec<TaskReport>, u32),
 }
@@ -38,10 +42,12 @@ impl Follower {
 
     /// Orders what has changed; a new instance is told in any case.
     pub(crate) fn enforce(&mut self, tasks: &[TaskFlow]) {
+        let halvings = self.shrink(tasks);
         let board = self.board.lock();
         let mut ordered = BTreeMap::new();
         for flow in tasks {
-            let order = order_for(&board, flow, self.waits(flow));
+            let halvings = halvings.get(flow.task.connector.as_ref()).copied().unwrap_or(0);
+            let order = Order { halvings, ..order_for(&board, flow, self.waits(flow)) };
             let before = self.ordered.remove(&flow.task);
             if before.as_ref().is_none_or(|(instance, old)| *instance != flow.instance || *old != order) {
                 self.port.order(&flow.task, &order);
@@ -49,6 +55,26 @@ impl Follower {
             ordered.insert(flow.task.clone(), (flow.instance, order));
         }
         self.ordered = ordered;
+    }
+
+    /// How often the batches of each source that runs here are halved, because of this worker's memory.
+    fn shrink(&mut self, tasks: &[TaskFlow]) -> BTreeMap<String, u32> {
+        let Some(used) = self.port.memory() else { return BTreeMap::new() };
+        self.memory = Some((used * 1000.0).round() / 1000.0);
+        let (connectors, worker) = (self.handle.view.connectors.read(), &self.handle.context.options.worker);
+        let priority = |flow: &TaskFlow| {
+            let name = flow.task.connector.as_ref();
+            Some((name.to_owned(), priority_of(connectors.get(name)?, worker)?))
+        };
+        let priorities: BTreeMap<String, u8> = tasks.iter().filter_map(priority).collect();
+        let classes: BTreeSet<u8> = priorities.values().copied().collect();
+        let count = u32::try_from(classes.len()).unwrap_or(u32::MAX);
+        self.shrinking = self.shrinking.step(used, count, self.clock.monotonic());
+        let ranks: BTreeMap<u8, u32> = classes.into_iter().zip(0..).collect();
+        let of = |(name, priority): (String, u8)| {
+            (name, self.shrinking.of_class(ranks.get(&priority).copied().unwrap_or(0)))
+        };
+        priorities.into_iter().map(of).collect()
     }
 
     /// What a task's connector has that its tasks wait for.
@@ -73,7 +99,7 @@ impl Follower {
         last.clone_from(&tasks);
         let at_ms = u64::try_from(self.clock.monotonic().as_millis()).unwrap_or(u64::MAX);
         let load = self.port.load().map(|load| (load * 1000.0).round() / 1000.0);
-        let row = Some(ReportRow { v: VERSION, at_ms, load, tasks });
+        let row = Some(ReportRow { v: VERSION, at_ms, load, memory: self.memory, tasks });
         self.topic.put(&FlowRecord::Report { worker: self.worker.clone(), row });
     }
 }
@@ -101,6 +127,7 @@ fn order_for(board: &Board, flow: &TaskFlow, waits: Waits) -> Order {
         granted_bytes: granted,
         quota: if waits.quota { allowance(board, flow) } else { Allowance::default() },
         reason: limit.and_then(|row| row.reasons.first()).map(|reason| reason.code.clone()),
+        halvings: 0,
         breaker: board.breakers.get(connector).map(|row| if row.open { Overruled::Open } else { Overruled::Closed }),
     }
 }

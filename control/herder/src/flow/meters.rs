@@ -214,7 +214,7 @@ mod tests {
     }
 
     fn row(at_ms: u64, task: TaskReport) -> ReportRow {
-        ReportRow { v: 1, at_ms, load: None, tasks: vec![task] }
+        ReportRow { v: 1, at_ms, load: None, memory: None, tasks: vec![task] }
     }
 
     #[test]

@@ -199,9 +199,8 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
         Some("observe") => Control::Observe,
         _ => Control::Auto,
     };
-    let priority = keys.text("flow.priority").and_then(|p| p.parse::<u8>().ok()).filter(|p| *p <= 9);
     SourceView {
-        priority: priority.unwrap_or(5),
+        priority: priority(keys),
         weight: keys.number("flow.weight").unwrap_or(1.0).clamp(0.1, 100.0),
         floor: keys.number("flow.floor.bytes"),
         control,
@@ -221,6 +220,16 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
             _ => Guard::Alarm,
         },
     }
+}
+
+/// The priority of a source.
+pub(crate) fn priority_of(connector: &ConnectorView, worker: &Properties) -> Option<u8> {
+    let keys = Keys { own: &connector.config, worker };
+    (connector.kind == ConnectorKind::Source).then(|| priority(&keys))
+}
+
+fn priority(keys: &Keys<'_>) -> u8 {
+    keys.text("flow.priority").and_then(|p| p.parse::<u8>().ok()).filter(|p| *p <= 9).unwrap_or(5)
 }
 
 /// Whether a source has a cap that holds it.

@@ -54,6 +54,8 @@ pub struct Order {
     pub quota: Allowance,
     /// Code of the reason of the rate.
     pub reason: Option<String>,
+    /// How often the size of its batches is halved, since the worker's memory is nearly used up.
+    pub halvings: u32,
     /// Its breaker; `None` is on its own.
     pub breaker: Option<Overruled>,
 }
@@ -64,6 +66,10 @@ pub trait FlowPort: Send + Sync {
     fn tasks(&self) -> Vec<TaskFlow>;
     /// Share of its processors that this worker has used since this was asked last; `None` where that is not known.
     fn load(&self) -> Option<f64> {
+        None
+    }
+    /// Share of the memory that it may use that this worker uses; `None` where that is not known.
+    fn memory(&self) -> Option<f64> {
         None
     }
     /// Sets the limits of a task; one that does not run is fine.

@@ -72,7 +72,7 @@ mod tests {
             detail: None,
         };
         let tasks = tasks.iter().map(task).collect();
-        let row = ReportRow { v: 1, at_ms: second * 1_000, load: Some(load), tasks };
+        let row = ReportRow { v: 1, at_ms: second * 1_000, load: Some(load), memory: None, tasks };
         meters.take(worker, row, Duration::from_secs(second));
     }
 
@@ -92,7 +92,15 @@ mod tests {
                 assert_eq!(a.shares, [("both".to_owned(), 0.75), ("here".to_owned(), 1.0)].into());
             }
         }
-        for second in 6..=30 {
+        let mut lower = Pressing::default();
+        for second in 6..=8 {
+            report(&mut meters, "a", second, 1.0, &[("both", 300), ("here", 600)]);
+            lower.period(&meters, 0.5, |_| true);
+            pressing.period(&meters, 0.85, |_| true);
+        }
+        let limit = lower.period(&meters, 0.5, |_| true)["a"].limit;
+        assert!((limit - 900.0 * 0.5).abs() < 1.0, "worker.cpu.goal=0.5 leaves half: {limit}");
+        for second in 9..=33 {
             report(&mut meters, "a", second, 0.5, &[("both", 30), ("here", 60)]);
             pressing.period(&meters, 0.85, |_| true);
         }

@@ -14,6 +14,8 @@ use super::tracking::Tracking;
 use crate::handle::HerderHandle;
 use crate::ports::Membership;
 use elasticflow_api::clock::Clock;
+use elasticflow_config::Properties;
+use elasticflow_flow::Shrinking;
 use elasticflow_kafka::ports::Kafka;
 use elasticflow_store::InternalTopic;
 use elasticflow_store::flow::{FlowEvent, FlowRecord, FlowTopic};
@@ -97,8 +99,8 @@ fn interval(herder: &HerderHandle) -> Duration {
 }
 
 /// `worker.cpu.goal`, within its range.
-fn goal(herder: &HerderHandle) -> f64 {
-    let asked = herder.context.options.worker.value("worker.cpu.goal").and_then(|goal| goal.trim().parse().ok());
+fn goal(worker: &Properties) -> f64 {
+    let asked = worker.value("worker.cpu.goal").and_then(|goal| goal.trim().parse().ok());
     asked.unwrap_or(CPU_GOAL).clamp(0.1, 1.0)
 }
 
@@ -107,7 +109,7 @@ pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService
     let FlowPorts { kafka, tasks, membership, clock, topic, hook } = ports;
     let (topic, events) = FlowTopic::open(Arc::clone(&kafka), topic, Arc::clone(&clock));
     let (topic, board, stop) = (Arc::new(topic), Arc::new(Mutex::new(Board::default())), CancellationToken::new());
-    let (interval, goal) = (interval(&herder), goal(&herder));
+    let (interval, goal) = (interval(&herder), goal(&herder.context.options.worker));
     let handle = FlowHandle {
         board: Arc::clone(&board),
         herder: herder.clone(),
@@ -124,6 +126,8 @@ pub fn start(herder: HerderHandle, ports: FlowPorts) -> (FlowHandle, FlowService
         board: Arc::clone(&board),
         topic: Arc::clone(&topic),
         ordered: BTreeMap::new(),
+        shrinking: Shrinking::default(),
+        memory: None,
         reported: (Vec::new(), 0),
     };
     let lead = Lead {
@@ -226,5 +230,17 @@ async fn lead_while_told(mut lead: Lead, membership: Arc<dyn Membership>, stop: 
         if stop.run_until_cancelled(lead.period(leads)).await.is_none() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_goal_of_the_processors_is_the_workers_key_within_its_range() {
+        let of = |text: &str| goal(&Properties::from_iter([("worker.cpu.goal", text)]));
+        assert_eq!((of(" 0.5 "), of("7"), of("much")), (0.5, 1.0, CPU_GOAL));
+        assert_eq!(goal(&Properties::default()), CPU_GOAL);
     }
 }

@@ -191,6 +191,9 @@ pub struct ReportRow {
     /// Share of the processors it may use that it used since the report before; absent where that is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub load: Option<f64>,
+    /// Share of the memory it may use that it uses; absent where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<f64>,
     /// Its tasks.
     pub tasks: Vec<TaskReport>,
 }

@@ -25,7 +25,7 @@ use elasticflow_api::source::Read;
 use elasticflow_config::flow::{FlowState, RateSettings, ReasonCode};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -34,6 +34,9 @@ const STILL_LIMITED: Duration = Duration::from_secs(2);
 
 /// What an open breaker does to a task.
 const OPEN: Bound = Bound { state: FlowState::BreakerOpen, reason: ReasonCode::Breaker };
+
+/// What smaller batches are to a task.
+const SHRUNK: Bound = Bound { state: FlowState::Limited, reason: ReasonCode::MemoryPressure };
 
 /// What a record weighs as long as nothing is known of the task's records.
 const RECORD_BYTES: f64 = 512.0;
@@ -65,6 +68,8 @@ pub struct TaskLimit {
     arrived: AtomicU64,
     /// `flow.cap.bytes`; 0 is none.
     cap: AtomicU64,
+    /// How often batches are halved, since the worker's memory is nearly used up.
+    halvings: AtomicU32,
     writes: AtomicBool,
     /// Bits of the mean size of a record; 0 is not known.
     mean: AtomicU64,
@@ -96,6 +101,7 @@ impl TaskLimit {
             on_the_way: AtomicU64::new(0),
             arrived: AtomicU64::new(0),
             cap: AtomicU64::new(0),
+            halvings: AtomicU32::new(0),
             writes: AtomicBool::new(false),
             mean: AtomicU64::new(0),
         }
@@ -123,6 +129,7 @@ impl TaskLimit {
 
     /// What the controller orders for this task; replaces what it ordered before.
     pub fn set_control(&self, control: Control) {
+        self.halvings.store(control.halvings, Relaxed);
         self.change(|buckets, now| buckets.set_control(control, now));
     }
 
@@ -154,6 +161,7 @@ impl TaskLimit {
             BreakerState::Open => Some(OPEN),
         };
         let bound = tried.or(state.waiting.or(recent).map(|(_, bound)| bound));
+        let bound = bound.or((self.halvings.load(Relaxed) > 0).then_some(SHRUNK));
         LimitReport {
             records: self.records.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
@@ -168,6 +176,7 @@ impl TaskLimit {
 
     /// Asks to read, at most so much.
     pub(crate) fn ask(&self, read: Read, most: Limits) -> Leave {
+        let most = self.shrunk(most);
         if let Some(wait) = self.breaker.wait() {
             let now = self.clock.monotonic();
             let mut state = self.state.lock();
@@ -201,6 +210,11 @@ impl TaskLimit {
                 Leave::Wait(wait)
             }
         }
+    }
+
+    fn shrunk(&self, most: Limits) -> Limits {
+        let by = |size: usize| size.checked_shr(self.halvings.load(Relaxed)).unwrap_or(0).max(1);
+        Limits { records: by(most.records), bytes: by(most.bytes) }
     }
 
     /// The loop does not want to read for reasons of its own.

@@ -23,6 +23,8 @@ pub struct Control {
     pub quota: Allowance,
     /// It may not read at all, for this reason.
     pub held: Option<ReasonCode>,
+    /// How often the size of its batches is halved.
+    pub halvings: u32,
     /// Why the rates are as they are.
     pub reason: Option<ReasonCode>,
 }

@@ -207,3 +207,17 @@ fn a_breaker_that_is_open_holds_the_task_and_says_so() {
     assert_eq!(limit.ask(Read::Stream, MOST), Leave::Go(MOST));
     assert_eq!(limit.report().state, FlowState::Free);
 }
+
+#[test]
+fn batches_are_halved_as_often_as_is_ordered_and_that_is_said() {
+    let (_, limit) = limit(&[], 1);
+    let most = Limits { records: 1_000, bytes: 3 };
+    let order = |halvings| limit.set_control(Control { halvings, ..Control::default() });
+    order(2);
+    assert_eq!(limit.ask(Read::Snapshot, most), Leave::Go(Limits { records: 250, bytes: 1 }), "never nothing at all");
+    let report = limit.report();
+    assert_eq!((report.state, report.reason), (FlowState::Limited, Some(ReasonCode::MemoryPressure)));
+    order(0);
+    assert_eq!(limit.ask(Read::Stream, most), Leave::Go(most));
+    assert_eq!(limit.report().state, FlowState::Free);
+}

@@ -84,7 +84,7 @@ impl Reader {
             _ => return Err(format!("{path}: there is no type")),
         };
         let properties = Properties::read(own.get(PROPERTIES).or(beside), path)?;
-        let drawn = self.typed(name, own, &properties, path, depth)?;
+        let drawn = self.typed(name, own, &properties, (path, depth))?;
         properties.all_used(path)?;
         if let Some(name) = own.get("name").and_then(Json::as_str) {
             self.named.insert(name.to_owned(), drawn.clone());
@@ -107,8 +107,7 @@ impl Reader {
         name: &str,
         own: &Map<String, Json>,
         properties: &Properties<'_>,
-        path: &str,
-        depth: u32,
+        (path, depth): (&str, u32),
     ) -> Result<Draw, String> {
         let wrong = |problem: String| format!("{path}: {problem}");
         match name {

@@ -104,7 +104,7 @@ fn fields_of(config: &DatagenConfig, report: &mut ValidationReport) -> Option<(V
             Some((notation, key)) => fields::parse(notation).map(|fields| (fields, NAME.into(), key.to_owned())),
             None => {
                 let names = quickstart::names();
-                report.error(*at, format!("DATAGEN-0010: quickstart {text} is not known; available: {names}"));
+                report.error(at, format!("DATAGEN-0010: quickstart {text} is not known; available: {names}"));
                 return None;
             }
         },
@@ -114,7 +114,7 @@ fn fields_of(config: &DatagenConfig, report: &mut ValidationReport) -> Option<(V
             read_file(text).and_then(|schema| avro::parse(&schema)).map(|(name, fields)| (fields, name, String::new()))
         }
     };
-    read.map_err(|problem| report.error(*at, format!("DATAGEN-0011: {problem}"))).ok()
+    read.map_err(|problem| report.error(at, format!("DATAGEN-0011: {problem}"))).ok()
 }
 
 fn read_file(path: &str) -> Result<String, String> {

@@ -9,13 +9,15 @@ pub(crate) struct Services {
     pub(crate) options: RuntimeOptions,
     pub(crate) tables: Tables,
     /// Writes claims on error budgets; made with the first.
+    /// Batches of all sources.
+    pub(crate) batches: std::sync::OnceLock<std::sync::Arc<crate::batches::BatchTable>>,
     pub(crate) claims: tokio::sync::Mutex<Option<Box<dyn Producer>>>,
 }
 
 impl Services {
     pub(crate) fn new(options: RuntimeOptions) -> Self {
         let tables = Tables::new(std::sync::Arc::clone(&options.kafka));
-        Self { options, tables, claims: tokio::sync::Mutex::new(None) }
+        Self { options, tables, claims: tokio::sync::Mutex::new(None), batches: std::sync::OnceLock::new() }
     }
 
     /// Appends rows about error budgets to their topic and waits until every replica in sync has them.

@@ -10,6 +10,7 @@ use elasticflow_kafka::ports::{Kafka, KafkaError, LogRecord, TopicLog};
 use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait for one follower; as many as tasks may start at the same time.
@@ -43,6 +44,7 @@ pub(crate) struct Tables {
 /// One topic.
 pub(crate) struct Table {
     rows: Arc<Mutex<Rows>>,
+    version: Arc<AtomicU64>,
     requests: mpsc::Sender<Answer>,
     _follower: Owned<()>,
 }
@@ -58,14 +60,16 @@ impl Tables {
         let table = tables.entry(topic.to_owned()).or_insert_with(|| {
             let (requests, waiting) = mpsc::channel(WAITING_MAX);
             let rows = Arc::new(Mutex::new(Rows::new()));
+            let version = Arc::new(AtomicU64::new(0));
             let follower = Follower {
                 kafka: Arc::clone(&self.kafka),
                 topic: topic.to_owned(),
                 owner,
                 rows: Arc::clone(&rows),
+                version: Arc::clone(&version),
                 waiting,
             };
-            Arc::new(Table { rows, requests, _follower: spawn(follower.run()) })
+            Arc::new(Table { rows, version, requests, _follower: spawn(follower.run()) })
         });
         Arc::clone(table)
     }
@@ -92,6 +96,11 @@ impl Table {
             .unwrap_or_default()
     }
 
+    /// Another number for each change of the rows.
+    pub(crate) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// How many rows a connector has.
     pub(crate) fn count(&self, connector: &str) -> usize {
         self.rows.lock().get(connector).map_or(0, HashMap::len)
@@ -110,6 +119,7 @@ struct Follower {
     topic: String,
     owner: Owner,
     rows: Arc<Mutex<Rows>>,
+    version: Arc<AtomicU64>,
     waiting: mpsc::Receiver<Answer>,
 }
 
@@ -125,6 +135,7 @@ impl Follower {
                 }
             };
             self.rows.lock().clear();
+            self.version.fetch_add(1, Ordering::Release);
             if let Err(error) = self.follow(log.as_ref(), first).await {
                 tracing::warn!(topic = self.topic, %error, "the reader of an internal topic failed and is replaced when it is needed");
             }
@@ -187,5 +198,7 @@ impl Follower {
                 }
             }
         }
+        // Under the lock, so that no number tells of rows that are not there yet.
+        self.version.fetch_add(1, Ordering::Release);
     }
 }

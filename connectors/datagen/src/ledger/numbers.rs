@@ -60,7 +60,8 @@ impl Numbers {
     pub(crate) fn gaps(&self, most: usize) -> Vec<(u64, u64)> {
         let (mut gaps, mut next) = (Vec::new(), 0);
         let Some(last) = self.last() else { return gaps };
-        while next <= last && gaps.len() < most {
+        // One more is begun to see that the last one has ended.
+        while next <= last && gaps.len() <= most {
             if !self.0.contains_key(&(next / BLOCK)) {
                 // A block that is missing is missing as a whole.
                 let end = self.0.range(next / BLOCK..).next().map_or(last, |(block, _)| block * BLOCK);
@@ -73,6 +74,7 @@ impl Numbers {
                 next += 1;
             }
         }
+        gaps.truncate(most);
         gaps
     }
 }
@@ -134,7 +136,9 @@ mod tests {
         fn a_set_is_what_was_added_to_it(of: std::collections::BTreeSet<u16>, more: std::collections::BTreeSet<u16>) {
             let set = |of: &std::collections::BTreeSet<u16>| {
                 let mut set = Numbers::default();
-                of.iter().for_each(|n| drop(set.insert(u64::from(*n))));
+                for n in of {
+                    set.insert(u64::from(*n));
+                }
                 set
             };
             let mut all = set(&of);

@@ -126,7 +126,9 @@ mod tests {
     fn a_page_is_read_as_it_was_written_and_junk_is_none() {
         let unit = UnitId { connector: "g/c".into(), task: TaskIndex(2), owner: OwnerEpoch(3), commit: CommitEpoch(4) };
         let mut entry = Entry { records: 3, duplicates: 1, ..Entry::default() };
-        [1, 5000].into_iter().for_each(|n| drop(entry.seen.insert(n)));
+        for n in [1, 5000] {
+            entry.seen.insert(n);
+        }
         entry.took(17);
         let at = TopicPartition { topic: "t".into(), partition: 1 };
         let entries = Entries::from([((at.clone(), 0), entry)]);

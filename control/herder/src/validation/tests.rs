@@ -290,6 +290,9 @@ async fn a_key_of_elastic_flow_that_would_be_ignored_is_refused_with_the_nearest
     for (key, value, wanted) in [
         ("flow.rate.record", "5", "did you mean flow.rate.records?"),
         ("flow.run.done", "read", "not supported by this version"),
+        ("flow.batch.keep", "1", "not supported by this version"),
+        ("flow.batch.markers", "true", "not supported by this version"),
+        ("flow.batch.foreign", "stage", "not supported by this version"),
         ("flow.rate.records", "0", "Value must be -1 for no limit"),
         ("flow.rate.burst.ms", "1", "Value must be at least 50"),
         ("flow.quota.record", "5", "did you mean flow.quota.records?"),

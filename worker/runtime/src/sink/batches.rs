@@ -7,13 +7,12 @@
 use super::cycle::{Cycle, Kind};
 use super::intake::Gathered;
 use super::pending::{pending, shown};
-use crate::batches::Batches as Rows;
+use crate::batches::{BatchTable, Batches as Rows};
 use crate::error::{Doing, TaskError};
 use crate::failpoint::failpoint;
 use crate::pipeline::parsed;
 use crate::source::kind_of;
 use crate::supervise::Supervision;
-use crate::table::Table;
 use elasticflow_api::position::{BatchId, ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_api::sink::{Announced, BatchPart, PublishKind, Published};
 use elasticflow_config::flow::{BatchPublish, BatchSettings, settings_of};
@@ -37,7 +36,7 @@ pub(super) struct Batches {
     kind: Option<BatchKind>,
     /// What the destination can do.
     kinds: &'static [PublishKind],
-    table: Arc<Table>,
+    table: Arc<BatchTable>,
     producer: Box<dyn Producer>,
     /// Attempts that count, by batch.
     attempts: BTreeMap<String, u32>,
@@ -144,7 +143,7 @@ impl Batches {
 
     /// Batches that are complete and not published by this sink, oldest first.
     async fn due(&mut self, task: &Supervision, group: &str) -> Result<Due, TaskError> {
-        self.table.read_to_end().await?;
+        self.table.read_recently(|| task.services.options.clock.monotonic()).await?;
         let rows = self.table.batches()?;
         let aborted = rows.runs.iter().filter(|row| row.state == BatchState::Aborted).map(|row| row.id.clone());
         let aborted: Vec<String> = aborted.filter(|id| !self.dropped.contains(id)).collect();

@@ -4,6 +4,7 @@
 //! transactions, so a run that is killed goes on in the same batch from the position that the row belongs to. A run whose
 //! positions are gone begins again as the next attempt, and what the one before wrote is void.
 use super::transaction::{Refused, Transaction};
+use crate::batches::Batches;
 use crate::error::{Doing, TaskError};
 use crate::pipeline::parsed;
 use crate::supervise::Supervision;
@@ -13,6 +14,7 @@ use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_config::flow::{BatchAction, BatchMode, BatchSettings, settings_of};
 use elasticflow_kafka::ports::{Kafka, OutRecord};
 use elasticflow_protocol::{BATCH_HEADER, BatchKind, BatchRecord, BatchRow, BatchState, batches_topic};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +24,11 @@ const LAST_AMONG: i64 = 64;
 const HIDDEN_WAIT: Duration = Duration::from_millis(200);
 /// Most bytes of one look.
 const LOOK_BYTES: usize = 8 << 20;
+
+/// A batch that some sink has not published yet may be waited for so long.
+const WAITED_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Batches that are forgotten with one that ends: each of them is looked for in the topics.
+const FORGOTTEN_MAX: usize = 16;
 
 /// The batch of one task.
 pub(super) struct Marks {
@@ -58,7 +65,8 @@ impl Marks {
         table.read_to_end().await?;
         let connector = &*task.spec.id.connector;
         let rows = table.batches()?;
-        let last = rows.runs.into_iter().filter(|row| row.connector == connector).max_by_key(|row| row.number);
+        let of = rows.runs.iter().filter(|row| row.connector == connector);
+        let last = of.max_by_key(|row| row.number).cloned();
         let number = last.as_ref().map_or(0, |row| row.number);
         if let Some(row) = last.as_ref().filter(|row| row.state == BatchState::Aborted && row.records > 0 && resumes) {
             let text = format!(
@@ -129,8 +137,72 @@ impl Marks {
         row.state = BatchState::Ended;
         row.ended_ms = Some(self.task.services.options.clock.wall_ms());
         tracing::info!(task = %self.task.spec.id, batch = row.id, records = row.records, "the batch is complete");
+        // Before the transaction opens: the end of the topic is not reached while one is open in it.
+        let forgotten = self.gone().await?;
         send(&self.task, &BatchRecord::Run(row), transaction).await?;
+        for key in forgotten {
+            send_row(&self.task, &key, None, transaction).await?;
+        }
         transaction.commit(&Default::default()).await
+    }
+
+    /// Keys of the rows about batches before this one whose records nobody can meet any more.
+    async fn gone(&self) -> Result<Vec<String>, TaskError> {
+        let table = self.task.services.batches().await?;
+        table.read_to_end().await?;
+        let rows = table.batches()?;
+        let connector = &*self.task.spec.id.connector;
+        let own = rows.runs.iter().filter(|row| row.connector == connector && row.number < self.number);
+        let mut gone: Vec<&BatchRow> = Vec::new();
+        for row in own.take(FORGOTTEN_MAX) {
+            let is_gone = match row.state {
+                BatchState::Open => false,
+                // It does not say where it ends, and is gone once a later one is.
+                BatchState::Aborted => true,
+                BatchState::Ended => self.is_waited_for_no_more(row, &rows) && self.is_gone(row).await?,
+            };
+            if !is_gone {
+                break;
+            }
+            gone.push(row);
+        }
+        while gone.pop_if(|row| row.state == BatchState::Aborted).is_some() {}
+        let mut keys = Vec::new();
+        for row in gone {
+            tracing::info!(task = %self.task.spec.id, batch = row.id, "a batch whose records are gone is forgotten");
+            let told = rows.published.iter().filter(|told| told.id == row.id).cloned();
+            keys.extend(told.map(|told| BatchRecord::Published(told).key()));
+            keys.push(BatchRecord::Run(row.clone()).key());
+        }
+        Ok(keys)
+    }
+
+    /// Every sink that publishes batches of this source has published it, and one that never has would have by now.
+    fn is_waited_for_no_more(&self, row: &BatchRow, rows: &Batches) -> bool {
+        let now = self.task.services.options.clock.wall_ms();
+        let age = row.ended_ms.map_or(0, |ended| now.saturating_sub(ended));
+        let of = |id: &str| rows.runs.iter().any(|run| run.id == id && run.connector == row.connector);
+        let sinks: BTreeSet<&str> =
+            rows.published.iter().filter(|told| of(&told.id)).map(|told| told.sink.as_str()).collect();
+        let has = |sink: &&str| rows.published.iter().any(|told| told.sink == **sink && told.id == row.id);
+        u128::try_from(age).is_ok_and(|age| age >= WAITED_FOR.as_millis()) && sinks.iter().all(has)
+    }
+
+    /// Whether retention has removed its records from every topic.
+    async fn is_gone(&self, row: &BatchRow) -> Result<bool, TaskError> {
+        let kafka = &self.task.services.options.kafka;
+        let known = kafka.admin().topics().await.doing("listing topics")?;
+        for (topic, ends) in row.topics.iter().filter(|(topic, _)| known.contains_key(*topic)) {
+            let at = |partition: i32| TopicPartition { topic: topic.as_str().into(), partition };
+            let with: Vec<_> = ends.iter().filter(|(_, end)| **end > 0).map(|(partition, _)| at(*partition)).collect();
+            let begins = kafka.admin().begin_offsets(&with).await.doing("reading where partitions begin")?;
+            let is_there =
+                |(partition, end): (&i32, &i64)| begins.get(&at(*partition)).is_none_or(|begin| begin.0 < *end);
+            if ends.iter().filter(|(_, end)| **end > 0).any(is_there) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 }
 
@@ -144,8 +216,16 @@ pub(crate) fn kind_of(action: BatchAction) -> BatchKind {
 }
 
 async fn send(task: &Supervision, record: &BatchRecord, transaction: &mut Transaction) -> Result<(), TaskError> {
-    let (topic, key, value) = (batches_topic(&task.services.options.group), record.key(), record.value());
-    let (key, value) = (Some(key.as_bytes()), Some(value.as_slice()));
+    send_row(task, &record.key(), Some(&record.value()), transaction).await
+}
+
+async fn send_row(
+    task: &Supervision,
+    key: &str,
+    value: Option<&[u8]>,
+    transaction: &mut Transaction,
+) -> Result<(), TaskError> {
+    let (topic, key) = (batches_topic(&task.services.options.group), Some(key.as_bytes()));
     let out = OutRecord { topic: &topic, partition: Some(0), key, value, headers: &[], timestamp_ms: None };
     transaction.send(out).await.map_err(|refused| match refused {
         Refused::Record(reason) => TaskError::Definite(format!("the row of a batch cannot be written: {reason}")),

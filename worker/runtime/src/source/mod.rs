@@ -23,6 +23,8 @@ mod budget_tests;
 #[cfg(test)]
 mod limited_tests;
 #[cfg(test)]
+mod marks_tests;
+#[cfg(test)]
 mod tests;
 
 pub(crate) use marks::kind_of;

@@ -246,6 +246,8 @@ impl Kafka for FakeKafka {
         let taken: Vec<_> = all.iter().take(max.records).cloned().collect();
         let next = taken.last().map_or(first, |(next, _)| *next);
         let is_end = taken.len() == all.len();
+        // Behind the last record stand the ends of transactions, which a reader passes.
+        let next = if is_end { next.max(s.stable_end(s.log(at))) } else { next };
         let next = Offset(i64::try_from(next).unwrap_or(0));
         Ok(RecordPage { records: taken.into_iter().map(|(_, record)| record).collect(), next, is_end })
     }

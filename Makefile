@@ -9,8 +9,9 @@ MINUTES ?= 10
 SEEDS ?= 10000
 STORMS ?= 60
 CONNECTORS ?= 1000
+EXAMPLES ?= 40
 
-.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz cluster-seeds flow-seeds flow-plot bench crowd build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz cluster-seeds flow-seeds flow-plot bench crowd schemathesis build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -72,6 +73,9 @@ bench: ## speed and memory on real servers; prints a table, writes bench-results
 
 crowd: ## CONNECTORS=1000 on three workers: creation, restarts, kill -9, latency of REST, memory; writes bench-results/
 	@scripts/crowd --connectors $(CONNECTORS)
+
+schemathesis: ## EXAMPLES=40 generated requests a method from docs/openapi.json: no 5xx, no answer that the document does not describe
+	@EXAMPLES=$(EXAMPLES) scripts/schemathesis
 
 services-up: ## real servers for tests
 	@scripts/services up kafka mysql elasticsearch

@@ -4,7 +4,7 @@ use crate::answer::Answer;
 use crate::body;
 use crate::problem::Problem;
 use crate::serve::Rest;
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use elasticflow_herder::PoolInfo;
 
 /// Longest name of a pool.
@@ -15,13 +15,22 @@ pub(super) async fn list(rest: &Rest, call: &Call) -> Result<Answer, Problem> {
     Ok(Answer::ok(&seen(rest, call).await?))
 }
 
-pub(super) async fn one(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+/// One pool: told, ruled anew, or without rules from here on.
+pub(super) async fn handle(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+    match call.method {
+        Method::PUT => put(rest, name, call).await,
+        Method::DELETE => forget(rest, name).await,
+        _ => one(rest, name, call).await,
+    }
+}
+
+async fn one(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
     let pool = seen(rest, call).await?.into_iter().find(|pool| pool.name == name);
     let unknown = || Problem::new(StatusCode::NOT_FOUND, "Unknown pool; GET /flow/v1/pools lists them");
     pool.map(|pool| Answer::ok(&pool)).ok_or_else(unknown)
 }
 
-pub(super) async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
+async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
     let fits = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
     if name.len() > NAME_BYTES_MAX || !name.chars().all(fits) {
         let text = "a pool is named by 1 to 64 letters, digits, dots, dashes or underscores, as worker.pool names it";
@@ -31,7 +40,7 @@ pub(super) async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, 
     one(rest, name, call).await
 }
 
-pub(super) async fn forget(rest: &Rest, name: &str) -> Result<Answer, Problem> {
+async fn forget(rest: &Rest, name: &str) -> Result<Answer, Problem> {
     rest.herder.set_pool(name, None).await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT))
 }

@@ -171,6 +171,8 @@ impl SinkTask for LedgerTask {
                 Ok(known)
             })
             .await?;
+        // What an earlier instance has made final may be all that there is.
+        self.tell().await?;
         Ok(new.iter().map(|at| (at.clone(), StartAt::Group)).collect())
     }
 

@@ -9,6 +9,7 @@ pub mod follow;
 pub mod hook;
 pub mod ledger;
 pub mod mysql;
+pub mod openapi;
 pub mod proxy;
 pub mod purge;
 pub mod rest;

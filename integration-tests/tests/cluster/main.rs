@@ -11,6 +11,7 @@
 mod breaker;
 mod budget;
 mod caps;
+mod clients;
 mod failures;
 mod gone;
 mod limited;

@@ -62,4 +62,4 @@ service_command() {
     COMMAND=("$BASE/bin/mysqld" "$MARKER" "--init-file=$DIR/init.sql" "${extra[@]}")
 }
 
-extra_privileges() { echo BACKUP_ADMIN; }
+extra_privileges() { echo BACKUP_ADMIN, XA_RECOVER_ADMIN; }

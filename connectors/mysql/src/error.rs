@@ -119,6 +119,10 @@ pub enum Error {
         "the prepared XA transaction {xid} has been open for {bytes} bytes of the log, and what follows cannot be held back any longer; commit it or roll it back (XA RECOVER lists it), then restart the task"
     )]
     XaOpen { xid: String, bytes: usize },
+    #[error(
+        "{count} prepared XA transactions have no outcome yet: their rows stand in the log before the place where reading would begin. Commit or roll them back; XA RECOVER lists them"
+    )]
+    XaPrepared { count: usize },
     #[error("table {table} cannot be snapshotted: {reason}")]
     Snapshot { table: String, reason: String },
     #[error("no table matches the filters; check database.include.list and table.include.list")]
@@ -136,7 +140,8 @@ impl Error {
             | Self::Silent { .. }
             | Self::Closed
             | Self::Crossed { .. }
-            | Self::TableChanged { .. } => ErrorClass::Transient { retry_after: None },
+            | Self::TableChanged { .. }
+            | Self::XaPrepared { .. } => ErrorClass::Transient { retry_after: None },
             Self::Statement { cause, .. } => statement_class(cause),
             Self::Credentials { .. }
             | Self::Privilege { .. }
@@ -211,6 +216,7 @@ impl Error {
             Self::RolledBack { .. } => "MYSQL-0131",
             Self::Snapshot { .. } => "MYSQL-0132",
             Self::XaOpen { .. } => "MYSQL-0133",
+            Self::XaPrepared { .. } => "MYSQL-0134",
             Self::Bug(_) => "MYSQL-0199",
         }
     }

@@ -17,6 +17,9 @@ impl Capture {
     /// Takes one event.
     pub(crate) async fn event(&mut self, event: Event, out: &mut Batch) -> Result<()> {
         self.last = (event.header.timestamp, event.header.server_id);
+        if self.log.take_committed() {
+            self.watch.overtake();
+        }
         if event.rolled_back && is_of_rows(event.header.kind) {
             return self.count_event();
         }
@@ -204,6 +207,10 @@ impl Capture {
         }
         if meaning == Meaning::Rows && self.tables.captures_database(&query.db) {
             return Err(Error::StatementLogged { db: query.db.into_owned(), place: self.place(event) });
+        }
+        if meaning == Meaning::XaCommit {
+            // It stands in the log before it can be seen.
+            self.watch.overtake();
         }
         if matches!(meaning, Meaning::Ddl | Meaning::Truncate(..)) {
             self.tables.forget_all();

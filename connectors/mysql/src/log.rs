@@ -233,6 +233,11 @@ impl Log {
         Ok(Some(Event { header, body, start, inner: true, rolled_back }))
     }
 
+    /// Whether, since this was asked for last, a transaction has come that was committed later than its place says.
+    pub(crate) fn take_committed(&mut self) -> bool {
+        self.undecided.take_committed()
+    }
+
     /// Whether an event is of a transaction that was rolled back; its end is the last one.
     fn is_rolled_back(&mut self, kind: u8) -> bool {
         let is_end = kind == kind::XA_PREPARE;

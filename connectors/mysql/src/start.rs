@@ -8,6 +8,11 @@ use crate::sources::Sources;
 use crate::txmeta::Stored;
 use crate::wire::{DumpFrom, Flavour, Session};
 use mysql_async::prelude::Queryable;
+use std::time::Duration;
+
+/// Looks at prepared XA transactions, and the time between them, before the start is tried again later.
+const XA_LOOKS: usize = 50;
+const XA_PAUSE: Duration = Duration::from_millis(200);
 
 /// The decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,7 +153,33 @@ pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginnin
             (DumpFrom::Position(at.clone()), at, gtids)
         }
     };
+    decided(session).await?;
     Ok(Beginning { from, at, gtids, skip: Part::default(), snapshot, finished: false, transaction: Stored::default() })
+}
+
+/// Waits until no XA transaction is prepared: the rows of one stand in the log before the place that was just taken, and a query
+/// does not see them before its commit.
+async fn decided(session: &mut Session) -> Result<()> {
+    for _ in 0..XA_LOOKS {
+        let open: Vec<mysql_async::Row> = match session.conn.query("XA RECOVER").await {
+            Ok(open) => open,
+            Err(mysql_async::Error::Server(refused)) => {
+                tracing::warn!(
+                    refused.code,
+                    "XA RECOVER is refused: rows of a transaction that is prepared now would be missed. If there may be any, GRANT XA_RECOVER_ADMIN"
+                );
+                return Ok(());
+            }
+            Err(cause) => return Err(of_client(cause, "looking for prepared XA transactions")),
+        };
+        if open.is_empty() {
+            return Ok(());
+        }
+        tokio::time::sleep(XA_PAUSE).await;
+    }
+    let open: Vec<mysql_async::Row> =
+        session.conn.query("XA RECOVER").await.map_err(|e| of_client(e, "looking for prepared XA transactions"))?;
+    if open.is_empty() { Ok(()) } else { Err(Error::XaPrepared { count: open.len() }) }
 }
 
 async fn oldest(session: &mut Session) -> Result<Beginning> {

@@ -13,6 +13,8 @@ pub enum Meaning {
     Truncate(Option<String>, String),
     /// Tables may have changed.
     Ddl,
+    /// A prepared XA transaction was committed.
+    XaCommit,
     /// Caches of the server were emptied.
     Flush,
     /// Rows that are not in the log as rows.
@@ -38,6 +40,7 @@ pub fn meaning(statement: &str) -> Meaning {
         },
         "XA" => match words.keyword().as_str() {
             "START" | "BEGIN" => Meaning::Begin,
+            "COMMIT" => Meaning::XaCommit,
             _ => Meaning::Other,
         },
         "TRUNCATE" => truncate(words),
@@ -187,6 +190,7 @@ mod tests {
             ("XA START X'31',X'',1", Meaning::Begin),
             // Its rows were left out where they stand.
             ("xa rollback X'31',X'',1", Meaning::Other),
+            ("XA COMMIT X'31',X'',1", Meaning::XaCommit),
             ("/* c */ alter table t add c int", Meaning::Ddl),
             ("/*!40000 ALTER TABLE t */", Meaning::Ddl),
             ("-- note\nDROP TABLE t", Meaning::Ddl),

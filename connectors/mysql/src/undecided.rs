@@ -54,9 +54,16 @@ pub(crate) struct Undecided {
     waits: Option<(Duration, bool)>,
     /// Whether what is handed out is of a transaction that was rolled back; until its end.
     pub(crate) rolled_back: bool,
+    /// Whether one that was committed has begun to be handed out since this was asked for last.
+    committed: bool,
 }
 
 impl Undecided {
+    /// Whether a transaction that was committed long after its place in the log has begun to be handed out.
+    pub(crate) fn take_committed(&mut self) -> bool {
+        std::mem::take(&mut self.committed)
+    }
+
     /// Names the transaction that is waited for.
     fn waits_for(&self) -> Option<&str> {
         self.open.as_ref().map(|open| open.xid.as_deref().unwrap_or("without a name"))
@@ -123,6 +130,7 @@ impl Undecided {
         };
         if let Some(outcome) = outcome {
             self.rolled_back = outcome == Outcome::RolledBack;
+            self.committed |= outcome == Outcome::Committed;
         }
         self.bytes = self.bytes.saturating_sub(raw.len());
         Some(raw)

@@ -61,6 +61,19 @@ pub struct Watch {
     pub gated: HashSet<Arc<str>>,
     /// The chunk being read.
     pub window: Option<Window>,
+    /// Whether, since this was reset, a transaction has come that what is being read may not have seen, although it stands before
+    /// it in the log.
+    pub overtaken: bool,
+}
+
+impl Watch {
+    /// A prepared transaction was committed: what is being read may have seen it or not.
+    pub(crate) fn overtake(&mut self) {
+        self.overtaken = true;
+        if let Some(window) = &mut self.window {
+            window.broken = true;
+        }
+    }
 }
 
 /// Why a call of [`Capture::fill`] came back.

@@ -359,6 +359,9 @@ impl Snapshot {
                 self.phase = Phase::Sending { rows: rows.into_iter(), next, more, outdated };
             }
             Phase::Opening(at) if reached(&at) => {
+                if let (true, Some(table)) = (capture.watch.overtaken, &self.current) {
+                    return Err(Error::TableChanged { table: table.id.to_string() });
+                }
                 self.phase = Phase::Flowing { rows: VecDeque::new(), ended: None };
             }
             other => self.phase = other,
@@ -410,6 +413,7 @@ impl Snapshot {
             };
             self.current = Some(Arc::clone(&table));
             let whole = !is_chunkable(&table);
+            capture.watch.overtaken = false;
             if !whole {
                 self.learn_about(capture, &table).await?;
                 self.learn_maximum(capture, &table).await?;

@@ -2,16 +2,18 @@
 //! restart while one is open.
 use crate::render::datum;
 use crate::support::{Harness, Offsets, Server};
-use elasticflow_api::source::SourceRecord;
+use elasticflow_api::source::{SourceRecord, SourceTask};
 use mysql_async::prelude::Queryable;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 fn ids(records: &[SourceRecord]) -> Vec<i64> {
     records.iter().map(|r| datum(&r.record.value)["after"]["id"].as_i64().unwrap()).collect()
 }
 
-/// Prepares rows under a name, on a connection of its own, which is closed.
-async fn prepared(server: &Server, db: &str, xid: &str, rows: std::ops::Range<i64>, first: &str) {
+/// Prepares statements under a name, on a connection of its own, which is closed.
+async fn prepared(server: &Server, db: &str, xid: &str, statements: &[String], first: &str) {
     let root = |what: &str| std::env::var(format!("EF_MYSQL_ROOT_{what}")).unwrap_or_default();
     // Only some may have their transactions compressed.
     let mut conn = match first {
@@ -23,12 +25,24 @@ async fn prepared(server: &Server, db: &str, xid: &str, rows: std::ops::Range<i6
         conn.query_drop(first).await.unwrap();
     }
     conn.query_drop(format!("XA START '{xid}'")).await.unwrap();
-    for id in rows {
-        conn.query_drop(format!("INSERT INTO t VALUES ({id})")).await.unwrap();
+    for statement in statements {
+        conn.query_drop(statement).await.unwrap();
     }
     conn.query_drop(format!("XA END '{xid}'")).await.unwrap();
     conn.query_drop(format!("XA PREPARE '{xid}'")).await.unwrap();
     conn.disconnect().await.unwrap();
+}
+
+fn inserts(ids: std::ops::Range<i64>) -> Vec<String> {
+    ids.map(|id| format!("INSERT INTO t VALUES ({id})")).collect()
+}
+
+/// Commits or rolls back what was prepared; until the server has noticed that its connection is gone, nobody else may.
+async fn decide(conn: &mut mysql_async::Conn, statement: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while let Err(error) = conn.query_drop(statement).await {
+        assert!(Instant::now() < deadline, "{statement}: {error}");
+    }
 }
 
 async fn rolled_back_never_arrives(server: Server, db: &str, first: &str) {
@@ -42,14 +56,14 @@ async fn rolled_back_never_arrives(server: Server, db: &str, first: &str) {
 
     conn.query_drop("INSERT INTO t VALUES (1)").await.unwrap();
     // More rows than a batch holds: also of a large one nothing may be sent before it is decided.
-    prepared(&server, db, &gone, 10..20, first).await;
+    prepared(&server, db, &gone, &inserts(10..20), first).await;
     conn.query_drop("INSERT INTO t VALUES (2)").await.unwrap();
     task.until(1).await;
     task.quiet().await;
     assert_eq!(ids(&task.records), [1], "what follows waits for the outcome");
-    conn.query_drop(format!("XA ROLLBACK '{gone}'")).await.unwrap();
-    prepared(&server, db, &kept, 20..30, first).await;
-    conn.query_drop(format!("XA COMMIT '{kept}'")).await.unwrap();
+    decide(&mut conn, &format!("XA ROLLBACK '{gone}'")).await;
+    prepared(&server, db, &kept, &inserts(20..30), first).await;
+    decide(&mut conn, &format!("XA COMMIT '{kept}'")).await;
     conn.query_drop(format!("XA START '{db}-one'")).await.unwrap();
     conn.query_drop("INSERT INTO t VALUES (3)").await.unwrap();
     conn.query_drop(format!("XA END '{db}-one'")).await.unwrap();
@@ -59,18 +73,78 @@ async fn rolled_back_never_arrives(server: Server, db: &str, first: &str) {
     assert_eq!(ids(&task.records), all);
 
     // A restart while one is open: its rows are neither lost nor sent twice.
-    prepared(&server, db, &open, 30..33, first).await;
+    prepared(&server, db, &open, &inserts(30..33), first).await;
     conn.query_drop("INSERT INTO t VALUES (4)").await.unwrap();
     task.quiet().await;
     assert_eq!(task.stop().await.len(), 13);
     let mut again = Harness::new(config, &offsets, 3);
     again.start().await.unwrap();
     again.quiet().await;
-    conn.query_drop(format!("XA COMMIT '{open}'")).await.unwrap();
+    decide(&mut conn, &format!("XA COMMIT '{open}'")).await;
     again.until(4).await;
     again.quiet().await;
     let records = again.stop().await;
     assert_eq!(ids(&records), [30, 31, 32, 4]);
+}
+
+/// One is prepared before the snapshot begins, one while it reads.
+async fn a_snapshot_misses_nothing(server: &Server, db: &str, key: &str) {
+    let mut conn = server.database(db).await;
+    conn.query_drop(format!("CREATE TABLE t (id INT {key}, v INT)")).await.unwrap();
+    conn.query_drop("INSERT INTO t VALUES (1,0),(2,0),(3,0)").await.unwrap();
+    let config = server.config(&[("database.include.list", db), ("snapshot.chunk.rows", "8")]);
+    let offsets = Arc::new(Offsets::default());
+    let mut task = Harness::new(config.clone(), &offsets, 3);
+
+    let (early, late) = (format!("{db}-early"), format!("{db}-late"));
+    prepared(server, db, &early, &["UPDATE t SET v=1 WHERE id=1".to_owned()], "").await;
+    let begun = tokio::time::timeout(Duration::from_secs(1), task.start()).await;
+    assert!(!matches!(begun, Ok(Ok(()))), "it waits for the outcome");
+    decide(&mut conn, &format!("XA COMMIT '{early}'")).await;
+    task.start().await.unwrap();
+
+    prepared(server, db, &late, &["UPDATE t SET v=7 WHERE id=3".to_owned()], "").await;
+    // What is read meanwhile has not seen it, and stands behind it in the log.
+    for _ in 0..20 {
+        task.poll().await.unwrap();
+    }
+    decide(&mut conn, &format!("XA COMMIT '{late}'")).await;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut all = Vec::new();
+    while task.task.standing().unwrap().snapshot {
+        assert!(Instant::now() < deadline, "the snapshot does not end");
+        if let Err(error) = task.poll().await {
+            assert!(matches!(error.class, elasticflow_api::ErrorClass::Transient { .. }), "{error}");
+            all.append(&mut task.records);
+            task.task.stop().await;
+            task = Harness::new(config.clone(), &offsets, 3);
+            task.start().await.unwrap();
+        }
+    }
+    task.caught_up(&mut conn).await;
+    all.append(&mut task.stop().await);
+    let rows: BTreeMap<i64, i64> = all.iter().map(|r| datum(&r.record.value)["after"].clone()).map(row).collect();
+    assert_eq!(rows, [(1, 1), (2, 0), (3, 7)].into());
+}
+
+fn row(after: serde_json::Value) -> (i64, i64) {
+    (after["id"].as_i64().unwrap(), after["v"].as_i64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_mysql_misses_nothing_that_was_prepared() {
+    if let Some(server) = Server::of("EF_MYSQL", "a_snapshot_of_mysql_misses_nothing_that_was_prepared").await {
+        Box::pin(a_snapshot_misses_nothing(&server, "ef_xa_keyed", "PRIMARY KEY")).await;
+        Box::pin(a_snapshot_misses_nothing(&server, "ef_xa_whole", "")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_mariadb_misses_nothing_that_was_prepared() {
+    if let Some(server) = Server::of("EF_MARIADB", "a_snapshot_of_mariadb_misses_nothing_that_was_prepared").await {
+        Box::pin(a_snapshot_misses_nothing(&server, "ef_xa_keyed", "PRIMARY KEY")).await;
+        Box::pin(a_snapshot_misses_nothing(&server, "ef_xa_whole", "")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,7 +127,7 @@ impl Capping {
                 let key = (name.clone(), grant.task, grant.instance);
                 let meter = caps.measured.get(name).and_then(|m| m.tasks.get(&grant.task));
                 match meter.filter(|m| m.report.instance == grant.instance) {
-                    Some(meter) => drop(outstanding.insert(key, grant.bytes.saturating_sub(meter.arrived) as f64)),
+                    Some(meter) => drop(outstanding.insert(key, left(grant.bytes, meter))),
                     None => {
                         let left = self.outstanding.get(&key).copied().unwrap_or(0.0);
                         if left > 0.0 {
@@ -135,6 +135,13 @@ impl Capping {
                         }
                     }
                 }
+            }
+        }
+        for (name, measured) in caps.measured {
+            for (index, meter) in &measured.tasks {
+                // Without a grant that is known here, what it has sent is on its way all the same.
+                let key = (name.clone(), *index, meter.report.instance);
+                outstanding.entry(key).or_insert_with(|| left(0, meter));
             }
         }
         self.outstanding = outstanding;
@@ -181,12 +188,16 @@ impl Capping {
         let tasks: Vec<TaskGrant> = measured.tasks.iter().zip(parts).map(task).collect();
         for grant in &tasks {
             if let Some(meter) = measured.tasks.get(&grant.task) {
-                let left = grant.bytes.saturating_sub(meter.arrived) as f64;
-                self.outstanding.insert((name.to_owned(), grant.task, grant.instance), left);
+                self.outstanding.insert((name.to_owned(), grant.task, grant.instance), left(grant.bytes, meter));
             }
         }
         Some(GrantRow { v: VERSION, tasks })
     }
+}
+
+/// What may still arrive of an instance: what it may send, or has sent above that, and Kafka does not have for certain.
+fn left(granted: u64, meter: &Meter) -> f64 {
+    granted.max(meter.report.bytes).saturating_sub(meter.arrived) as f64
 }
 
 /// The lowest cap of each topic that holds a source.
@@ -411,6 +422,28 @@ mod tests {
         grants.insert("s".to_owned(), second.row.unwrap());
         let later = period(&mut capping, &look(Some(0), 0), &measured(2, 0, 0), &grants, 40);
         assert!(bytes(&later) as f64 <= room * 1.0001);
+    }
+
+    /// A leader that knows no grant of an instance, or a smaller one than was used.
+    #[test]
+    fn what_was_sent_above_the_known_grant_and_has_not_arrived_is_no_room() {
+        let (arrived, sent) = (1_000_000, 5_000_000);
+        let task = TaskGrant { task: 0, instance: 1, bytes: 2_000_000 };
+        let smaller = BTreeMap::from([("s".to_owned(), GrantRow { v: VERSION, tasks: vec![task] })]);
+        for grants in [BTreeMap::new(), smaller] {
+            let mut capping = Capping::default();
+            let look = look(Some(arrived as i64 / 100), 0);
+            // A few periods, for the wants of one are bounded.
+            let mut grants = grants;
+            let mut most = 0;
+            for second in 0..20 {
+                let granted = period(&mut capping, &look, &measured(1, arrived, sent), &grants, second);
+                most = bytes(&granted).max(sent);
+                grants.insert("s".to_owned(), granted.row.unwrap());
+            }
+            let room = CAP - ON_THE_WAY * 100.0;
+            assert!(most as f64 <= room * 1.0001, "{most} of {room}");
+        }
     }
 
     fn of_a_new_leader(grants: &BTreeMap<String, GrantRow>, measured: &BTreeMap<String, Measured>) -> Granted {

@@ -57,8 +57,12 @@ pub(crate) struct Granted {
 }
 
 impl Capping {
-    /// Decides on every source that has a cap. `share` is a source's share of a topic.
-    pub(crate) fn period(&mut self, caps: &Caps<'_>, share: impl Fn(&str, &str) -> f64) -> BTreeMap<String, Granted> {
+    /// Decides on every source that has a cap. `share` is a topic's share of what a source sends.
+    pub(crate) fn period(
+        &mut self,
+        caps: &Caps<'_>,
+        share: impl Fn(&str, &str) -> Option<f64>,
+    ) -> BTreeMap<String, Granted> {
         self.settle(caps);
         let mut granted: BTreeMap<String, (f64, Vec<CapRow>)> = BTreeMap::new();
         let mut unweighed = BTreeSet::new();
@@ -72,7 +76,8 @@ impl Capping {
             let counts = counts.cloned().reduce(|all, one| all.or(&one)).unwrap_or_default();
             let used = unconsumed(caps, &topic, &counts)
                 .and_then(|(offsets, by)| Some((if offsets > 0.0 { offsets * size? } else { 0.0 }, by)));
-            let part = |name: &str| share(name, &topic).max(1e-6);
+            // As long as it is not known, all of it may go there.
+            let part = |name: &str| share(name, &topic).unwrap_or(1.0).max(1e-6);
             let rows: Vec<Grantee> = feeding.iter().filter_map(|name| self.grantee(name, caps, part(name))).collect();
             let reserve: f64 = feeding.iter().map(|name| reserve(caps, name) * part(name).min(1.0)).sum();
             // What is not known is not room.
@@ -357,7 +362,7 @@ mod tests {
             now: Duration::from_secs(second),
             floors: &BTreeMap::new(),
         };
-        capping.period(&caps, |_, _| 1.0).remove("s").unwrap()
+        capping.period(&caps, |_, _| Some(1.0)).remove("s").unwrap()
     }
 
     fn bytes(granted: &Granted) -> u64 {
@@ -405,7 +410,7 @@ mod tests {
                 now,
                 floors: &BTreeMap::new(),
             };
-            let granted = capping.period(&caps, |_, _| 0.0).remove("s").unwrap();
+            let granted = capping.period(&caps, |_, _| None).remove("s").unwrap();
             assert_eq!(bytes(&granted), 1);
             grants.insert("s".to_owned(), granted.row.unwrap());
         }
@@ -456,7 +461,17 @@ mod tests {
             now: Duration::ZERO,
             floors: &BTreeMap::new(),
         };
-        Capping::default().period(&caps, |_, _| 1.0).remove("s").unwrap()
+        Capping::default().period(&caps, |_, _| None).remove("s").unwrap()
+    }
+
+    /// As for a new leader: nobody has seen yet how much of the source goes to the topic.
+    #[test]
+    fn a_topic_that_is_full_gets_nothing_more_while_its_share_of_the_source_is_not_known() {
+        let mut full = measured(1, 9_000_000, 9_000_000);
+        full.get_mut("s").unwrap().tasks.get_mut(&0).unwrap().report.records = 9_000;
+        let task = TaskGrant { task: 0, instance: 1, bytes: 9_000_000 };
+        let grants = BTreeMap::from([("s".to_owned(), GrantRow { v: VERSION, tasks: vec![task] })]);
+        assert_eq!(bytes(&of_a_new_leader(&grants, &full)), 9_000_000);
     }
 
     #[test]

@@ -108,9 +108,9 @@ impl Tracking {
         self.topics.get(topic).and_then(|t| t.size).unwrap_or(RECORD_BYTES)
     }
 
-    /// Share of a source's bytes that goes to a topic.
-    pub(crate) fn share(&self, source: &str, topic: &str) -> f64 {
-        self.shares.get(source).and_then(|s| s.get(topic)).copied().unwrap_or(0.0)
+    /// Share of a source's bytes that goes to a topic; `None` as long as that is not known, as it is to a new leader.
+    pub(crate) fn share(&self, source: &str, topic: &str) -> Option<f64> {
+        self.shares.get(source).and_then(|s| s.get(topic)).copied()
     }
 
     /// One period: every group that steers is judged; groups that do not are forgotten.
@@ -184,7 +184,7 @@ impl Tracking {
         for (name, source) in &inputs.picture.sources {
             let sent = inputs.measured.get(name).map_or(0.0, |m| m.bytes_per_second);
             for topic in &source.topics {
-                *bytes.entry(topic).or_default() += sent * self.share(name, topic);
+                *bytes.entry(topic).or_default() += sent * self.share(name, topic).unwrap_or(0.0);
             }
         }
         for (name, grown) in grew {

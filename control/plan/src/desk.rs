@@ -157,14 +157,17 @@ impl<'a> Desk<'a> {
     }
 
     /// Moves tasks within each pool until no move makes two workers more equal. Each move makes the sum of squares smaller,
-    /// so that this ends.
-    pub(crate) fn even_out(&mut self, changes: &mut BTreeMap<TaskName, Slot>) {
+    /// so that this ends. Whether one was moved.
+    pub(crate) fn even_out(&mut self, changes: &mut BTreeMap<TaskName, Slot>) -> bool {
+        let mut moved = false;
         let pools: BTreeSet<&str> = self.parts.iter().map(|part| part.pool).collect();
         for pool in pools {
             while let Some((task, slot)) = self.even_out_once(pool) {
                 changes.insert(task.clone(), slot);
+                moved = true;
             }
         }
+        moved
     }
 
     fn even_out_once(&mut self, pool: &str) -> Option<(&'a TaskName, Slot)> {

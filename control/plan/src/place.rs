@@ -155,11 +155,33 @@ pub fn assign(group: &Group, tasks: &BTreeMap<TaskName, Load>, even: bool) -> BT
     }
     homeless.extend(tasks.iter().filter(|(_, load)| load.slot.is_none() || load.waits() && load.movable));
     let mut changes = settle(&mut desk, homeless);
-    if even && settled {
-        desk.even_out(&mut changes);
+    // A place that gets free may be one for a task that found none before.
+    loop {
+        let filled = fill(&mut desk, tasks, &mut changes);
+        let moved = even && settled && desk.even_out(&mut changes);
+        if !filled && !moved {
+            break;
+        }
     }
     changes.retain(|task, slot| tasks.get(task).is_none_or(|load| load.slot != Some(*slot)));
     changes
+}
+
+/// Gives places to tasks that wait, where nothing is stopped for them; whether one was given.
+fn fill<'a>(desk: &mut Desk<'a>, tasks: &'a BTreeMap<TaskName, Load>, changes: &mut BTreeMap<TaskName, Slot>) -> bool {
+    let waits = |(task, load): &(&TaskName, &Load)| {
+        load.movable && changes.get(*task).copied().or(load.slot).is_some_and(|slot| slot < 0)
+    };
+    let mut waiting: Vec<_> = tasks.iter().filter(waits).collect();
+    waiting.sort_by_key(|(task, load)| (load.rank(), std::cmp::Reverse(load.terms.weight), *task));
+    let mut filled = false;
+    for (task, load) in waiting {
+        if let Some(slot) = desk.place_beside(task, load) {
+            changes.insert(task.clone(), slot);
+            filled = true;
+        }
+    }
+    filled
 }
 
 /// Gives places to tasks that have none, in their order; those that are stopped for them look for another one.

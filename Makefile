@@ -10,8 +10,10 @@ SEEDS ?= 10000
 STORMS ?= 60
 CONNECTORS ?= 1000
 EXAMPLES ?= 40
+ROUNDS ?= 1
+WORKER_KILLS ?= 30
 
-.PHONY: help demo demo-cdc test check fmt docs chaos handover storms memory fuzz cluster-seeds flow-seeds flow-plot bench crowd schemathesis build services-up services-down clean
+.PHONY: help demo demo-cdc test check fmt docs chaos brokers worker-kills handover storms memory fuzz cluster-seeds flow-seeds flow-plot flow-acceptance bench crowd schemathesis build services-up services-down clean
 
 help: ## this list
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' Makefile
@@ -40,6 +42,18 @@ docs: ## writes the generated option tables
 chaos: ## the long proof of exactly-once: KILLS=200 random kill -9 under load
 	@scripts/chaos KILLS=$(KILLS)
 
+brokers: ## three brokers below three workers under load, restarted, killed and frozen in every role, ROUNDS=1 times; ledger, REST
+	@scripts/setup && scripts/services install kafka3-1
+	@cargo build -p elasticflow-server --features elasticflow-server/failpoints
+	@env $$(scripts/services env kafka3) EF_BROKERS=$(ROUNDS) \
+	    cargo test --workspace --features elasticflow-server/failpoints --test cluster -- --nocapture brokers::brokers_are
+
+worker-kills: ## WORKER_KILLS=30 kill -9 of one of three workers, one each ten seconds under load: time to all RUNNING, ledger
+	@scripts/setup && scripts/services up kafka
+	@cargo build -p elasticflow-server --features elasticflow-server/failpoints
+	@env $$(scripts/services env kafka) EF_WORKER_KILLS=$(WORKER_KILLS) \
+	    cargo test --workspace --features elasticflow-server/failpoints --test cluster -- --nocapture failures::tasks_of_a_killed
+
 handover: ## the long proof of the MySQL snapshot: HANDOVERS=300 a server under writes, DDL and kills; table = replayed topic
 	@scripts/setup && scripts/services up mysql mariadb
 	@env $$(scripts/services env mysql mariadb) EF_HANDOVERS=$(HANDOVERS) EF_RANDOM_TABLES=$(HANDOVERS) EF_CUT_STEP=1 \
@@ -50,10 +64,11 @@ storms: ## the long proof of DDL under writes: STORMS=60 seeds on MySQL and Mari
 	@env $$(scripts/services env mysql mariadb) EF_STORMS=$(STORMS) \
 	    cargo test -p elasticflow-mysql --test it -- --nocapture storms::
 
-memory: ## memory of change capture: one transaction of 2,000,000 rows, 2,000 tables
+memory: ## memory of change capture: one transaction of 2,000,000 rows and 2,000 tables read by the task alone, then 5,000,000 and 2,000 by a whole worker into Kafka
 	@scripts/setup && scripts/services up mysql
 	@env $$(scripts/services env mysql) EF_MEMORY_ROWS=2000000 EF_MEMORY_TABLES=2000 \
 	    cargo test -p elasticflow-mysql --test it -- --nocapture --test-threads=1 memory::
+	@scripts/bench large tables
 
 fuzz: ## coverage-guided fuzzing of all that reads bytes of the log: MINUTES=10 a target
 	@MINUTES=$(MINUTES) scripts/fuzz
@@ -67,6 +82,9 @@ cluster-seeds: ## SEEDS=10000 seeds of the whole control plane in played time: k
 
 flow-plot: ## draws one simulated run of the rate law into docs/flow/law.svg
 	@EF_FLOW_PLOT=$(CURDIR)/docs/flow/law.svg cargo test -p elasticflow-flow --test it -- a_run_can_be_drawn
+
+flow-acceptance: ## bars of elastic flow that are about time: a slow sink with priorities on three workers, the leader killed; what flow control costs
+	@scripts/flow-acceptance
 
 bench: ## speed and memory on real servers; prints a table, writes bench-results/
 	@scripts/bench

@@ -29,7 +29,7 @@ pub fn cluster(bootstrap: &str) -> Result<Arc<RdKafka>> {
 pub async fn create_topic(kafka: &RdKafka, name: &str, partitions: i32) -> Result<()> {
     // Generators with a logical clock write timestamps of the past, which a broker would delete at any moment.
     let configs = BTreeMap::from([("retention.ms".to_owned(), "-1".to_owned())]);
-    let spec = TopicSpec { name: name.to_owned(), partitions, replication: Some(1), configs };
+    let spec = TopicSpec { name: name.to_owned(), partitions, replication: None, configs };
     Ok(kafka.admin().ensure_topic(&spec).await?)
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The servers come from `scripts/services`; their addresses are read from the environment ([`servers`]). Programs in
 //! `src/bin` are the long ones: the demo of the main job, chaos, benchmarks.
+pub mod asking;
+pub mod brokers;
 pub mod chaos;
 pub mod connect;
 pub mod follow;

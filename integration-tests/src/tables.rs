@@ -103,6 +103,28 @@ impl Tables {
         }
     }
 
+    /// Names of the tables that are like a pattern.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn names(&self, like: &str) -> Result<Vec<String>> {
+        let sql = format!(
+            "SELECT table_name FROM information_schema.tables WHERE table_schema = '{}' AND table_name LIKE '{like}' ORDER BY 1",
+            self.schema
+        );
+        match self.system {
+            System::Mysql => Ok(self.account.connect().await?.query(sql).await?),
+            System::Postgresql => {
+                let messages = self.simple(&self.schema, &sql).await?;
+                let name = |message: &SimpleQueryMessage| match message {
+                    SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+                    _ => None,
+                };
+                Ok(messages.iter().filter_map(name).collect())
+            }
+        }
+    }
+
     /// Runs a statement.
     ///
     /// # Errors

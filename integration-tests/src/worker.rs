@@ -231,7 +231,7 @@ pub(crate) async fn end_softly(child: &mut Child, most: Duration) -> Result<bool
 }
 
 #[expect(unsafe_code, reason = "kill(2) has no safe form in the standard library")]
-fn signal(pid: libc::pid_t, signal: libc::c_int) -> Result<()> {
+pub(crate) fn signal(pid: libc::pid_t, signal: libc::c_int) -> Result<()> {
     // SAFETY: kill(2) takes plain numbers; the child has not been waited for, so that its id is not another process's.
     let sent = unsafe { libc::kill(pid, signal) };
     if sent == 0 { Ok(()) } else { Err(std::io::Error::last_os_error().into()) }

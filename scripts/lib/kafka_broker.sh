@@ -54,20 +54,21 @@ background.threads=2
 P
 }
 
+# A new name of a cluster: 16 bytes, of letters and digits, because a word that begins with a dash is taken for an option.
+new_cluster_id() { head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | tr -d '='; }
+
 service_prepare() {
     write_properties
     [ -e "$DIR/data/meta.properties" ] && return
     mkdir -p "$DIR/data"
-    local id
-    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
     with_progress "$NAME: formatting the data folder" "$DIR/format.log" \
         java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$LIBRARY/lib/*" kafka.tools.StorageTool \
-        format --ignore-formatted -t "$id" -c "$MARKER"
+        format --ignore-formatted -t "$(new_cluster_id)" -c "$MARKER"
 }
 
 service_command() {
     local heap options extra
-    heap=$(setting HEAP 512m)
+    heap=$(setting HEAP "${DEFAULT_HEAP:-512m}")
     read -r -a options <<<"$(setting JAVA_OPTS '')"
     read -r -a extra <<<"$(setting ARGS '')"
     COMMAND=(java -Xms64m "-Xmx$heap" -XX:+UseSerialGC -Djava.net.preferIPv4Stack=true

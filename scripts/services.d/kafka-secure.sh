@@ -64,11 +64,9 @@ service_prepare() {
     [ -e "$DIR/tls/client.pem" ] || make_certificates "$DIR/tls" || return 1
     [ -e "$DIR/data/meta.properties" ] && return
     mkdir -p "$DIR/data"
-    local id
-    id=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=')
     with_progress "$NAME: formatting the data folder" "$DIR/format.log" \
         java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$LIBRARY/lib/*" kafka.tools.StorageTool \
-        format --ignore-formatted -t "$id" -c "$MARKER" \
+        format --ignore-formatted -t "$(new_cluster_id)" -c "$MARKER" \
         --add-scram "SCRAM-SHA-512=[name=$SCRAM_USER,password=$SCRAM_PASSWORD]"
 }
 

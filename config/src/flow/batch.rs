@@ -1,4 +1,5 @@
 //! Batches that appear at once.
+use super::concern::{Alone, Concern};
 use crate::{choice, settings};
 
 choice! {
@@ -44,10 +45,25 @@ settings! {
         /// What publishing a batch does to what was there: append, upsert or replace. On a source append if not set; on a
         /// sink what the source says if not set.
         "flow.batch.kind" => kind: Option<BatchAction> { group: "Flow" },
+        /// On a source: also writes a record of headers alone into every partition of the topics where a batch begins and
+        /// where it ends, for readers other than these sinks. Key and value are null: not for compacted topics, nor for
+        /// readers that take a null value as a deletion.
+        "flow.batch.markers" => markers: bool { default: "false", group: "Flow" },
+        /// On a sink: how many replaced versions stay at the destination beside the one that readers see; older ones are
+        /// removed.
+        "flow.batch.keep" => keep: usize { default: "1", group: "Flow", valid: Validity::Range(0.0, 30.0) },
     }
 }
 
-/// Keys that say nothing about a sink.
-pub(super) const SOURCES_ALONE: &[&str] = &["flow.batch.mode"];
-/// Keys that say nothing about a source.
-pub(super) const SINKS_ALONE: &[&str] = &["flow.batch.publish"];
+/// Batches.
+pub(super) const CONCERN: Concern = Concern {
+    sources_alone: Alone {
+        keys: &["flow.batch.mode", "flow.batch.markers"],
+        why: "a sink shows batches as a whole with flow.batch.publish=atomic",
+    },
+    sinks_alone: Alone {
+        keys: &["flow.batch.publish", "flow.batch.keep"],
+        why: "a source makes batches with flow.batch.mode=run",
+    },
+    ..Concern::of::<BatchSettings>()
+};

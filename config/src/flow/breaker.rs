@@ -1,4 +1,5 @@
 //! Circuit breakers: a system that fails is left alone for a while.
+use super::concern::Concern;
 use crate::settings;
 use crate::value::Millis;
 
@@ -31,3 +32,6 @@ settings! {
         "flow.breaker.fail.after.ms" => fail_after: i64 { default: "-1", group: "Flow", valid: Validity::Range(-1.0, 1e15) },
     }
 }
+
+/// Breakers.
+pub(super) const CONCERN: Concern = Concern::of::<BreakerSettings>();

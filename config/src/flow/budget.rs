@@ -1,4 +1,5 @@
 //! Error budgets.
+use super::concern::Concern;
 use crate::{choice, settings};
 
 choice! {
@@ -58,3 +59,6 @@ impl BudgetSettings {
         u64::try_from(self.records).ok()
     }
 }
+
+/// Error budgets.
+pub(super) const CONCERN: Concern = Concern::of::<BudgetSettings>();

@@ -1,11 +1,12 @@
 //! Keys of rates that follow lag, and of hard caps.
 use super::bound;
+use super::concern::{Alone, Concern};
 use crate::key::KeyType;
 use crate::value::{ConfigValue, Millis};
 use crate::{choice, settings};
 
-/// Keys that change while tasks run: the leader reads them anew each period.
-pub(super) const LIVE: &[&str] = &[
+/// The leader reads all of them anew each period.
+const LIVE: &[&str] = &[
     "flow.priority",
     "flow.weight",
     "flow.floor.bytes",
@@ -17,16 +18,24 @@ pub(super) const LIVE: &[&str] = &[
     "flow.cap.action",
 ];
 
-/// Keys that mean nothing to a sink.
-pub(super) const SOURCES_ALONE: &[&str] = &[
-    "flow.priority",
-    "flow.weight",
-    "flow.floor.bytes",
-    "flow.lag.groups",
-    "flow.cap.bytes",
-    "flow.cap.counts",
-    "flow.cap.action",
-];
+/// Rates that follow lag, and caps.
+pub(super) const CONCERN: Concern = Concern {
+    live: LIVE,
+    stored: LIVE,
+    sources_alone: Alone {
+        keys: &[
+            "flow.priority",
+            "flow.weight",
+            "flow.floor.bytes",
+            "flow.lag.groups",
+            "flow.cap.bytes",
+            "flow.cap.counts",
+            "flow.cap.action",
+        ],
+        why: "on a sink flow.lag.target.ms and flow.lag.control say how it takes part",
+    },
+    ..Concern::of::<LagSettings>()
+};
 
 choice! {
     /// `flow.cap.action`.

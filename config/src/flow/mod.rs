@@ -10,6 +10,7 @@ mod batch;
 mod bound;
 mod breaker;
 mod budget;
+mod concern;
 mod lag;
 mod pending;
 mod placement;
@@ -35,7 +36,8 @@ use crate::key::KeyDef;
 use crate::nearest::nearest;
 use crate::properties::Properties;
 use crate::report::ValidationReport;
-use crate::settings::{Settings, parse};
+use crate::settings::parse;
+use concern::Concern;
 
 /// What every key of elastic flow begins with.
 pub const PREFIX: &str = "flow.";
@@ -52,24 +54,33 @@ pub enum Direction {
     Sink,
 }
 
+/// Everything that is honoured, in the order of the option table.
+static CONCERNS: [Concern; 9] = [
+    rate::CONCERN,
+    breaker::CONCERN,
+    restart::CONCERN,
+    budget::CONCERN,
+    quota::CONCERN,
+    lag::CONCERN,
+    retention::CONCERN,
+    placement::CONCERN,
+    batch::CONCERN,
+];
+
 /// Every key that is honoured, in the order of the option table.
 pub fn keys() -> impl Iterator<Item = &'static KeyDef> {
-    let enforced = RateSettings::keys().iter().chain(BreakerSettings::keys()).chain(RestartSettings::keys());
-    let shared = BudgetSettings::keys().iter().chain(QuotaSettings::keys()).chain(LagSettings::keys());
-    let shared = shared.chain(RetentionSettings::keys());
-    enforced.chain(shared).chain(PlacementSettings::keys()).chain(BatchSettings::keys())
+    CONCERNS.iter().flat_map(|concern| (concern.keys)())
 }
 
 /// Whether a change of the key takes effect without a restart of tasks.
 pub fn is_live(key: &str) -> bool {
-    [rate::LIVE, lag::LIVE, quota::LIVE, retention::LIVE].iter().any(|live| live.contains(&key))
+    CONCERNS.iter().any(|concern| concern.live.contains(&key))
 }
 
 /// Whether a key is read by workers that do not resolve references: as it is stored, by the leader and by whoever
 /// enforces.
 pub fn is_read_as_stored(key: &str) -> bool {
-    let live = [lag::LIVE, quota::LIVE, retention::LIVE].iter().any(|live| live.contains(&key));
-    live || PlacementSettings::keys().iter().any(|def| def.name == key)
+    CONCERNS.iter().any(|concern| concern.stored.contains(&key))
 }
 
 /// Whether two configurations differ in keys alone that take effect without a restart of tasks.
@@ -97,24 +108,7 @@ pub fn with_live_of(properties: &Properties, live: &Properties) -> Properties {
 /// Why a key that begins with `flow.` cannot be accepted; `None` when it is honoured.
 pub fn problem(key: &str, direction: Direction) -> Option<String> {
     if keys().any(|def| def.name == key) {
-        return match direction {
-            Direction::Sink if lag::SOURCES_ALONE.contains(&key) => Some(format!(
-                "{key} is for sources; on a sink flow.lag.target.ms and flow.lag.control say how it takes part"
-            )),
-            Direction::Sink if retention::SOURCES_ALONE.contains(&key) => {
-                Some(format!("{key} is for sources: it is about the topics that a source writes"))
-            }
-            Direction::Sink if rate::SOURCES_ALONE.contains(&key) => Some(format!(
-                "{key} is for sources: a sink takes no snapshots; use flow.rate.records or flow.rate.bytes"
-            )),
-            Direction::Sink if batch::SOURCES_ALONE.contains(&key) => {
-                Some(format!("{key} is for sources; a sink shows batches as a whole with flow.batch.publish=atomic"))
-            }
-            Direction::Source if batch::SINKS_ALONE.contains(&key) => {
-                Some(format!("{key} is for sinks; a source makes batches with flow.batch.mode=run"))
-            }
-            Direction::Source | Direction::Sink => None,
-        };
+        return CONCERNS.iter().find_map(|concern| concern.means_nothing(key, direction));
     }
     if pending::KEYS.contains(&key) {
         return Some(format!("{key} is not supported by this version, and is not ignored in silence; leave it out"));
@@ -180,12 +174,10 @@ impl TaskSettings {
 
 /// Reads every honoured key, to say what is wrong with their values; keys are those of a connector.
 pub fn check_values(settings: &Properties) -> ValidationReport {
-    let mut report = TaskSettings::read(settings).err().unwrap_or_default();
-    report.merge(parse::<LagSettings>(settings).err().unwrap_or_default());
-    report.merge(parse::<PlacementSettings>(settings).err().unwrap_or_default());
-    report.merge(parse::<BatchSettings>(settings).err().unwrap_or_default());
-    report.merge(parse::<QuotaSettings>(settings).err().unwrap_or_default());
-    report.merge(parse::<RetentionSettings>(settings).err().unwrap_or_default());
+    let mut report = ValidationReport::default();
+    for concern in &CONCERNS {
+        report.merge((concern.check)(settings));
+    }
     report
 }
 

@@ -2,8 +2,6 @@
 //! it.
 
 pub(super) const KEYS: &[&str] = &[
-    "flow.batch.keep",
-    "flow.batch.markers",
     "flow.batch.foreign",
     "flow.store",
     "flow.store.keep",

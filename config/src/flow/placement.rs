@@ -1,4 +1,5 @@
 //! Where the tasks of a connector may run, and what they take there.
+use super::concern::Concern;
 use crate::settings;
 
 settings! {
@@ -14,6 +15,12 @@ settings! {
         "flow.preemptible" => preemptible: bool { default: "true", group: "Flow" },
     }
 }
+
+/// Places.
+pub(super) const CONCERN: Concern = Concern {
+    stored: &["flow.pool", "flow.task.weight", "flow.task.memory.bytes", "flow.preemptible"],
+    ..Concern::of::<PlacementSettings>()
+};
 
 /// Letters, digits, dots, dashes and underscores: a pool is named in paths.
 pub(crate) fn pool_name(text: &str) -> Result<(), String> {

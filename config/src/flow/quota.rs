@@ -1,14 +1,18 @@
 //! Quotas: how much a connector may move in a window of the calendar.
 use super::bound;
+use super::concern::Concern;
 use crate::key::KeyType;
 use crate::value::ConfigValue;
 use crate::{choice, settings};
 use chrono::{DateTime, Days, LocalResult, NaiveDate, NaiveTime, Offset, TimeZone, Utc};
 use chrono_tz::Tz;
 
-/// Keys that change while tasks run: the leader reads them anew each period.
-pub(super) const LIVE: &[&str] =
+/// The leader reads all of them anew each period.
+const LIVE: &[&str] =
     &["flow.quota.records", "flow.quota.bytes", "flow.quota.window", "flow.quota.action", "flow.time.zone"];
+
+/// Quotas.
+pub(super) const CONCERN: Concern = Concern { live: LIVE, stored: LIVE, ..Concern::of::<QuotaSettings>() };
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 3_600_000;

@@ -1,15 +1,19 @@
 //! Static rates.
 use super::bound;
+use super::concern::{Alone, Concern};
 use crate::key::KeyType;
 use crate::settings;
 use crate::value::{ConfigValue, Millis};
 
-/// Keys that change while tasks run.
-pub(super) const LIVE: &[&str] =
-    &["flow.rate.records", "flow.rate.bytes", "flow.rate.snapshot.records", "flow.rate.snapshot.bytes"];
-
-/// Keys that mean nothing to a sink.
-pub(super) const SOURCES_ALONE: &[&str] = &["flow.rate.snapshot.records", "flow.rate.snapshot.bytes"];
+/// Rates.
+pub(super) const CONCERN: Concern = Concern {
+    live: &["flow.rate.records", "flow.rate.bytes", "flow.rate.snapshot.records", "flow.rate.snapshot.bytes"],
+    sources_alone: Alone {
+        keys: &["flow.rate.snapshot.records", "flow.rate.snapshot.bytes"],
+        why: "a sink takes no snapshots; use flow.rate.records or flow.rate.bytes",
+    },
+    ..Concern::of::<RateSettings>()
+};
 
 /// As the default says.
 const BURST_MS: u64 = 250;

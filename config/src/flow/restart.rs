@@ -1,4 +1,5 @@
 //! Automatic restarts of tasks that failed for a passing reason.
+use super::concern::Concern;
 use crate::settings;
 use crate::value::Millis;
 
@@ -23,3 +24,6 @@ settings! {
         "flow.restart.backoff.max.ms" => backoff_max: Millis { default: "300000", group: "Flow", valid: Validity::Range(1.0, 86_400_000.0) },
     }
 }
+
+/// Restarts.
+pub(super) const CONCERN: Concern = Concern::of::<RestartSettings>();

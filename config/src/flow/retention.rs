@@ -1,11 +1,17 @@
 //! Keys that keep a broker from deleting what was not read.
+use super::concern::{Alone, Concern};
 use crate::{choice, settings};
 
-/// Keys that change while tasks run: the leader reads them anew each period.
-pub(super) const LIVE: &[&str] = &["flow.retention.guard", "flow.cap.retention.ratio"];
+/// The leader reads all of them anew each period.
+const LIVE: &[&str] = &["flow.retention.guard", "flow.cap.retention.ratio"];
 
-/// Keys that mean nothing to a sink.
-pub(super) const SOURCES_ALONE: &[&str] = LIVE;
+/// Retention.
+pub(super) const CONCERN: Concern = Concern {
+    live: LIVE,
+    stored: LIVE,
+    sources_alone: Alone { keys: LIVE, why: "it is about the topics that a source writes" },
+    ..Concern::of::<RetentionSettings>()
+};
 
 choice! {
     /// `flow.retention.guard`.

@@ -41,11 +41,16 @@ const TESTED: &[(&str, &str)] = &[
         "flow.cap.retention.ratio",
         "each_key_changes_what_is_seen_of_a_source_whether_it_is_its_own_or_the_workers_default",
     ),
+    ("flow.batch.mode", "bulk_reads_of_sqlite_are_batches_under_kills"),
+    ("flow.batch.publish", "a_batch_takes_the_place_of_a_table_at_once_under_kills"),
+    ("flow.batch.kind", "a_batch_of_files_joins_others_at_once"),
+    ("flow.batch.keep", "each_sink_keeps_as_many_replaced_versions_as_it_is_told"),
+    ("flow.batch.markers", "every_partition_is_told_where_a_batch_begins_and_ends"),
     ("flow.retention.guard", "what_is_not_read_is_told_of_kept_longer_and_let_go_when_it_is_read"),
 ];
 
-/// Keys whose tests ask for behaviour by other means than the key, or by many: budgets, batches, places.
-const ELSEWHERE: [&str; 5] = ["flow.errors.budget.", "flow.batch.", "flow.task.", "flow.pool", "flow.preemptible"];
+/// Keys whose tests ask for behaviour by other means than the key, or by many: budgets, places.
+const ELSEWHERE: [&str; 4] = ["flow.errors.budget.", "flow.task.", "flow.pool", "flow.preemptible"];
 
 /// Keys of the worker that belong to elastic flow.
 const OF_WORKERS: &[(&str, &str)] = &[

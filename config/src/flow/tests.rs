@@ -11,7 +11,13 @@ fn a_key_is_either_honoured_or_pending_never_both() {
     let both: Vec<_> = pending::KEYS.iter().filter(|key| honoured.contains(**key)).collect();
     assert!(both.is_empty(), "{both:?} are read and refused");
     assert!(honoured.iter().all(|key| key.starts_with(PREFIX)));
-    assert!(rate::LIVE.iter().all(|key| honoured.contains(*key)));
+    for concern in &CONCERNS {
+        let own: BTreeSet<&str> = (concern.keys)().iter().map(|def| def.name).collect();
+        let Concern { live, stored, sources_alone, sinks_alone, .. } = concern;
+        let named = [live, stored, &sources_alone.keys, &sinks_alone.keys];
+        let strange: Vec<_> = named.into_iter().copied().flatten().filter(|key| !own.contains(**key)).collect();
+        assert!(strange.is_empty(), "{strange:?} are no keys of the concern that names them");
+    }
 }
 
 #[test]

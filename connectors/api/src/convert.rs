@@ -25,6 +25,11 @@ pub trait Converter: Send + Sync {
     /// Decodes; the datum may share `bytes`.
     fn decode(&self, topic: &str, bytes: Option<&Bytes>, headers: &Headers) -> Result<Datum, DecodeError>;
 
+    /// Whether decoding looks at the headers.
+    fn reads_headers(&self) -> bool {
+        true
+    }
+
     /// What it writes, if that is JSON of a plain form, whatever the topic and the headers.
     fn json_form(&self) -> Option<JsonForm> {
         None
@@ -104,6 +109,11 @@ pub trait Transform: Send + Sync {
     fn passes_plain_values(&self) -> bool {
         false
     }
+
+    /// Whether it does the same whatever the headers of a record are; it may add some.
+    fn passes_headers(&self) -> bool {
+        false
+    }
 }
 
 /// Decides whether a transform applies.
@@ -115,6 +125,11 @@ pub trait Predicate: Send + Sync {
     fn passes_plain_values(&self) -> bool {
         false
     }
+
+    /// As [`Transform::passes_headers`].
+    fn passes_headers(&self) -> bool {
+        false
+    }
 }
 
 /// Header values to bytes and back; Connect's `header.converter`.
@@ -124,6 +139,11 @@ pub trait HeaderConverter: Send + Sync {
     /// # Errors
     /// The header cannot be expressed.
     fn encode(&self, topic: &str, name: &str, datum: &Datum, out: &mut BytesMut) -> Result<bool, RecordError>;
+
+    /// Whether there are bytes that it refuses.
+    fn may_refuse(&self) -> bool {
+        true
+    }
 
     /// Decodes one header value; the datum may share `bytes`.
     ///

@@ -223,6 +223,8 @@ pub struct Announced {
     pub attempt: u32,
     /// Records of this attempt.
     pub records: u64,
+    /// Replaced versions that stay at the destination; older ones are removed.
+    pub keep: usize,
 }
 
 /// How publishing ended.

@@ -24,7 +24,8 @@ pub trait SourceConnector: Send + Sync + 'static {
     /// What this configuration can promise.
     fn guarantee(&self, config: &Self::Config) -> Guarantee;
 
-    /// Whether a run comes to an end, which [`SourceBatch::end_of_data`] tells: a batch can be made of it.
+    /// Whether a run comes to an end, which [`SourceBatch::end_of_data`] or [`SourceBatch::end_of_run`] tells: a batch can be
+    /// made of it.
     fn ends(&self, config: &Self::Config) -> bool {
         let _ = config;
         false
@@ -80,6 +81,14 @@ pub trait SourceTask: Send + 'static {
     /// Called: once, after older owners are fenced and the stored positions are final. On `Err(Transient)`: the instance
     /// is dropped and a new one started. On stop: may be dropped at any await. Duplicate: never.
     async fn start(&mut self, cx: &SourceContext) -> Result<()>;
+
+    /// Whether it goes on amid a run, which an instance before it began.
+    ///
+    /// Called: once, after `start`, where the runs of the source are batches and no batch is open: what remains of such a
+    /// run is no whole batch. Only a source whose configuration `ends` answers anything but `false`.
+    fn is_inside_run(&self) -> bool {
+        false
+    }
 
     /// Returns what has arrived, bounded by `cx.batch_max()`; an empty batch means nothing new, never the end.
     ///
@@ -188,6 +197,8 @@ pub struct SourceBatch {
     pub read: Read,
     /// True once a bounded source has nothing left, ever: positive knowledge, not an empty poll.
     pub end_of_data: bool,
+    /// A run is over with this batch, and another one begins later. Says nothing where `end_of_data` is true.
+    pub end_of_run: bool,
 }
 
 impl SourceBatch {

@@ -127,6 +127,10 @@ impl Call {
         Self { method: Method::DELETE, ..Self::get(path) }
     }
 
+    pub(crate) fn put(path: &str) -> Self {
+        Self { method: Method::PUT, ..Self::get(path) }
+    }
+
     pub(crate) fn post(path: &str) -> Self {
         Self { method: Method::POST, ..Self::get(path) }
     }

@@ -107,6 +107,14 @@ pub enum Error {
         /// The name.
         alias: String,
     },
+    /// The name of a data stream belongs to something else.
+    #[error("{name} is {found}, not a data stream; choose another data.stream.dataset, or remove what has its name")]
+    NoStream {
+        /// The name.
+        name: String,
+        /// What it is.
+        found: String,
+    },
     /// A batch without anything to publish.
     #[error(
         "nothing of batch {batch} is staged; delete the offsets of the stopped connector, and the batch is staged again"
@@ -138,6 +146,7 @@ impl Error {
             | Self::IndexName { .. }
             | Self::Collision { .. }
             | Self::NoAlias { .. }
+            | Self::NoStream { .. }
             | Self::Setting(_) => ErrorClass::Config,
             Self::NotUnderstood { .. } | Self::NothingStaged { .. } => ErrorClass::Definite,
             Self::Fenced => ErrorClass::Fenced,
@@ -158,6 +167,7 @@ impl Error {
             Self::Collision { .. } => "ES-0016",
             Self::Setting(_) => "ES-0017",
             Self::NothingStaged { .. } => "ES-0018",
+            Self::NoStream { .. } => "ES-0019",
             Self::Blocked { .. } => "ES-0020",
             Self::NotUnderstood { .. } => "ES-0030",
             Self::Fenced => "ES-0040",

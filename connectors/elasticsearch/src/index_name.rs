@@ -1,10 +1,13 @@
 //! The index of a topic.
 use crate::error::Error;
+use elasticflow_formats::calendar::{DAY_MS, civil_from_days, days_from_civil};
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Elasticsearch's limit.
 const NAME_BYTES_MAX: usize = 255;
+
+const HOUR_MS: i64 = 3_600_000;
 
 /// A part of `index.name.format`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,8 +53,8 @@ fn is_date_pattern(pattern: &str) -> bool {
 #[derive(Debug)]
 pub(crate) struct IndexNames {
     parts: Vec<Part>,
-    /// Base names (without time) by topic.
-    known: HashMap<Arc<str>, Arc<str>>,
+    /// The name made last by topic, and the hour it is of: records follow each other in time.
+    latest: HashMap<Arc<str>, (i64, Arc<str>)>,
     owners: HashMap<Arc<str>, Arc<str>>,
     dated: bool,
     shared: bool,
@@ -63,7 +66,23 @@ impl IndexNames {
         let parts = parts_of(format).map_err(|reason| Error::Setting(format!("index.name.format: {reason}")))?;
         let dated = parts.iter().any(|part| matches!(part, Part::Timestamp(_)));
         let shared = !parts.contains(&Part::Topic);
-        Ok(Self { parts, known: HashMap::new(), owners: HashMap::new(), dated, shared })
+        Ok(Self { parts, latest: HashMap::new(), owners: HashMap::new(), dated, shared })
+    }
+
+    /// Whether the time of a record is in the name of its index.
+    pub(crate) fn is_dated(&self) -> bool {
+        self.dated
+    }
+
+    /// Whether names hold year, month and day.
+    pub(crate) fn has_days(&self) -> bool {
+        let holds = |word: &str| self.parts.iter().any(|p| matches!(p, Part::Timestamp(t) if t.contains(word)));
+        holds("yyyy") && holds("MM") && holds("dd")
+    }
+
+    /// The topics that records came from.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.latest.keys()
     }
 
     /// The index of a record.
@@ -71,18 +90,22 @@ impl IndexNames {
     /// # Errors
     /// A topic without a valid name; a second topic on one index, unless the format asks for that by leaving the topic out.
     pub(crate) fn of(&mut self, topic: &Arc<str>, timestamp_ms: i64) -> Result<Arc<str>, Error> {
-        if self.dated {
-            let name = self.name(topic, timestamp_ms)?;
-            self.claim(topic, &name)?;
-            return Ok(name);
+        let hour = if self.dated { timestamp_ms.div_euclid(HOUR_MS) } else { 0 };
+        match self.latest.get_mut(topic) {
+            Some((at, name)) if *at == hour => Ok(Arc::clone(name)),
+            Some(_) => {
+                let name = self.name(topic, timestamp_ms)?;
+                self.latest.insert(Arc::clone(topic), (hour, Arc::clone(&name)));
+                Ok(name)
+            }
+            None => {
+                // Names that differ at one time differ at every time.
+                self.claim(topic, &self.name(topic, 0)?)?;
+                let name = self.name(topic, timestamp_ms)?;
+                self.latest.insert(Arc::clone(topic), (hour, Arc::clone(&name)));
+                Ok(name)
+            }
         }
-        if let Some(name) = self.known.get(topic) {
-            return Ok(Arc::clone(name));
-        }
-        let name = self.name(topic, timestamp_ms)?;
-        self.claim(topic, &name)?;
-        self.known.insert(Arc::clone(topic), Arc::clone(&name));
-        Ok(name)
     }
 
     fn claim(&mut self, topic: &Arc<str>, index: &Arc<str>) -> Result<(), Error> {
@@ -94,6 +117,49 @@ impl IndexNames {
             return Ok(());
         }
         Err(Error::Collision { first: owner.to_string(), second: topic.to_string(), index: index.to_string() })
+    }
+
+    /// What the names of a topic's indices begin with, up to their date.
+    pub(crate) fn prefix(&self, topic: &str) -> String {
+        let literal = self.parts.iter().map_while(|part| match part {
+            Part::Text(text) => Some(text.as_str()),
+            Part::Topic => Some(topic),
+            Part::Timestamp(_) => None,
+        });
+        sanitised(&literal.collect::<String>())
+    }
+
+    /// When the day in the name of a topic's index ends, in milliseconds since 1970; `None` for what is no such name.
+    pub(crate) fn day_end(&self, topic: &str, index: &str) -> Option<i64> {
+        let mut rest = index.strip_prefix(self.prefix(topic).as_str())?;
+        let (mut year, mut month, mut day, mut hour) = (None, None, None, 0);
+        let dated = self.parts.iter().skip_while(|part| !matches!(part, Part::Timestamp(_)));
+        for part in dated {
+            let Part::Timestamp(pattern) = part else {
+                let text = if let Part::Text(text) = part { text } else { topic };
+                let length = text.chars().count();
+                rest = rest.get(length..)?;
+                continue;
+            };
+            let mut pattern = pattern.as_str();
+            while let Some(sign) = pattern.chars().next() {
+                let length = pattern.bytes().take_while(|b| char::from(*b) == sign).count();
+                let found = rest.get(..length)?.parse::<i64>();
+                match sign {
+                    'y' => year = Some(found.ok()?),
+                    'M' => month = Some(found.ok()?),
+                    'd' => day = Some(found.ok()?),
+                    'H' => hour = found.ok()?,
+                    _ => {}
+                }
+                (pattern, rest) = (pattern.get(length..)?, rest.get(length..)?);
+            }
+        }
+        let days = days_from_civil(year?, month?, day?);
+        let start = days.checked_mul(DAY_MS)?.checked_add(hour.checked_mul(HOUR_MS)?)?;
+        // What was read is right if it gives the same name again.
+        let same = self.name(topic, start).is_ok_and(|name| &*name == index);
+        same.then(|| (days + 1) * DAY_MS)
     }
 
     fn name(&self, topic: &str, timestamp_ms: i64) -> Result<Arc<str>, Error> {
@@ -131,8 +197,8 @@ fn sanitised(name: &str) -> String {
 }
 
 fn dated(pattern: &str, timestamp_ms: i64) -> String {
-    let (year, month, day) = elasticflow_formats::calendar::civil_from_days(timestamp_ms.div_euclid(86_400_000));
-    let hour = timestamp_ms.rem_euclid(86_400_000) / 3_600_000;
+    let (year, month, day) = civil_from_days(timestamp_ms.div_euclid(DAY_MS));
+    let hour = timestamp_ms.rem_euclid(DAY_MS) / HOUR_MS;
     pattern
         .replace("yyyy", &format!("{year:04}"))
         .replace("MM", &format!("{month:02}"))
@@ -174,6 +240,45 @@ mod tests {
         names.of(&"Orders".into(), 0).unwrap();
         assert!(matches!(names.of(&"orders".into(), 0), Err(Error::Collision { .. })));
         assert!(names.of(&"Orders".into(), 0).is_ok());
+    }
+
+    #[test]
+    fn a_name_follows_the_hour_of_the_record() {
+        let mut names = IndexNames::new("${topic}-${timestamp:yyyyMMddHH}").unwrap();
+        let topic: Arc<str> = "t".into();
+        for (at, name) in
+            [(0, "t-1970010100"), (3_599_999, "t-1970010100"), (3_600_000, "t-1970010101"), (-1, "t-1969123123")]
+        {
+            assert_eq!(&*names.of(&topic, at).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn the_day_of_an_index_is_read_from_its_name_alone() {
+        let end = |format: &str, index: &str| IndexNames::new(format).unwrap().day_end("_Shop.Orders", index);
+        let day = |days: i64| Some(days * 86_400_000);
+        for (format, index, expected) in [
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-1970.01.03", day(3)),
+            ("${topic}-${timestamp:yyyyMMddHH}", "shop.orders-1970010323", day(3)),
+            ("${timestamp:yyyy-MM-dd}-${topic}", "1970-01-03-_shop.orders", day(3)),
+            ("l-${timestamp:dd}x${timestamp:yyyyMM}.v2", "l-03x197001.v2", day(3)),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-1970.13.03", None),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-1970.02.30", None),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-1970.01.033", None),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-1970.01.0é", None),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-more-1970.01.03", None),
+            ("${topic}-${timestamp:yyyy.MM.dd}", "shop.orders-+970.01.03", None),
+            ("${topic}-${timestamp:yyyy.MM}", "shop.orders-1970.01", None),
+        ] {
+            assert_eq!(end(format, index), expected, "{format} {index}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_of_an_index_is_read_or_passed_over(index: String) {
+            let _ = IndexNames::new("${topic}-${timestamp:yyyy.MM.dd}").unwrap().day_end("t", &format!("t-{index}"));
+        }
     }
 
     #[test]

@@ -5,7 +5,8 @@
 //! times, in any order of its requests, by this task or its successor, and the index ends in the same state. Group offsets
 //! move after every item has been answered.
 //!
-//! Reading order: [`task`] (put, flush) -> [`change`] (what a record does to the index) -> [`bulk`] (the body of a request)
+//! Reading order: [`task`] (put, flush) -> [`change`] (what a record does to the index) -> [`placing`] (where, under which
+//! `_id` and version) -> [`bulk`] (the body of a request)
 //! -> [`sender`] (sends until every item is settled) -> [`answer`] (what an item's answer means) -> [`client`] (HTTP) ->
 //! [`index`] (names, creation, mappings).
 //!
@@ -13,7 +14,7 @@
 //! settled by its own answer, never by the request's; what cannot be written is rejected with a reason, never dropped in
 //! silence; a request is never sent without the lease.
 //!
-//! Absent on purpose: scripts, `compatible-with` media types, node sniffing, JKS key stores, data streams, Kerberos.
+//! Absent on purpose: scripts, `compatible-with` media types, node sniffing, JKS key stores, Kerberos.
 mod answer;
 mod batches;
 mod bulk;
@@ -27,8 +28,13 @@ mod index;
 mod index_name;
 mod mapping;
 mod outage;
+mod placing;
+mod retention;
 mod sender;
+mod stream;
 mod task;
+mod template;
+mod timestamp;
 
 pub use config::ElasticsearchConfig;
 pub use connector::{ElasticsearchSink, plugins};

@@ -96,9 +96,40 @@ pub(crate) fn missing(wanted: &Map<String, Json>, present: &Json) -> Map<String,
     result
 }
 
+/// Adds to properties what [`missing`] has found.
+pub(crate) fn merge(present: &mut Map<String, Json>, lacking: Map<String, Json>) {
+    for (name, mapping) in lacking {
+        match (present.get_mut(&name).and_then(|there| there.get_mut("properties")), mapping) {
+            (Some(Json::Object(there)), Json::Object(mut mapping)) => {
+                if let Some(Json::Object(inner)) = mapping.remove("properties") {
+                    merge(there, inner);
+                }
+            }
+            (_, mapping) => {
+                present.insert(name, mapping);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_missing_is_merged_to_the_depth() {
+        let (Json::Object(wanted), Json::Object(mut present)) = (
+            json!({"a": {"properties": {"x": {"type": "long"}, "y": {"type": "long"}}}, "b": {"type": "text"}}),
+            json!({"a": {"properties": {"x": {"type": "keyword"}}}}),
+        ) else {
+            panic!("no objects")
+        };
+        let lacking = missing(&wanted, &Json::Object(present.clone()));
+        merge(&mut present, lacking);
+        let expected =
+            json!({"a": {"properties": {"x": {"type": "keyword"}, "y": {"type": "long"}}}, "b": {"type": "text"}});
+        assert_eq!(Json::Object(present), expected);
+    }
 
     #[test]
     fn only_what_an_index_lacks_is_added() {

@@ -17,6 +17,9 @@ impl Snapshot {
 
     /// Tells of the snapshot as a whole.
     pub(crate) fn tell(&self, capture: &mut Capture, stage: Stage) {
+        if !capture.notes.is_on() {
+            return;
+        }
         let all = [("data_collections", self.names.join(","))];
         let bare = stage == Stage::Completed || stage == Stage::Started && !self.is_incremental();
         tell(capture, (self.aggregate(), stage), if bare { &[] } else { &all });
@@ -24,7 +27,7 @@ impl Snapshot {
 
     /// Tells that the rows of the current table follow, once.
     pub(crate) fn tell_table(&mut self, capture: &mut Capture) {
-        let Some(table) = self.current.clone() else { return };
+        let Some(table) = self.current.clone().filter(|_| capture.notes.is_on()) else { return };
         if self.is_incremental() || self.is_signal_table(&table.id) || std::mem::replace(&mut self.told_table, true) {
             return;
         }
@@ -36,7 +39,7 @@ impl Snapshot {
     /// Tells how far a chunk of a snapshot beside the stream has come.
     pub(crate) fn tell_chunk(&mut self, capture: &mut Capture) {
         let (Some(table), Some(last)) = (self.current.clone(), self.last_key.take()) else { return };
-        if self.is_incremental() {
+        if self.is_incremental() && capture.notes.is_on() {
             let data = [
                 ("current_collection_in_progress", table.id.to_string()),
                 ("maximum_key", self.maximum.clone().unwrap_or_default()),
@@ -49,7 +52,7 @@ impl Snapshot {
 
     /// Tells that every row of a table has been read.
     pub(crate) fn tell_table_done(&self, capture: &mut Capture, table: &str) {
-        if !self.is_incremental() && self.is_signal_table(table) {
+        if !capture.notes.is_on() || !self.is_incremental() && self.is_signal_table(table) {
             return;
         }
         let data = [

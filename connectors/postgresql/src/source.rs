@@ -123,6 +123,10 @@ impl SourceConnector for PostgresBatchSource {
         Guarantee::ExactlyOnce
     }
 
+    fn ends(&self, config: &PostgresSourceConfig) -> bool {
+        source::ends(&config.keys)
+    }
+
     async fn validate(&self, config: &PostgresSourceConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
         source::check_keys(&config.keys, &mut report);

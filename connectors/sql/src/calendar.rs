@@ -1,5 +1,4 @@
 //! Dates and times as digits, without allocation.
-use std::fmt::Write;
 
 /// Microseconds of a day.
 pub const DAY_MICROS: i64 = 86_400_000_000;
@@ -25,15 +24,40 @@ pub fn civil(days: i64) -> (i64, i64, i64) {
 /// Appends `YYYY-MM-DD`; false when the year has not four digits.
 pub fn write_date(days: i64, out: &mut String) -> bool {
     let (year, month, day) = civil(days);
-    (0..=9999).contains(&year) && write!(out, "{year:04}-{month:02}-{day:02}").is_ok()
+    if !(0..=9999).contains(&year) {
+        return false;
+    }
+    write_two(year / 100, out);
+    write_two(year, out);
+    out.push('-');
+    write_two(month, out);
+    out.push('-');
+    write_two(day, out);
+    true
+}
+
+/// The last two digits of a number.
+fn write_two(number: i64, out: &mut String) {
+    let number = u8::try_from(number.rem_euclid(100)).unwrap_or(0);
+    out.push(char::from(b'0' + number / 10));
+    out.push(char::from(b'0' + number % 10));
 }
 
 /// Appends `HH:MM:SS.ffffff` of a time of day.
 pub fn write_time(micros: i64, out: &mut String) {
     let (seconds, fraction) = (micros / 1_000_000, micros % 1_000_000);
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
-    // Writing to a String cannot fail.
-    let _ = write!(out, "{hours:02}:{minutes:02}:{:02}.{fraction:06}", seconds % 60);
+    // A duration may have more than a day's hours.
+    if hours > 99 {
+        crate::cell::write_int(hours / 100, out);
+    }
+    for (number, after) in [(hours, ':'), (minutes, ':'), (seconds % 60, '.')] {
+        write_two(number, out);
+        out.push(after);
+    }
+    for part in [fraction / 10_000, fraction / 100, fraction] {
+        write_two(part, out);
+    }
 }
 
 /// Appends `YYYY-MM-DD HH:MM:SS.ffffff`; false when the year has not four digits.
@@ -107,6 +131,9 @@ mod tests {
             assert_eq!(read_timestamp(&text), Some(micros), "{text}");
         }
         assert!(!write_timestamp(i64::MAX, &mut String::new()));
+        let mut long = String::new();
+        write_time((105 * 3600 + 7) * 1_000_000 + 42, &mut long);
+        assert_eq!(long, "105:00:07.000042");
         assert_eq!(read_time("-01:00:00.5"), Some(-3_600_500_000));
         assert_eq!(read_timestamp("nonsense"), None);
     }

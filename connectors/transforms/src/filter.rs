@@ -21,4 +21,8 @@ impl Transform for Filter {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }

@@ -69,4 +69,8 @@ impl Transform for RegexRouter {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }

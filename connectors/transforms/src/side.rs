@@ -54,6 +54,10 @@ impl<C: Change> Transform for OnSide<C> {
     fn passes_plain_values(&self) -> bool {
         self.side == Side::Key
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }
 
 /// Builds a transform of one side.

@@ -53,6 +53,10 @@ impl Transform for TimestampRouter {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }
 
 impl TimestampRouter {

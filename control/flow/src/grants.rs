@@ -1,4 +1,4 @@
-//! Hard caps: how many further bytes each source may send to a topic whose unconsumed bytes are bounded.
+//! Hard caps: how many further bytes each source may send to topics whose unconsumed bytes are bounded.
 
 /// A source of a capped topic.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -13,6 +13,17 @@ pub struct Grantee {
     pub floor: f64,
     /// Bytes that it could use.
     pub want: f64,
+}
+
+/// A topic whose unconsumed bytes are bounded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Capped {
+    /// Most unconsumed bytes.
+    pub cap: f64,
+    /// Unconsumed bytes; what is not known is no room.
+    pub unconsumed: Option<f64>,
+    /// The sources that write it, by their place among all.
+    pub fed_by: Vec<usize>,
 }
 
 /// Needs smaller than this are met.
@@ -37,6 +48,27 @@ pub fn grant(cap: f64, unconsumed: f64, sources: &[Grantee]) -> Vec<f64> {
         share_out(&mut room, &mut granted, &wants, sources, |s| s.priority == class);
     }
     granted
+}
+
+/// Further bytes for each source, as many as the topic with the least room lets it have.
+///
+/// A source may turn from one of its topics to another at any moment: whatever share a topic had of it so far, all that it
+/// was granted and that has not arrived may arrive there. So all of it counts at each of its topics. A source of no topic
+/// gets nothing.
+pub fn grant_among(topics: &[Capped], sources: &[Grantee]) -> Vec<f64> {
+    let mut least: Vec<Option<f64>> = vec![None; sources.len()];
+    for topic in topics {
+        let feeding: Vec<(usize, Grantee)> =
+            topic.fed_by.iter().filter_map(|at| Some((*at, *sources.get(*at)?))).collect();
+        let rows: Vec<Grantee> = feeding.iter().map(|(_, source)| *source).collect();
+        let granted = grant(topic.cap, topic.unconsumed.unwrap_or(f64::INFINITY), &rows);
+        for ((at, _), bytes) in feeding.iter().zip(granted) {
+            if let Some(known) = least.get_mut(*at) {
+                *known = Some(known.map_or(bytes, |known| known.min(bytes)));
+            }
+        }
+    }
+    least.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Divides room by weight among those who still need it.

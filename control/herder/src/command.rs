@@ -1,7 +1,7 @@
 //! Requests to the loop, each with the way back.
 use crate::answer::{ConfigPatch, ConnectorOffsets, ConnectorStatus, InitialState, OffsetChange, Put};
 use crate::error::HerderError;
-use crate::queue::PoolInfo;
+use crate::pools::PoolInfo;
 use elasticflow_api::position::TaskId;
 use elasticflow_config::Properties;
 use elasticflow_plan::pools::Pool;

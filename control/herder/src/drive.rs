@@ -110,7 +110,8 @@ impl Herder {
     fn start_instance(&mut self, task: TaskName, revision: i64, paused: bool) {
         self.generation_last += 1;
         let generation = self.generation_last;
-        self.actual.tasks.insert(task.clone(), Instance { revision, phase: Phase::Up, paused });
+        let told = self.target_revision(&task.0);
+        self.actual.tasks.insert(task.clone(), Instance { revision, phase: Phase::Up, paused, told });
         self.generations.insert(task.clone(), generation);
         self.view.tally.task_begun(&task, self.cx.clock.monotonic());
         self.note_slot(&task);
@@ -230,9 +231,14 @@ impl Herder {
         }
     }
 
+    fn target_revision(&self, name: &str) -> i64 {
+        self.wanted.get(name).map_or(0, |connector| connector.target_revision)
+    }
+
     fn hold(&mut self, task: &TaskName, paused: bool) {
+        let told = self.target_revision(&task.0);
         let Some(instance) = self.actual.tasks.get_mut(task) else { return };
-        instance.paused = paused;
+        (instance.paused, instance.told) = (paused, told);
         let id = self.task_id(task);
         if paused { self.runner.pause(&id) } else { self.runner.resume(&id) }
     }
@@ -435,6 +441,7 @@ impl Herder {
                 TargetState::Paused => Target::Paused,
                 TargetState::Stopped => Target::Stopped,
             },
+            target_revision: connector.target_revision,
             tasks: connector.tasks_revision.map(|revision| TaskSet { count, revision, fenced }),
             blocked: connector.problem.is_some(),
         }

@@ -39,6 +39,7 @@ impl Herder {
             }
             Folded::Drained | Folded::Pools => {
                 self.publish_workers();
+                self.view.pools.write().clone_from(self.state.pools());
                 self.group_changed();
             }
             Folded::Nothing(ConfigRecord::Logger { logger, level }) => {
@@ -58,6 +59,7 @@ impl Herder {
         for name in names {
             self.on_changed(&name);
         }
+        self.view.pools.write().clone_from(self.state.pools());
         self.read_to = self.staged;
         self.start.config = true;
         self.mapping.due = true;

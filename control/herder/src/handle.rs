@@ -1,27 +1,24 @@
 //! The herder as its clients see it.
-use crate::answer::{
-    ConfigPatch, ConnectorInfo, ConnectorStatus, Health, HealthState, InitialState, Put, ServerInfo, TaskInfo, TaskRef,
-    TaskStatus,
-};
-use crate::command::{Answer, Command, PutKind, Restart, patched};
+use crate::answer::{Health, HealthState, ServerInfo};
+use crate::command::{Answer, Command};
 use crate::error::HerderError;
 use crate::figures::Figures;
 use crate::letters::Letters;
 use crate::options::HerderOptions;
 use crate::ports::{Membership, References};
-use crate::queue::PoolInfo;
-use crate::view::{ConnectorView, View};
-use crate::workers::WorkerInfo;
+use crate::view::View;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
 use elasticflow_api::registry::Registry;
-use elasticflow_config::Properties;
-use elasticflow_plan::pools::Pool;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
+mod changes;
+mod group;
 mod offsets;
+mod reads;
+
+pub(crate) use reads::{info_of, status_of};
 
 /// The loop has ended with a request in its hands.
 pub const ENDED: &str =
@@ -85,6 +82,11 @@ impl HerderHandle {
         }
     }
 
+    /// Whether this worker leads its group; never waits.
+    pub fn leads(&self) -> bool {
+        *self.leader.borrow() == Leader::Here
+    }
+
     /// Counts for metrics; never waits.
     pub fn figures(&self) -> Figures {
         let leader = match &*self.leader.borrow() {
@@ -94,261 +96,6 @@ impl HerderHandle {
         };
         let figures = self.view.tally.figures(self.context.clock.monotonic());
         Figures { leader, group: self.membership.figures(), ..figures }
-    }
-
-    /// Sets the level of a logger on every worker of the group.
-    ///
-    /// # Errors
-    /// As for every change.
-    pub async fn set_level(&self, logger: &str, level: &str) -> Result<(), HerderError> {
-        self.lead().await?;
-        let (logger, level) = (logger.to_owned(), level.to_owned());
-        self.ask(|answer| Command::SetLevel { logger, level, answer }).await
-    }
-
-    /// Loggers and levels that are set on every worker, as they are asked for; for the first who asks.
-    pub fn levels(&self) -> Option<mpsc::Receiver<(String, String)>> {
-        self.view.levels.lock().take()
-    }
-
-    /// The workers of the group; never waits.
-    pub fn workers(&self) -> Vec<WorkerInfo> {
-        self.view.workers.read().clone()
-    }
-
-    /// Lets a worker have no tasks, or some again: those that it has leave it a few at a time.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn drain(&self, worker: &str, drained: bool) -> Result<(), HerderError> {
-        self.lead().await?;
-        self.ask(|answer| Command::Drain { worker: worker.to_owned(), drained, answer }).await
-    }
-
-    /// Every pool of workers.
-    ///
-    /// # Errors
-    /// `Timeout` while the worker is starting.
-    pub async fn pools(&self) -> Result<Vec<PoolInfo>, HerderError> {
-        self.ask(|answer| Command::Pools { answer }).await
-    }
-
-    /// Sets the rules of a pool, or forgets them.
-    ///
-    /// # Errors
-    /// `NotFound` for a pool without rules and workers that is to be forgotten.
-    pub async fn set_pool(&self, name: &str, rules: Option<Pool>) -> Result<(), HerderError> {
-        self.lead().await?;
-        self.ask(|answer| Command::SetPool { name: name.to_owned(), rules, answer }).await
-    }
-
-    /// Names of all connectors.
-    ///
-    /// # Errors
-    /// `Timeout` while the worker is starting; likewise below.
-    pub async fn connectors(&self) -> Result<Vec<String>, HerderError> {
-        self.readable().await?;
-        Ok(self.view.connectors.read().keys().cloned().collect())
-    }
-
-    /// A connector.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn info(&self, name: &str) -> Result<ConnectorInfo, HerderError> {
-        self.read(name, |c| info_of(name, c)).await?.ok_or_else(|| HerderError::no_connector(name))
-    }
-
-    /// A connector's status.
-    ///
-    /// # Errors
-    /// `NotFound` when there is no connector or nothing is known of it yet.
-    pub async fn status(&self, name: &str) -> Result<ConnectorStatus, HerderError> {
-        let found = self.read(name, |c| status_of(name, c)).await?.flatten();
-        found.ok_or_else(|| HerderError::NotFound(format!("No status found for connector {name}")))
-    }
-
-    /// Info and status of every connector, for `expand`; a status that is not known is `None`.
-    ///
-    /// # Errors
-    /// As for [`Self::connectors`].
-    pub async fn all(&self) -> Result<Vec<(ConnectorInfo, Option<ConnectorStatus>)>, HerderError> {
-        self.readable().await?;
-        Ok(self.view.all().iter().map(|(n, c)| (info_of(n, c), status_of(n, c))).collect())
-    }
-
-    /// Task configurations.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn tasks(&self, name: &str) -> Result<Vec<TaskInfo>, HerderError> {
-        let tasks = self.read(name, |c| {
-            let refs = refs_of(name, c).into_iter();
-            refs.zip(&c.tasks).map(|(id, config)| TaskInfo { id, config: config.clone() }).collect()
-        });
-        tasks.await?.ok_or_else(|| HerderError::no_connector(name))
-    }
-
-    /// A task's status.
-    ///
-    /// # Errors
-    /// `NotFound` also for a connector that is not there. The index is any integer, as in a path.
-    pub async fn task_status(&self, name: &str, task: i64) -> Result<TaskStatus, HerderError> {
-        let part =
-            self.read(name, |c| u32::try_from(task).ok().and_then(|id| Some((id, c.task_statuses.get(&id)?.clone()))));
-        let found = part.await?.flatten();
-        found
-            .map(|(id, part)| TaskStatus { id, part })
-            .ok_or_else(|| HerderError::NotFound(format!("No status found for task {name}-{task}")))
-    }
-
-    /// Creates a connector. The configuration is as posted, its `name` included; it is validated here.
-    ///
-    /// # Errors
-    /// `BadRequest` and `Invalid` from validation, then `Conflict`.
-    pub async fn create(&self, name: &str, config: Properties, state: InitialState) -> Result<Put, HerderError> {
-        self.lead().await?;
-        self.validated(name, config, PutKind::Create(state)).await
-    }
-
-    /// Creates a connector or replaces its configuration.
-    ///
-    /// # Errors
-    /// `BadRequest` and `Invalid` from validation.
-    pub async fn put_config(&self, name: &str, config: Properties) -> Result<Put, HerderError> {
-        self.lead().await?;
-        let stored = self.stored_config(name).await?;
-        let config = crate::secrets::keep_hidden(config, stored.as_ref())?;
-        self.validated(name, config, PutKind::Put).await
-    }
-
-    /// Lays a patch over a configuration; never creates.
-    ///
-    /// # Errors
-    /// `NotFound` before anything else, then as for [`Self::put_config`].
-    pub async fn patch_config(&self, name: &str, patch: &ConfigPatch) -> Result<ConnectorInfo, HerderError> {
-        self.lead().await?;
-        let stored = self.stored_config(name).await?.ok_or_else(|| HerderError::no_connector(name))?;
-        let config = crate::secrets::keep_hidden(patched(&stored, patch), Some(&stored))?;
-        self.validated(name, config, PutKind::Patched { base: stored }).await.map(|put| put.info)
-    }
-
-    /// Deletes a connector; positions and the consumer group stay.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn delete(&self, name: &str) -> Result<(), HerderError> {
-        self.lead().await?;
-        self.ask(|answer| Command::Delete { name: name.to_owned(), answer }).await
-    }
-
-    /// Pauses: tasks stay allocated and do nothing.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn pause(&self, name: &str) -> Result<(), HerderError> {
-        self.target(name, InitialState::Paused).await
-    }
-
-    /// Resumes from paused or stopped.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn resume(&self, name: &str) -> Result<(), HerderError> {
-        self.target(name, InitialState::Running).await
-    }
-
-    /// Stops: tasks and their configurations go, positions stay.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn stop(&self, name: &str) -> Result<(), HerderError> {
-        self.target(name, InitialState::Stopped).await
-    }
-
-    /// Restarts a connector and, as asked, its tasks. The status shows what is going to be restarted as RESTARTING; with
-    /// both flags false only the connector is restarted and the status is of no interest (204).
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn restart(
-        &self,
-        name: &str,
-        include_tasks: bool,
-        only_failed: bool,
-    ) -> Result<ConnectorStatus, HerderError> {
-        self.lead().await?;
-        let restart = Restart { include_tasks, only_failed };
-        self.ask(|answer| Command::Restart { name: name.to_owned(), restart, answer }).await
-    }
-
-    /// Restarts a task. The index is any integer, as in a path.
-    ///
-    /// # Errors
-    /// `NotFound`.
-    pub async fn restart_task(&self, name: &str, task: i64) -> Result<(), HerderError> {
-        let Ok(index) = u32::try_from(task) else {
-            self.readable().await?;
-            let known = self.view.connectors.read().contains_key(name);
-            let what =
-                if known { format!("Unknown task: {name}-{task}") } else { format!("Unknown connector: {name}") };
-            return Err(HerderError::NotFound(what));
-        };
-        self.ask(|answer| Command::RestartTask { name: name.to_owned(), task: index, answer }).await
-    }
-
-    /// Topics in use since creation or reset; an unknown connector has none.
-    ///
-    /// # Errors
-    /// `Forbidden` when tracking is off.
-    pub async fn topics(&self, name: &str) -> Result<BTreeSet<String>, HerderError> {
-        self.tracking()?;
-        Ok(self.read(name, |c| c.topics.clone()).await?.unwrap_or_default())
-    }
-
-    /// Forgets the topics in use; fine for an unknown connector.
-    ///
-    /// # Errors
-    /// `Forbidden` when tracking or its reset is off.
-    pub async fn reset_topics(&self, name: &str) -> Result<(), HerderError> {
-        self.tracking()?;
-        if !self.context.options.topic_tracking_reset {
-            return Err(HerderError::Forbidden("Topic tracking reset is disabled.".to_owned()));
-        }
-        self.ask(|answer| Command::ResetTopics { name: name.to_owned(), answer }).await
-    }
-
-    /// Whether exactly this configuration is stored for a connector; of use to whoever has lost the answer to a request.
-    pub async fn stores(&self, name: &str, config: &Properties) -> bool {
-        let stored = self.stored_config(name).await.ok().flatten();
-        stored.is_some_and(|stored| stored == config.clone().with("name", name))
-    }
-
-    fn tracking(&self) -> Result<(), HerderError> {
-        if self.context.options.topic_tracking {
-            return Ok(());
-        }
-        Err(HerderError::Forbidden("Topic tracking is disabled.".to_owned()))
-    }
-
-    async fn target(&self, name: &str, state: InitialState) -> Result<(), HerderError> {
-        self.lead().await?;
-        self.ask(|answer| Command::Target { name: name.to_owned(), state, answer }).await
-    }
-
-    pub(crate) async fn stored_config(&self, name: &str) -> Result<Option<Properties>, HerderError> {
-        self.ask(|answer| Command::StoredConfig { name: name.to_owned(), answer }).await
-    }
-
-    async fn validated(&self, name: &str, config: Properties, kind: PutKind) -> Result<Put, HerderError> {
-        let config = crate::admission::admit(name, config, &self.context).await?;
-        self.ask(|answer| Command::Put { name: name.to_owned(), config, kind, answer }).await
-    }
-
-    async fn read<T>(&self, name: &str, get: impl FnOnce(&ConnectorView) -> T) -> Result<Option<T>, HerderError> {
-        self.readable().await?;
-        let found = self.view.connectors.read().get(name).cloned();
-        Ok(found.as_deref().map(get))
     }
 
     /// Returns once everything that is in the config topic now is shown here too.
@@ -435,28 +182,4 @@ impl HerderHandle {
         let stage = health.reason;
         HerderError::Timeout(format!("Request timed out. The worker is currently {stage}, which began at {since}"))
     }
-}
-
-fn refs_of(name: &str, connector: &ConnectorView) -> Vec<TaskRef> {
-    let task = |i| TaskRef { connector: name.to_owned(), task: i };
-    (0u32..).zip(&connector.tasks).map(|(i, _)| task(i)).collect()
-}
-
-pub(crate) fn info_of(name: &str, connector: &ConnectorView) -> ConnectorInfo {
-    ConnectorInfo {
-        name: name.to_owned(),
-        config: connector.config.clone(),
-        tasks: refs_of(name, connector),
-        kind: connector.kind,
-    }
-}
-
-pub(crate) fn status_of(name: &str, connector: &ConnectorView) -> Option<ConnectorStatus> {
-    let tasks: BTreeMap<u32, _> = connector.task_statuses.clone();
-    Some(ConnectorStatus {
-        name: name.to_owned(),
-        connector: connector.status.clone()?,
-        tasks: tasks.into_iter().map(|(id, part)| TaskStatus { id, part }).collect(),
-        kind: connector.kind,
-    })
 }

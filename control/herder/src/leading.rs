@@ -77,16 +77,24 @@ impl Herder {
     pub(crate) fn has_arrived(&self, task: &TaskName, place: Place) -> bool {
         let runs = |state| matches!(state, RunState::Running | RunState::Paused | RunState::Failed);
         let status = self.statuses.of(&task.0).and_then(|parts| parts.tasks.get(&task.1));
-        place.from.is_none()
+        let Some(former) = place.former() else { return true };
+        // Who holds both slots gives up the task for the next one.
+        self.holder(former).is_some_and(|holder| self.is_held_by(holder, place.slot))
             || self.mapping.is_released(task, place.generation)
             || status.is_some_and(|status| runs(status.state) && self.is_held_by(&status.worker_id, place.slot))
     }
 
     fn is_held_by(&self, worker: &str, slot: Slot) -> bool {
-        if worker == self.cx.options.worker_id {
-            return self.leases.slots.contains(&slot);
+        self.holder(slot) == Some(worker)
+    }
+
+    /// The worker that holds a slot, as far as this one knows.
+    fn holder(&self, slot: Slot) -> Option<&str> {
+        if self.leases.slots.contains(&slot) {
+            return Some(&self.cx.options.worker_id);
         }
-        self.mapping.others().holder(slot) == Some(worker)
+        let other = self.mapping.others().holder(slot);
+        other.filter(|worker| *worker != self.cx.options.worker_id)
     }
 
     /// Gives slots to tasks that have none, and evens out the load when a worker has joined.

@@ -124,7 +124,7 @@ impl Herder {
 
     /// Whether the former worker of a task may still run it.
     fn must_wait(&self, task: &TaskName, place: Place) -> bool {
-        let Some(from) = place.from else { return false };
+        let Some(from) = place.former() else { return false };
         if self.leases.slots.contains(&from) || self.mapping.is_released(task, place.generation) {
             return false;
         }
@@ -156,7 +156,7 @@ impl Herder {
     /// Says which tasks of a connector that have moved away have no instance here any more.
     pub(crate) fn let_go(&mut self, name: &str) {
         for (index, place) in (0u32..).zip(self.state.places(name).to_vec()) {
-            let Some(from) = place.from else { continue };
+            let Some(from) = place.former() else { continue };
             let task = (name.to_owned(), index);
             let left = self.leases.slots.contains(&from) && !self.leases.slots.contains(&place.slot);
             if !left || self.actual.tasks.contains_key(&task) || self.mapping.is_released(&task, place.generation) {
@@ -282,7 +282,8 @@ impl Herder {
         let Some(row) = row else { return };
         let known = self.mapping.released.entry(task.clone()).or_default();
         *known = row.generation.max(*known);
-        self.mapping.due |= self.mapping.queue.is_waited_in();
+        // What has arrived may move on: its slot may have come to a worker that does not run it.
+        self.mapping.due = true;
         self.dirty.insert(task.0);
     }
 

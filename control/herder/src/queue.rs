@@ -3,17 +3,13 @@
 //! Which tasks wait stands in the config topic, so that every worker can say it. For how long a task has waited and how
 //! often it was stopped for others the leader keeps count of by itself: a leader that takes over counts from the start,
 //! which stops tasks later and never sooner.
-use crate::command::Answer;
-use crate::error::HerderError;
-use crate::herder::{Done, Herder, Then, reply};
-use crate::lanes::Progress;
+use crate::herder::{Done, Herder};
 use elasticflow_config::flow::{PlacementSettings, ReasonCode, settings_of};
 use elasticflow_config::{Properties, parse};
 use elasticflow_plan::place::{Load, Slot};
-use elasticflow_plan::pools::{DEFAULT_POOL, PREEMPTED, Pool, Room, Terms};
+use elasticflow_plan::pools::{DEFAULT_POOL, PREEMPTED, Room, Terms};
 use elasticflow_plan::reconcile::TaskName;
-use elasticflow_store::config::{ConfigRecord, Connector};
-use serde::Serialize;
+use elasticflow_store::config::Connector;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,52 +62,6 @@ pub(crate) fn room(worker: &Properties) -> Room {
         units: number("worker.capacity"),
         memory: number("worker.memory.bytes"),
     }
-}
-
-/// A pool, as shown.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct PoolInfo {
-    /// Name.
-    pub name: String,
-    /// Its rules.
-    #[serde(flatten)]
-    pub rules: Pool,
-    /// Workers that serve it and hold slots.
-    pub workers: Vec<String>,
-    /// Capacity units.
-    pub units: Usage,
-    /// Bytes that tasks reserve.
-    pub memory: Usage,
-    /// Tasks with a place, those of other pools on its workers included.
-    pub tasks: usize,
-    /// Tasks of it that wait, in the order in which they come.
-    pub queued: Vec<QueuedTask>,
-}
-
-/// How much of something is used.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Usage {
-    /// Used.
-    pub used: u64,
-    /// All of it; `None` where a worker of the pool has no limit.
-    pub total: Option<u64>,
-}
-
-/// A task that waits for room.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct QueuedTask {
-    /// Connector.
-    pub connector: String,
-    /// Index.
-    pub task: u32,
-    /// Of its connector.
-    pub priority: u8,
-    /// Capacity units that it needs.
-    pub weight: u32,
-    /// Bytes that it needs.
-    pub memory: u64,
-    /// Code of the reason.
-    pub reason: &'static str,
 }
 
 /// A task of a connector that waits, as readers see it.
@@ -212,66 +162,5 @@ impl Herder {
         let since = |index: &u32| before.get(index).map_or(now_ms, |waiting| waiting.since_ms);
         let places = (0u32..).zip(self.state.places(name).iter().take(count)).filter(|(_, place)| place.slot < 0);
         places.map(|(index, place)| (index, Waiting { slot: place.slot, since_ms: since(&index) })).collect()
-    }
-
-    /// Every pool that has workers, rules or tasks.
-    pub(crate) fn pools(&self) -> Vec<PoolInfo> {
-        let (group, loads) = (self.group(), self.loads());
-        let mut names: BTreeSet<&str> = self.state.pools().keys().map(String::as_str).collect();
-        names.extend(group.workers.keys().map(|worker| group.pool_of(worker)));
-        names.extend(loads.values().map(|load| &*load.terms.pool));
-        names.insert(DEFAULT_POOL);
-        names.into_iter().map(|name| self.pool(name, &group, &loads)).collect()
-    }
-
-    fn pool(&self, name: &str, group: &elasticflow_plan::place::Group, loads: &BTreeMap<TaskName, Load>) -> PoolInfo {
-        let workers: Vec<String> =
-            group.workers.keys().filter(|worker| group.pool_of(worker) == name).cloned().collect();
-        let plain = Room::default();
-        let rooms: Vec<&Room> = workers.iter().map(|worker| group.rooms.get(worker).unwrap_or(&plain)).collect();
-        let slots: BTreeSet<Slot> =
-            workers.iter().filter_map(|worker| group.workers.get(worker)).flatten().copied().collect();
-        let here: Vec<&Load> =
-            loads.values().filter(|load| load.slot.is_some_and(|slot| slots.contains(&slot))).collect();
-        let mut waiting: Vec<(&TaskName, &Load)> =
-            loads.iter().filter(|(_, load)| load.waits() && &*load.terms.pool == name).collect();
-        waiting.sort_by_key(|(task, load)| (load.rank(), *task));
-        PoolInfo {
-            name: name.to_owned(),
-            rules: self.state.pools().get(name).cloned().unwrap_or_default(),
-            units: Usage {
-                used: here.iter().map(|load| u64::from(load.terms.weight)).sum(),
-                total: rooms.iter().map(|room| room.units).sum(),
-            },
-            memory: Usage {
-                used: here.iter().map(|load| load.terms.memory).sum(),
-                total: rooms.iter().map(|room| room.memory).sum(),
-            },
-            tasks: here.len(),
-            queued: waiting.into_iter().map(|(task, load)| queued(task, load)).collect(),
-            workers,
-        }
-    }
-
-    /// Stores the rules of a pool, or forgets them.
-    pub(crate) fn set_pool(&mut self, name: String, rules: Option<Pool>, answer: Answer<()>) -> Progress {
-        if self.state.pools().get(&name) == rules.as_ref() {
-            let known = rules.is_some() || self.group().rooms.values().any(|room| room.pool == name);
-            let unknown = || Err(HerderError::NotFound(format!("Unknown pool: {name}")));
-            reply(answer, if known { Ok(()) } else { unknown() });
-            return Progress::Done;
-        }
-        self.write("", vec![ConfigRecord::Pool { name, rules }], Then::Answer(answer))
-    }
-}
-
-fn queued(task: &TaskName, load: &Load) -> QueuedTask {
-    QueuedTask {
-        connector: task.0.clone(),
-        task: task.1,
-        priority: load.terms.priority,
-        weight: load.terms.weight,
-        memory: load.terms.memory,
-        reason: reason_of(load.slot.unwrap_or(elasticflow_plan::pools::QUEUED)).code(),
     }
 }

@@ -4,6 +4,7 @@ use crate::figures::Tally;
 use crate::queue::Waiting;
 use crate::workers::WorkerInfo;
 use elasticflow_config::Properties;
+use elasticflow_plan::pools::Pool;
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,6 +42,8 @@ pub(crate) struct View {
     pub(crate) cluster_id: RwLock<String>,
     /// Workers of the group.
     pub(crate) workers: RwLock<Vec<WorkerInfo>>,
+    /// Rules of pools that have any.
+    pub(crate) pools: RwLock<BTreeMap<String, Pool>>,
     /// Log levels for every worker, on their way to whoever sets them.
     pub(crate) levels: Mutex<Option<mpsc::Receiver<(String, String)>>>,
     /// Counts for metrics.
@@ -65,6 +68,7 @@ impl View {
             }),
             cluster_id: RwLock::default(),
             workers: RwLock::default(),
+            pools: RwLock::default(),
             levels: Mutex::default(),
             tally: Tally::default(),
         }

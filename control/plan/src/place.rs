@@ -34,6 +34,12 @@ impl Place {
         let from = if self.slot >= 0 { Some(self.slot) } else { self.from };
         Self { slot, generation, from }
     }
+
+    /// The slot whose holder has to let go first. A task that comes back to the slot it has left needs nobody's word: whoever
+    /// holds that slot is the only one who may have it.
+    pub fn former(self) -> Option<Slot> {
+        self.from.filter(|from| *from != self.slot)
+    }
 }
 
 /// A task as the leader sees it.

@@ -26,6 +26,8 @@ pub struct WantedConnector {
     pub revision: i64,
     /// What it is to do.
     pub target: Target,
+    /// Grows with every request that it do that, or something else.
+    pub target_revision: i64,
     /// Effective tasks: their number and the revision of the set. `None` before the first set.
     pub tasks: Option<TaskSet>,
     /// Something stored of it cannot be read: nothing of it may run.
@@ -63,6 +65,8 @@ pub struct Instance {
     pub phase: Phase,
     /// Whether it was last told to pause.
     pub paused: bool,
+    /// The target's revision when it was told.
+    pub told: i64,
 }
 
 /// What an instance does.
@@ -170,6 +174,8 @@ fn adjust(task: &TaskName, instance: Instance, wanted: Option<&WantedConnector>,
     match (instance.phase, instance.paused, paused) {
         (Phase::Up, false, true) => Some(Action::Pause(task.clone())),
         (Phase::Up, true, false) => Some(Action::Resume(task.clone())),
+        // A pause and a resume that are read together: the instance may have paused itself, and wait for the resume.
+        (Phase::Up, false, false) if instance.told != connector.target_revision => Some(Action::Resume(task.clone())),
         _ => None,
     }
 }

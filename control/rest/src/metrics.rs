@@ -4,6 +4,7 @@
 //! As with Kafka Connect a worker speaks of what runs on it, so that a sum over all workers is right. What has no value yet
 //! is left out.
 mod classes;
+mod pools;
 mod text;
 
 use crate::serve::Rest;
@@ -29,6 +30,7 @@ pub(crate) async fn render(rest: &Rest, out: &mut String) -> Result<(), HerderEr
     of_worker(&connectors, &here, &figures, &mut page);
     of_rebalances(&figures, &mut page);
     of_coordinator(&connectors, &here, &figures, &mut page);
+    pools::render(rest, &mut page).await;
     Ok(())
 }
 

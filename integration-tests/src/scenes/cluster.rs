@@ -17,10 +17,16 @@ use std::time::{Duration, Instant};
 
 const PARTITIONS: i32 = 2;
 /// Nothing more is expected after so long without a record.
-const QUIET: Duration = Duration::from_secs(30);
+const QUIET: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time that a group without any disturbance has to run everything.
-pub const CALM_MAX: Duration = Duration::from_secs(30);
+pub const CALM_MAX: Duration = Duration::from_secs(60);
+/// Records that show that a generator goes on, beyond those that were on their way.
+const PROGRESS: u64 = 100;
+/// The sink that reads what all generators write.
+const SINK: &str = "collected";
+/// Pause between two readings of all files.
+const COLLECTED_EVERY: Duration = Duration::from_secs(1);
 /// Where the undisturbed generator writes.
 const CALM: &str = "calm";
 
@@ -38,6 +44,8 @@ pub struct Group {
     pub workers: Vec<Worker>,
     random: SmallRng,
     followers: BTreeMap<String, Follower>,
+    /// Where a sink shows the records of all generators.
+    collected: Option<PathBuf>,
 }
 
 impl Group {
@@ -58,7 +66,13 @@ impl Group {
             workers: Vec::new(),
             random: SmallRng::seed_from_u64(seed),
             followers: BTreeMap::new(),
+            collected: None,
         })
+    }
+
+    /// `group.id`, also the prefix of the internal topics.
+    pub fn id(&self) -> String {
+        format!("cluster-{}", self.run)
     }
 
     /// Sets a property of the workers that are started from here on.
@@ -85,7 +99,7 @@ impl Group {
     /// It does not start.
     pub async fn join_through(&mut self, bootstrap: &str) -> Result<()> {
         let dir = self.dir.join(format!("w{}", self.random.random::<u32>()));
-        let mut options = WorkerOptions::new(&dir, bootstrap, &format!("cluster-{}", self.run))?;
+        let mut options = WorkerOptions::new(&dir, bootstrap, &self.id())?;
         (options.properties, options.env) = (self.properties.clone(), self.env.clone());
         self.start(options).await
     }
@@ -134,7 +148,7 @@ impl Group {
     }
 
     fn topic(&self, name: &str) -> String {
-        format!("cluster-{}-{name}", self.run)
+        format!("{}-{name}", self.id())
     }
 
     /// Creates a generator through any worker and follows its topic.
@@ -176,31 +190,108 @@ impl Group {
     /// # Errors
     /// They do not within the time.
     pub async fn await_all_running(&mut self, within: Duration) -> Result<(Duration, BTreeMap<String, String>)> {
-        let (began, names) = (Instant::now(), self.followers.keys().cloned().collect::<Vec<_>>());
+        let (began, names) = (Instant::now(), self.names());
         let alive: BTreeSet<String> = self.workers.iter().map(|w| format!("127.0.0.1:{}", w.options.port)).collect();
         loop {
             let rest = self.any();
-            let mut places = BTreeMap::new();
-            let mut last = Value::Null;
+            let (mut places, mut running, mut last) = (BTreeMap::new(), 0, Value::Null);
             for name in &names {
                 last = rest.call("GET", &format!("/connectors/{name}/status"), None).await?.1;
-                let worker = last["tasks"][0]["worker_id"].as_str().unwrap_or_default();
-                if last["tasks"][0]["state"] == "RUNNING" && alive.contains(worker) {
-                    places.insert(name.clone(), worker.to_owned());
+                let tasks = last["tasks"].as_array().map(Vec::as_slice).unwrap_or_default();
+                let holder = |task: &Value| Some(task["worker_id"].as_str()?.to_owned());
+                let runs =
+                    |task: &&Value| task["state"] == "RUNNING" && holder(task).is_some_and(|w| alive.contains(&w));
+                if !tasks.is_empty() && tasks.iter().all(|task| runs(&task)) {
+                    running += 1;
+                }
+                for task in tasks.iter().filter(runs) {
+                    places.insert(format!("{name}-{}", task["id"]), holder(task).unwrap_or_default());
                 }
             }
-            if places.len() == names.len() {
+            if running == names.len() {
                 return Ok((began.elapsed(), places));
             }
             if began.elapsed() > within {
                 bail!(
-                    "{} of {} tasks run after {within:?}; the last status is {last}\n{}",
-                    places.len(),
+                    "{running} of {} connectors run after {within:?}; the last status is {last}\n{}",
                     names.len(),
                     self.logs()
                 );
             }
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Connectors that have to run.
+    fn names(&self) -> Vec<String> {
+        self.followers.keys().cloned().chain(self.collected.is_some().then(|| SINK.to_owned())).collect()
+    }
+
+    /// Waits until every generator has written more than it has by now, or everything.
+    ///
+    /// # Errors
+    /// One has not in time.
+    pub async fn await_progress(&self, within: Duration) -> Result<()> {
+        let began = Instant::now();
+        let count = |follower: &Follower| follower.ledger().observed();
+        let before: Vec<u64> = self.followers.values().map(count).collect();
+        loop {
+            let more = |(follower, before): (&Follower, &u64)| {
+                let now = count(follower);
+                now > *before + PROGRESS.min(self.records.saturating_sub(*before + 1)) || now >= self.records
+            };
+            if self.followers.values().zip(&before).all(more) {
+                return Ok(());
+            }
+            if began.elapsed() > within {
+                let now: Vec<u64> = self.followers.values().map(count).collect();
+                bail!("records of each generator are {now:?} after {within:?}, and were {before:?}\n{}", self.logs());
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Runs a sink of two tasks that shows every generator's records in files.
+    ///
+    /// # Errors
+    /// It is refused.
+    pub async fn collect(&mut self) -> Result<()> {
+        let path = self.dir.join("collected");
+        std::fs::create_dir_all(&path)?;
+        let topics: Vec<String> = self.followers.keys().map(|name| self.topic(name)).collect();
+        let config = json!({
+            "connector.class": "elasticflow.connectors.FileSinkConnector", "tasks.max": "2", "topics": topics.join(","),
+            "output.path": path, "format": "json", "commit.interval.ms": "300", "flush.size": "5000",
+            "consumer.override.auto.offset.reset": "earliest",
+        });
+        self.collected = Some(path);
+        self.any().create(SINK, &config).await.map(drop)
+    }
+
+    /// Waits until the sink shows as many records as every generator writes, and compares.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub async fn collected(&self, expected: &Expected) -> Result<BTreeMap<String, Report>> {
+        let path = self.collected.as_ref().context("no sink runs")?;
+        let (mut last, mut since) = (0, Instant::now());
+        loop {
+            let mut reports = BTreeMap::new();
+            for name in self.followers.keys() {
+                let mut ledger = expected.0.clone().bare();
+                for line in lines_of(&path.join("topics").join(self.topic(name)))? {
+                    ledger.observe(line);
+                }
+                reports.insert(format!("{name} in the sink"), ledger.compare());
+            }
+            let observed = reports.values().map(|report| report.observed).sum();
+            if observed > last {
+                (last, since) = (observed, Instant::now());
+            }
+            if reports.values().all(|report| report.observed >= report.expected) || since.elapsed() > QUIET {
+                return Ok(reports);
+            }
+            tokio::time::sleep(COLLECTED_EVERY).await;
         }
     }
 
@@ -232,6 +323,22 @@ impl Group {
 
 /// What an undisturbed generator has written.
 pub struct Expected(Ledger);
+
+/// Lines of the files of one topic. Names carry the first offset, padded: their order is the order of the records.
+fn lines_of(directory: &Path) -> Result<Vec<Line>> {
+    let mut files = Vec::new();
+    super::sinks::walk(directory, &mut |file| files.push(file.to_path_buf()))?;
+    files.sort();
+    let mut lines = Vec::new();
+    for file in files {
+        for text in std::fs::read_to_string(&file)?.lines() {
+            let fields: Value = serde_json::from_str(text).with_context(|| format!("half a record in {file:?}"))?;
+            let number = fields["id"].as_u64().context("a record without an id")?;
+            lines.push(Line::new(fields["account"].to_string(), number, b""));
+        }
+    }
+    Ok(lines)
+}
 
 fn parse(record: &LogRecord) -> Result<Option<Line>> {
     let value = record.value.as_deref().unwrap_or_default();

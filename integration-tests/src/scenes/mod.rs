@@ -1,6 +1,8 @@
 //! Proofs that tests and the long program share.
+pub mod brokers;
 pub mod cluster;
 pub mod datagen;
+pub mod limits;
 pub mod mysql;
 pub mod one_sink;
 pub mod sinks;

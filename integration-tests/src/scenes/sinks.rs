@@ -282,7 +282,7 @@ fn rows_of_files(directory: &Path) -> Result<Vec<(usize, u64)>> {
 }
 
 /// Files below a directory; what vanishes meanwhile was never there.
-fn walk(directory: &Path, each: &mut dyn FnMut(&Path)) -> Result<()> {
+pub(super) fn walk(directory: &Path, each: &mut dyn FnMut(&Path)) -> Result<()> {
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

@@ -38,7 +38,7 @@ async fn who_counts_for_a_cap_and_whether_it_holds_change_while_the_source_runs(
     rest.create("reader", &sink).await.unwrap();
     rest.expect("PUT", "/connectors/reader/pause", None).await.unwrap();
     rest.create("feeder", &source(&topic, &[])).await.unwrap();
-    let counter = Counter::of(&clients, &topic).await;
+    let counter = Counter::of(&clients, &topic).await.unwrap();
     let mut any = || rest.clone();
     let put = async |own: &[(&str, &str)]| {
         rest.expect("PUT", "/connectors/feeder/config", Some(&source(&topic, own))).await.unwrap();

@@ -1,15 +1,12 @@
 //! What scenes of limits share: three workers, what flow control says, the death of its leader.
 use elasticflow_integration_tests::rest::Rest;
 use elasticflow_integration_tests::scenes::cluster::Group;
-use elasticflow_integration_tests::worker::Worker;
-use elasticflow_kafka::RdKafka;
-use elasticflow_kafka::ports::Kafka;
+use elasticflow_integration_tests::scenes::limits;
 use serde_json::Value;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::task::JoinHandle;
+
+pub(crate) use limits::Counter;
 
 /// A machine that does other things too gets this long for each step.
 pub(crate) const SOON: Duration = Duration::from_secs(90);
@@ -26,39 +23,6 @@ pub(crate) async fn three(mut group: Group) -> Group {
 /// A group without workers yet.
 pub(crate) fn none(dir: &Path, address: &str, seed: u64) -> Group {
     Group::new(dir, address, (1, 1), seed).unwrap()
-}
-
-/// Counts what can be read of a topic.
-pub(crate) struct Counter {
-    count: Arc<AtomicU64>,
-    bytes: Arc<AtomicU64>,
-    reading: JoinHandle<()>,
-}
-
-impl Counter {
-    pub(crate) async fn of(kafka: &Arc<RdKafka>, topic: &str) -> Self {
-        let (log, count, bytes) =
-            (kafka.log(topic).await.unwrap(), Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
-        let (counts, weighs) = (Arc::clone(&count), Arc::clone(&bytes));
-        let reading = tokio::spawn(async move {
-            while let Ok(record) = log.next().await {
-                counts.fetch_add(1, Ordering::Relaxed);
-                let weight = record.key.len() + record.value.map_or(0, |value| value.len());
-                weighs.fetch_add(weight as u64, Ordering::Relaxed);
-            }
-        });
-        Self { count, bytes, reading }
-    }
-
-    /// Bytes of keys and values.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn now(&self) -> u64 {
-        assert!(!self.reading.is_finished(), "the topic cannot be read");
-        self.count.load(Ordering::Relaxed)
-    }
 }
 
 /// Looks until something is there.
@@ -109,25 +73,10 @@ pub(crate) fn rate(answer: &Value) -> f64 {
     answer["measured"]["records_per_second"].as_f64().unwrap_or(0.0)
 }
 
-/// When a worker took the lead of flow control last, as its log says; logs begin with the time.
-fn led_since(worker: &Worker) -> Option<String> {
-    let log = std::fs::read_to_string(worker.options.dir.join("worker.log")).unwrap_or_default();
-    let mut lines = log.lines().filter(|line| line.contains("this worker leads flow control"));
-    lines.next_back().and_then(|line| line.split_whitespace().next()).map(str::to_owned)
-}
-
 /// Kills the worker that leads flow control, and waits until another one has taken over.
 pub(crate) async fn kill_leader(group: &mut Group) {
-    let latest = |workers: &[Worker]| workers.iter().filter_map(led_since).max();
-    let before = latest(&group.workers).expect("a worker leads flow control");
-    let leader = group.workers.iter().position(|worker| led_since(worker).as_ref() == Some(&before));
-    group.workers.swap_remove(leader.expect("found a moment ago")).kill().unwrap();
-    let began = Instant::now();
-    while latest(&group.workers).is_none_or(|now| now <= before) {
-        assert!(began.elapsed() < SOON, "nobody leads");
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
-    println!("another worker leads after {:.1} s", began.elapsed().as_secs_f64());
+    let (_, took) = limits::kill_leader(&mut group.workers).await.unwrap();
+    println!("another worker leads after {:.1} s", took.as_secs_f64());
 }
 
 /// States and traces of the tasks of a connector.

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
 mod breaker;
+mod brokers;
 mod budget;
 mod caps;
 mod clients;
@@ -20,6 +21,7 @@ mod partition;
 mod pools;
 mod pressed;
 mod quota;
+mod rate_table;
 mod rates;
 mod recordings;
 #[path = "../../../control/rest/tests/it/replay/mod.rs"]
@@ -49,6 +51,18 @@ pub(crate) fn kafka() -> Option<String> {
         println!("skipped: EF_KAFKA is not set; start it with `scripts/services up kafka`");
     }
     address
+}
+
+/// The addresses of three brokers that a test may kill; says so when there are none. Only the environment itself counts:
+/// they are started for this alone.
+pub(crate) fn kafka3() -> Option<String> {
+    let addresses = std::env::var("EF_KAFKA3").ok();
+    if addresses.is_none() {
+        println!(
+            "skipped: EF_KAFKA3 is not set; run with `env $(scripts/services env kafka3)`, which starts nothing by itself"
+        );
+    }
+    addresses
 }
 
 /// A group of workers with generators that run.

@@ -1,6 +1,6 @@
 //! Pools of workers: tasks stay in theirs, and wait where nobody serves it.
 use crate::kafka;
-use elasticflow_integration_tests::rest::Rest;
+use elasticflow_integration_tests::rest::{Rest, http_client};
 use elasticflow_integration_tests::scenes::run_number;
 use elasticflow_integration_tests::worker::{Worker, WorkerOptions};
 use serde_json::{Value, json};
@@ -70,6 +70,17 @@ async fn usage(rest: &Rest, pool: &str) -> (Value, Value, usize) {
     (pool["units"]["used"].clone(), pool["units"]["total"].clone(), queued)
 }
 
+/// Workers whose metrics have a line.
+async fn telling(workers: &[Worker], line: &str) -> usize {
+    let mut count = 0;
+    for worker in workers {
+        let url = format!("http://127.0.0.1:{}/metrics", worker.options.port);
+        let page = http_client().get(url).send().await.unwrap().text().await.unwrap();
+        count += page.lines().filter(|known| *known == line).count();
+    }
+    count
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn tasks_run_in_their_pool_alone_and_wait_with_the_reason_while_nobody_serves_it() {
     let Some(bootstrap) = kafka() else { return };
@@ -125,6 +136,17 @@ async fn tasks_run_in_their_pool_alone_and_wait_with_the_reason_while_nobody_ser
     rest.expect("PUT", "/flow/v1/pools/default", Some(&json!({"borrow": ["fast"]}))).await.unwrap();
     until("10 run", (|seen: &Vec<_>| running(seen) == 9, logs), || tasks(&rest, "hog")).await;
     assert_eq!(usage(&rest, "fast").await, (json!(4), json!(4), 0));
+
+    // A rule that comes later stops nothing, and says what is beyond it.
+    let rules = json!({"borrow": ["fast"], "max_tasks": 4});
+    let ruled = rest.expect("PUT", "/flow/v1/pools/default", Some(&rules)).await.unwrap();
+    assert_eq!((&ruled["placed"], &ruled["over"]["tasks"]), (&json!(10), &json!(6)), "{ruled}");
+    let over = "elasticflow_pool_over_tasks{pool=\"default\"} 6";
+    assert_eq!(telling(&workers, over).await, 1, "the leader tells it, and nobody else");
+    assert_eq!(running(&tasks(&rest, "hog").await), 9);
+    let (_, text) = queued(&rest, "hog").await.unwrap();
+    assert!(text.contains("no more than 4 tasks of the pool have a place"), "{text}");
+
     let (status, answer) = rest.call("PUT", "/flow/v1/pools/default", Some(&json!({"share": 1}))).await.unwrap();
     assert_eq!(status, 400, "{answer}");
 }

@@ -30,7 +30,7 @@ async fn a_quota_holds_over_the_death_of_the_leader_and_ends_on_the_wall_of_its_
     let dir = tempfile::tempdir().unwrap();
     let (clients, topic) = (cluster(&address).unwrap(), format!("quota-{}", run_number()));
     create_topic(&clients, &topic, 1).await.unwrap();
-    let counter = Counter::of(&clients, &topic).await;
+    let counter = Counter::of(&clients, &topic).await.unwrap();
     let mut group = three(none(dir.path(), &address, 16)).await;
     let began = minute();
     let most = || QUOTA * (minute() - began + 1);

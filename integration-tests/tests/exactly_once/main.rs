@@ -13,8 +13,10 @@
 mod batches;
 mod budget;
 mod budget_share;
+mod bulk_runs;
 mod datagen;
 mod indexed;
+mod kept;
 mod ledger;
 mod letters;
 mod lost_answer;
@@ -31,7 +33,8 @@ use elasticflow_integration_tests::scenes::Outcome;
 /// Every point of the source loop that a load reaches, with the hit at which the worker ends there: the first ones lie on the
 /// way to RUNNING, the later ones in the middle of the load.
 pub(crate) fn source_points() -> Vec<(&'static str, u32)> {
-    let source = elasticflow_runtime::failpoint::ALL.iter().filter(|name| name.starts_with("source."));
+    let is_on_the_way = |name: &&&str| name.starts_with("source.") && !name.starts_with("source.batch.");
+    let source = elasticflow_runtime::failpoint::ALL.iter().filter(is_on_the_way);
     source.map(|name| (*name, hit(name))).collect()
 }
 

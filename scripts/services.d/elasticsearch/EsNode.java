@@ -4,8 +4,12 @@ import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import org.elasticsearch.common.settings.Settings;
 import org.elasticsearch.env.Environment;
+import org.elasticsearch.index.mapper.DataStreamTimestampFieldMapper;
+import org.elasticsearch.index.mapper.MetadataFieldMapper;
 import org.elasticsearch.node.InternalSettingsPreparer;
 import org.elasticsearch.node.Node;
+import org.elasticsearch.plugins.MapperPlugin;
+import org.elasticsearch.plugins.Plugin;
 import org.elasticsearch.reindex.ReindexPlugin;
 import org.elasticsearch.transport.Netty4Plugin;
 
@@ -18,8 +22,16 @@ import org.elasticsearch.transport.Netty4Plugin;
 public final class EsNode extends Node {
     private static final String NAME = "node-1";
 
+    /** Data streams are part of the server, and the mapper that they need is switched on by a plugin of the default distribution. */
+    public static final class DataStreams extends Plugin implements MapperPlugin {
+        @Override
+        public Map<String, MetadataFieldMapper.TypeParser> getMetadataMappers() {
+            return Map.of(DataStreamTimestampFieldMapper.NAME, DataStreamTimestampFieldMapper.PARSER);
+        }
+    }
+
     private EsNode(Environment environment) {
-        super(environment, List.of(Netty4Plugin.class, ReindexPlugin.class), true);
+        super(environment, List.of(Netty4Plugin.class, ReindexPlugin.class, DataStreams.class), true);
     }
 
     public static void main(String[] args) throws Exception {

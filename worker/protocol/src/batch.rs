@@ -9,6 +9,11 @@ use std::collections::BTreeMap;
 
 /// Header of every record of a batch: `<id>:<attempt>`.
 pub const BATCH_HEADER: &str = "flow.batch";
+/// Header of a record that is no data: a batch begins, or everything of it stands before. Beside it stand [`BATCH_HEADER`]
+/// and, at the end, [`BATCH_RECORDS_HEADER`]; key and value are null.
+pub const BATCH_MARKER_HEADER: &str = "flow.batch.mark";
+/// Header of the marker at the end: records of the whole batch.
+pub const BATCH_RECORDS_HEADER: &str = "flow.batch.records";
 /// The one format that is written and read.
 const FORMAT: u32 = 1;
 

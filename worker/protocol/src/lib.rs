@@ -16,7 +16,10 @@ mod share;
 mod take_over;
 mod unit;
 
-pub use batch::{BATCH_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState, PublishedRow, batches_topic};
+pub use batch::{
+    BATCH_HEADER, BATCH_MARKER_HEADER, BATCH_RECORDS_HEADER, BatchKind, BatchMark, BatchRecord, BatchRow, BatchState,
+    PublishedRow, batches_topic,
+};
 pub use budget::{BUDGET_VALUE, BudgetRow, Standing, budget_topic, budget_window, standing};
 pub use decide::{Answer, Consequence, after_decide};
 pub use loss::{Gone, Loss};

@@ -18,6 +18,8 @@ pub const ALL: &[&str] = &[
     "source.commit.before",
     "source.commit.after",
     "source.committed.after",
+    "source.batch.end.before",
+    "source.batch.end.after",
     "sink.start.after",
     "sink.open.after",
     "sink.poll.after",

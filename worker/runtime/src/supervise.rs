@@ -50,6 +50,8 @@ pub(crate) struct Supervision {
     pub(crate) stop: CancellationToken,
     /// Target state.
     pub(crate) paused: watch::Receiver<bool>,
+    /// How often the task was told to go on: a pause that a resume has overtaken leaves no other trace.
+    resumed: watch::Sender<u64>,
     state: Mutex<TaskState>,
 }
 
@@ -111,6 +113,7 @@ pub(crate) fn start(spec: TaskSpec, services: Arc<Services>) -> Supervised {
         refused,
         stop: CancellationToken::new(),
         paused: watched,
+        resumed: watch::channel(0).0,
         state: Mutex::new(TaskState::Restarting { trace: String::new() }),
     });
     let join = tokio::spawn(run(Arc::clone(&task)));
@@ -147,7 +150,10 @@ impl Supervised {
         Arc::clone(&self.task.limit)
     }
     pub(crate) fn set_paused(&self, paused: bool) {
-        self.paused.send_replace(paused);
+        self.paused.send_if_modified(|known| std::mem::replace(known, paused) != paused);
+        if !paused {
+            self.task.resumed.send_modify(|times| *times += 1);
+        }
     }
 
     /// Soft, then hard.
@@ -266,27 +272,19 @@ async fn held(task: &Supervision, error: &TaskError) -> bool {
     task.kept.lock().take();
     let trace = error.trace(&task.spec.id);
     tracing::warn!(task = %task.spec.id, error = %trace, "the task waits until its connector is resumed");
+    let mut resumed = task.resumed.subscribe();
+    // Before anybody can hear of it: whoever resumes it has heard.
+    let before = *resumed.borrow();
     task.report(TaskState::Held { trace });
-    let mut target = task.paused.clone();
+    let resumed = resumed.wait_for(|times| *times > before);
     tokio::select! {
         biased;
         () = task.stop.cancelled() => return false,
-        () = turned(&mut target, true) => {}
-    }
-    tokio::select! {
-        biased;
-        () = task.stop.cancelled() => return false,
-        () = turned(&mut target, false) => {}
+        // Its sender lives as long as the task.
+        _ = resumed => {}
     }
     task.budget.go_on();
     true
-}
-
-/// Waits for a target state.
-async fn turned(target: &mut watch::Receiver<bool>, paused: bool) {
-    if target.wait_for(|is_paused| *is_paused == paused).await.is_err() {
-        std::future::pending::<()>().await;
-    }
 }
 
 /// Tells the breaker how the instance ended, and says whose business the failure is.

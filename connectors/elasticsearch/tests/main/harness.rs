@@ -11,7 +11,7 @@ use elasticflow_api::{ConnectorError, ErrorClass, RecordError, Result};
 use elasticflow_config::Properties;
 use elasticflow_elasticsearch::ElasticsearchSink;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ type Event = (Duration, Box<dyn FnOnce() + Send>);
 #[derive(Default)]
 pub(crate) struct Leaping {
     now: Mutex<Duration>,
+    /// What the calendar says.
+    pub(crate) wall_ms: AtomicI64,
     events: Mutex<Vec<Event>>,
 }
 
@@ -33,7 +35,7 @@ impl Leaping {
 
 impl Clock for Leaping {
     fn wall_ms(&self) -> i64 {
-        0
+        self.wall_ms.load(Ordering::Relaxed)
     }
     fn monotonic(&self) -> Duration {
         *self.now.lock().unwrap()
@@ -235,6 +237,12 @@ pub(crate) fn record(offset: i64, key: Datum, value: Datum) -> SinkRecord {
     let record =
         Record { topic: "Orders".into(), partition: Some(0), key, value, headers: Vec::new(), timestamp_ms: Some(0) };
     SinkRecord { record, origin }
+}
+
+/// The same record of another time.
+pub(crate) fn at_time(mut record: SinkRecord, ms: Option<i64>) -> SinkRecord {
+    record.record.timestamp_ms = ms;
+    record
 }
 
 /// Flat documents `first..first + count`, one per offset.

@@ -6,9 +6,11 @@
     clippy::too_many_lines,
     reason = "tests stop at the first surprise, and say what they skip"
 )]
+mod dated;
 mod fake;
 mod faults;
 mod harness;
 mod real;
 mod requests;
+mod streams;
 mod validation;

@@ -2,29 +2,39 @@
 use crate::harness::{Harness, event, flat, key, record, schema, struct_of, tombstone};
 use elasticflow_api::data::{Kind, Value};
 use elasticflow_api::sink::SinkRecord;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// A sink into an index of its own, or `None` with a line that says so.
-async fn real(test: &str) -> Option<(Harness, String, String)> {
+/// The server and a name that nobody else uses, or `None` with a line that says so.
+pub(crate) fn server(test: &str) -> Option<(String, String)> {
     let Ok(url) = std::env::var("EF_ELASTICSEARCH") else {
         println!("skipped {test}: EF_ELASTICSEARCH names no server");
         return None;
     };
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    let index = format!("ef-test-{}-{nanos}", std::process::id());
+    Some((url, format!("ef-test-{}-{nanos}", std::process::id())))
+}
+
+/// A sink into an index of its own.
+async fn real(test: &str) -> Option<(Harness, String, String)> {
+    let (url, index) = server(test)?;
     let sink = Harness::at(&url, Arc::default(), &[("index.name.format", index.as_str())]).await;
     Some((sink, url, index))
 }
 
-async fn ask(method: reqwest::Method, url: &str) -> Json {
+pub(crate) async fn ask(method: reqwest::Method, url: &str) -> Json {
     let text = reqwest::Client::new().request(method, url).send().await.unwrap().text().await.unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
+pub(crate) async fn put(url: &str, body: &Json) -> Json {
+    let request = reqwest::Client::new().put(url).header("content-type", "application/json").body(body.to_string());
+    serde_json::from_str(&request.send().await.unwrap().text().await.unwrap()).unwrap()
+}
+
 /// Every document with its version.
-async fn contents(url: &str, index: &str) -> BTreeMap<String, (u64, Json)> {
+pub(crate) async fn contents(url: &str, index: &str) -> BTreeMap<String, (u64, Json)> {
     ask(reqwest::Method::POST, &format!("{url}/{index}/_refresh")).await;
     let found = ask(reqwest::Method::GET, &format!("{url}/{index}/_search?version=true&size=1000")).await;
     let hits = found["hits"]["hits"].as_array().unwrap().iter();
@@ -34,7 +44,7 @@ async fn contents(url: &str, index: &str) -> BTreeMap<String, (u64, Json)> {
     .collect()
 }
 
-async fn remove(url: &str, index: &str) {
+pub(crate) async fn remove(url: &str, index: &str) {
     ask(reqwest::Method::DELETE, &format!("{url}/{index}")).await;
 }
 
@@ -97,4 +107,22 @@ async fn a_real_server_maps_the_types_and_refuses_what_does_not_fit() {
     let mapping = ask(reqwest::Method::GET, &format!("{url}/{index}/_mapping")).await;
     assert_eq!(mapping[&index]["mappings"]["properties"]["at"]["type"], "date");
     remove(&url, &index).await;
+}
+
+#[tokio::test]
+async fn a_template_of_the_server_keeps_its_word_about_a_new_index() {
+    let Some((mut sink, url, index)) = real("a template").await else { return };
+    let template = json!({"index_patterns": [index], "template": {
+        "settings": {"index.refresh_interval": "7s"},
+        "mappings": {"properties": {"n": {"type": "keyword"}}},
+    }});
+    assert_eq!(put(&format!("{url}/_index_template/{index}"), &template).await["acknowledged"], true);
+    sink.put_and_flush(vec![record(0, key(1), flat(1, 5))]).await.unwrap();
+    let there = ask(reqwest::Method::GET, &format!("{url}/{index}")).await;
+    assert_eq!(there[&index]["mappings"]["properties"]["n"]["type"], "keyword");
+    assert_eq!(there[&index]["mappings"]["properties"]["id"]["type"], "long");
+    assert_eq!(there[&index]["settings"]["index"]["refresh_interval"], "7s");
+    assert_eq!(there[&index]["settings"]["index"]["gc_deletes"], "1h");
+    remove(&url, &index).await;
+    ask(reqwest::Method::DELETE, &format!("{url}/_index_template/{index}")).await;
 }

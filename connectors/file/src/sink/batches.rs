@@ -5,6 +5,7 @@
 //! it is visible. Beside the files each unit leaves the number of records that it covers, by which [`publish`] knows whether
 //! all are there. Appending renames `data/<topic>` to `<topics.dir>/<topic>/run=<id>`; replacing then points the link
 //! `<topics.dir>/<topic>/current` to it, by one rename. What is done is recognised by names.
+//! A directory that the link has led to before is noted in `replaced/<topic>`, and removed once enough others have followed it.
 use super::names::directory;
 use super::staging::{ENTRIES_MAX, connector_path, present};
 use crate::config::SinkConfig;
@@ -21,6 +22,10 @@ pub(super) const DATA: &str = "data";
 pub(super) const COUNTS: &str = "counts";
 /// The link that readers of a topic that is replaced follow.
 const CURRENT: &str = "current";
+/// Directory of the notes about replaced directories, by topic.
+const REPLACED: &str = "replaced";
+/// Beginning of the name of a batch's directory.
+const RUN: &str = "run=";
 /// Longest number.
 const COUNT_BYTES_MAX: u64 = 20;
 /// Published batches that are remembered.
@@ -60,6 +65,7 @@ impl Batches {
         let done = format!("published-{name}");
         if self.base.look(&done).map_err(failed())?.is_some() {
             self.drop_staged(&batch.batch)?;
+            self.prune(batch.keep).map_err(failed())?;
             return Ok(Published::Before);
         }
         let Some(staged) = present(self.base.child(&name)).map_err(failed())? else {
@@ -81,13 +87,13 @@ impl Batches {
         self.show(&staged, &batch.batch, kind).map_err(failed())?;
         self.base.rename_dir(&name, &self.base, &done).and_then(|()| self.base.sync()).map_err(failed())?;
         self.drop_staged(&batch.batch)?;
-        self.forget_old().map_err(failed())?;
+        self.forget_old().and_then(|()| self.prune(batch.keep)).map_err(failed())?;
         Ok(Published::Now)
     }
 
     /// Every topic's files get their place by one rename each.
     fn show(&self, staged: &Dir, batch: &BatchId, kind: PublishKind) -> io::Result<()> {
-        let run = format!("run={}", directory(&batch.0));
+        let run = format!("{RUN}{}", directory(&batch.0));
         for topic in self.topics(staged, &run)? {
             let place = self.root.descend_made(&Path::new(&self.topics_dir).join(&topic), 0o755)?;
             if place.look(&run)?.is_none()
@@ -96,9 +102,46 @@ impl Batches {
                 data.rename_dir(&topic, &place, &run)?;
                 place.sync()?;
             }
-            if kind == PublishKind::Replace && place.target(CURRENT)?.as_deref() != Some(run.as_str()) {
+            let current = place.target(CURRENT)?;
+            if kind == PublishKind::Replace && current.as_deref() != Some(run.as_str()) {
+                if let Some(before) = current.filter(|before| is_run(before)) {
+                    self.note_replaced(&topic, &before)?;
+                }
                 place.point(CURRENT, &run)?;
                 place.sync()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that readers are about to be led elsewhere; the order of the notes is that of their times.
+    fn note_replaced(&self, topic: &str, run: &str) -> io::Result<()> {
+        let notes = self.base.descend_made(&Path::new(REPLACED).join(topic), 0o700)?;
+        notes.remove_file(run)?;
+        notes.create_file(run)?;
+        notes.sync()
+    }
+
+    /// Removes the directories that were replaced but for the last ones of each topic.
+    fn prune(&self, keep: usize) -> io::Result<()> {
+        let Some(notes) = present(self.base.child(REPLACED))? else { return Ok(()) };
+        for topic in names(&notes)? {
+            let notes = notes.child(&topic)?;
+            let Some(place) = present(self.root.descend(&Path::new(&self.topics_dir).join(&topic)))? else { continue };
+            let current = place.target(CURRENT)?;
+            let noted = notes.entries(ENTRIES_MAX)?;
+            let mut replaced: Vec<(i128, &str)> = Vec::new();
+            for entry in &noted {
+                let name = entry.name.to_str().filter(|name| is_run(name) && current.as_deref() != Some(*name));
+                replaced.extend(name.map(|name| (entry.identity.modified_ns, name)));
+            }
+            replaced.sort_unstable();
+            replaced.reverse();
+            for (_, run) in replaced.into_iter().skip(keep) {
+                if place.look(run)?.is_some_and(|entry| entry.is_dir) {
+                    std::fs::remove_dir_all(place.path().join(run))?;
+                }
+                notes.remove_file(run)?;
             }
         }
         Ok(())
@@ -151,6 +194,11 @@ impl Batches {
         }
         Ok(())
     }
+}
+
+/// Whether a name is that of a batch's directory, and of nothing above or below it.
+fn is_run(name: &str) -> bool {
+    name.starts_with(RUN) && !name.contains('/')
 }
 
 /// Names of the directories in one.

@@ -198,6 +198,10 @@ impl Converter for JsonConverter {
         Some(Arc::new(Self { stage: self.stage, schemas: true, plans, envelopes, content: None, cache: self.cache }))
     }
 
+    fn reads_headers(&self) -> bool {
+        false
+    }
+
     fn reads_json_text(&self) -> bool {
         !self.schemas && self.content.is_none()
     }

@@ -28,6 +28,10 @@ impl HeaderConverter for SimpleHeaderConverter {
         Ok(true)
     }
 
+    fn may_refuse(&self) -> bool {
+        false
+    }
+
     fn decode(&self, _: &str, _: &str, bytes: Option<&Bytes>) -> Result<Datum, RecordError> {
         Ok(match bytes {
             None => Datum { schema: None, value: Value::Null },

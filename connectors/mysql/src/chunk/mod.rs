@@ -1,5 +1,6 @@
 //! Reads chunks of tables on a connection of its own, each under a snapshot whose place in the log is known well enough.
 mod cells;
+mod following;
 mod opening;
 mod row;
 mod select;
@@ -15,6 +16,7 @@ use crate::table::Table;
 use crate::window::Mark;
 use crate::wire::{self, Flavour, Session};
 use elasticflow_api::data::Value;
+use following::FirstWithRows;
 use futures_util::StreamExt;
 use mysql_async::prelude::Queryable;
 use select::Select;
@@ -22,6 +24,7 @@ use std::sync::Arc;
 use tokio::sync::{Notify, mpsc};
 
 pub(crate) use cells::raw_of;
+pub use following::Following;
 pub use select::{is_chunkable, quoted};
 
 /// Rows sent at once while a table without a key is read.
@@ -43,8 +46,8 @@ pub struct Ask {
     pub covers: (Gtids, LogPosition),
     /// Whether rows may come as JSON.
     pub directly: bool,
-    /// Tables that follow: whether one of them has rows tells which row is the last of all.
-    pub following: Vec<(String, String)>,
+    /// Tables that follow.
+    pub following: Following,
 }
 
 /// A row that was read.
@@ -98,6 +101,7 @@ pub struct ChunkReader {
     session: Session,
     numbered: bool,
     limit: usize,
+    first_with_rows: FirstWithRows,
     told: mpsc::Sender<Told>,
     wake: Arc<Notify>,
 }
@@ -118,7 +122,9 @@ impl ChunkReader {
             // Patience while the task is busy with other records.
             let _ = session.conn.query_drop("SET SESSION net_write_timeout = 600").await;
             let limit = config.chunk_rows.min(1000);
-            let mut reader = Self { config, session, numbered, limit, told: told.clone(), wake: Arc::clone(&wake) };
+            let (told, wake) = (told.clone(), Arc::clone(&wake));
+            let mut reader =
+                Self { config, session, numbered, limit, first_with_rows: FirstWithRows::default(), told, wake };
             while let Some(ask) = asks.recv().await {
                 reader.answer(ask).await?;
             }
@@ -186,7 +192,7 @@ impl ChunkReader {
             let per_row = (bytes / rows.len()).max(1);
             self.limit = (self.config.chunk_bytes / per_row).clamp(1, self.config.chunk_rows);
         }
-        let more = last.is_none() && self.any_has_rows(&ask.following).await?;
+        let more = last.is_none() && self.any_follows(&ask.following).await?;
         self.tell(Told::Chunk { rows, seen: low, high, next: last, more }).await
     }
 
@@ -216,23 +222,34 @@ impl ChunkReader {
             self.wake.notify_one();
         }
         self.close().await?;
-        let more = self.any_has_rows(&ask.following).await?;
+        let more = self.any_follows(&ask.following).await?;
         self.tell(Told::End(more)).await
     }
 
-    async fn any_has_rows(&mut self, tables: &[(String, String)]) -> Result<bool> {
-        for (db, name) in tables {
-            let sql = format!("SELECT 1 FROM {}.{} LIMIT 1", quoted(db), quoted(name));
-            let found: Result<Option<u8>, _> = self.session.conn.query_first(sql).await;
-            match found {
-                Ok(Some(_)) => return Ok(true),
-                Ok(None) => {}
-                // Dropped meanwhile: it has none.
-                Err(mysql_async::Error::Server(e)) if e.code == 1146 => {}
-                Err(e) => return Err(of_client(e, READING)),
+    /// Whether a table that follows has rows.
+    async fn any_follows(&mut self, following: &Following) -> Result<bool> {
+        if let Some(known) = self.first_with_rows.known(following) {
+            return Ok(known);
+        }
+        let mut first = None;
+        for (at, (db, name)) in following.tables().iter().enumerate() {
+            if self.has_rows(db, name).await? {
+                first = Some(at);
+                break;
             }
         }
-        Ok(false)
+        Ok(self.first_with_rows.learn(following, first))
+    }
+
+    async fn has_rows(&mut self, db: &str, name: &str) -> Result<bool> {
+        let sql = format!("SELECT 1 FROM {}.{} LIMIT 1", quoted(db), quoted(name));
+        let found: Result<Option<u8>, _> = self.session.conn.query_first(sql).await;
+        match found {
+            Ok(found) => Ok(found.is_some()),
+            // Dropped meanwhile: it has none.
+            Err(mysql_async::Error::Server(e)) if e.code == 1146 => Ok(false),
+            Err(e) => Err(of_client(e, READING)),
+        }
     }
 }
 

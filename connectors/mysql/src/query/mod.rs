@@ -51,6 +51,10 @@ impl SourceConnector for MysqlBatchSource {
         Guarantee::ExactlyOnce
     }
 
+    fn ends(&self, config: &MysqlSourceConfig) -> bool {
+        source::ends(&config.keys)
+    }
+
     async fn validate(&self, config: &MysqlSourceConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
         source::check_keys(&config.keys, &mut report);

@@ -44,6 +44,7 @@ impl Snapshot {
         self.discard = current.as_ref().is_some_and(&named);
         self.tables.extend(current);
         self.tables.rotate_right(1.min(self.tables.len()));
+        self.listed = None;
         adhoc.tables = self.tables.iter().cloned().collect();
         adhoc.paused = false;
     }

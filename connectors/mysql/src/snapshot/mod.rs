@@ -6,7 +6,7 @@ pub(crate) use sending::read_origin;
 
 use crate::batch::Batch;
 use crate::capture::{Capture, Filled, Until};
-use crate::chunk::{Ask, ChunkReader, ReadRow, Told, is_chunkable};
+use crate::chunk::{Ask, ChunkReader, Following, ReadRow, Told, is_chunkable};
 use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
@@ -67,6 +67,8 @@ pub struct Snapshot {
     /// What is told of the tables before their rows.
     schema: Option<SchemaSnapshot>,
     pub(crate) tables: VecDeque<(String, String)>,
+    /// A list that ends with `tables`; none if they are others since it was made.
+    listed: Option<Arc<[(String, String)]>>,
     pub(crate) current: Option<Arc<Table>>,
     phase: Phase,
     progress: Progress,
@@ -174,6 +176,7 @@ impl Snapshot {
             estimates: None,
             scanned: Vec::new(),
             tables: tables.into(),
+            listed: None,
             current: None,
             phase: Phase::Idle,
             first: !resumed,
@@ -421,7 +424,7 @@ impl Snapshot {
                 capture.watch.gated.remove(&table.id);
                 capture.watch.window = Some(Window::new(Arc::clone(&table.id), KEYS_MAX));
             }
-            let following = self.tables.iter().skip(1).cloned().collect();
+            let following = self.following();
             let covers = (capture.gtids.clone(), capture.log.at().clone());
             let filter = self.progress.adhoc.as_ref().and_then(|a| a.filters.iter().find(|(t, _)| **t == *table.id));
             let filter = filter.map(|(_, filter)| filter.clone());
@@ -440,6 +443,13 @@ impl Snapshot {
         let rows = Vec::new().into_iter();
         self.phase = Phase::Sending { rows, next: None, more: false, outdated: HashSet::new() };
         Ok(())
+    }
+
+    /// The tables after the first.
+    fn following(&mut self) -> Following {
+        let tables = &self.tables;
+        let listed = self.listed.get_or_insert_with(|| tables.iter().cloned().collect());
+        Following::new(listed, listed.len().saturating_sub(tables.len()) + 1)
     }
 
     /// The key by which the table is read must stay the same from chunk to chunk.

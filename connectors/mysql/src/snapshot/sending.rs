@@ -99,7 +99,7 @@ impl Snapshot {
                 return Ok(Outcome::Finished);
             }
             let next = self.progress.queue.remove(0);
-            self.tables = next.tables.clone().into();
+            (self.tables, self.listed) = (next.tables.clone().into(), None);
             (self.first, self.first_of_table, self.fresh) = (true, true, true);
             self.names = names_of(&next.tables);
             (self.estimates, self.scanned) = (None, Vec::new());

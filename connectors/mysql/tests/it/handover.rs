@@ -13,6 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 const ROWS: u64 = 1500;
+/// A writer that waits for a row whose owner waits for a table that is to be altered, which waits for the writer: no server
+/// notices, so nobody waits long.
+const SOON: &str = "SET SESSION lock_wait_timeout=1, innodb_lock_wait_timeout=1";
 
 /// Tables by `table/key`: what the records leave.
 fn replay(records: &[SourceRecord]) -> BTreeMap<String, Json> {
@@ -50,6 +53,7 @@ fn statement(random: &mut SmallRng, fresh: &mut u64, db: &str) -> String {
 /// Writes until told to stop.
 async fn write(server: Server, db: String, seed: u64, stop: Arc<AtomicBool>) {
     let mut conn = server.connect().await;
+    conn.query_drop(SOON).await.unwrap();
     let mut random = SmallRng::seed_from_u64(seed);
     let mut fresh = 1_000_000 + (seed % 1000) * 1_000_000;
     while !stop.load(Ordering::Relaxed) {
@@ -71,6 +75,7 @@ async fn write(server: Server, db: String, seed: u64, stop: Arc<AtomicBool>) {
 /// Changes the tables and kills the connector's connections until told to stop.
 async fn disturb(server: Server, db: String, seed: u64, stop: Arc<AtomicBool>) {
     let mut root = server.connect_as("root", "elasticflow").await;
+    root.query_drop(SOON).await.unwrap();
     let mut random = SmallRng::seed_from_u64(seed);
     let mut n = 0;
     // On a slow machine a snapshot whose connections are killed for ever would not end.

@@ -6,6 +6,7 @@
 //! the middle of it harms nobody. Publishing is one transaction. Where statements that define tables commit by themselves
 //! (MySQL), replacing is one `RENAME TABLE` over all tables instead: a table that is no longer there under its staging name
 //! has been renamed.
+use super::kept::KEPT;
 use super::staging::{columns, copy_ddl, exists, hash, name_of};
 use super::task::SqlSink;
 use crate::dialect::Dialect;
@@ -23,19 +24,20 @@ const LEDGER: &str = "elasticflow_batches";
 pub(super) struct Row {
     key: String,
     /// Empty in the row of a task.
-    live: String,
+    pub(super) live: String,
     stage: String,
     key_columns: String,
     attempt: i64,
-    records: i64,
+    /// Of a task: what it has staged. Of a table whose replaced version is kept: which of its versions that is, in order.
+    pub(super) records: i64,
     state: String,
 }
 
 /// What a batch has staged of one table.
-struct Staged {
-    key: String,
-    live: TableName,
-    stage: TableName,
+pub(super) struct Staged {
+    pub(super) key: String,
+    pub(super) live: TableName,
+    pub(super) stage: TableName,
     key_columns: String,
 }
 
@@ -53,7 +55,7 @@ impl Ledger<'_> {
         TableName { schema: self.schema.clone(), table: LEDGER.to_owned() }
     }
 
-    fn table(&self) -> String {
+    pub(super) fn table(&self) -> String {
         self.name().quoted(self.dialect)
     }
 
@@ -61,7 +63,7 @@ impl Ledger<'_> {
         hash(&[&self.id.group, &self.id.connector])
     }
 
-    async fn run(&mut self, sql: &str, doing: &'static str) -> Result<u64, Error> {
+    pub(super) async fn run(&mut self, sql: &str, doing: &'static str) -> Result<u64, Error> {
         self.session.execute(sql).await.map_err(Error::at(doing))
     }
 
@@ -123,7 +125,8 @@ impl Ledger<'_> {
         if keys.is_empty() {
             return Ok(());
         }
-        let again = format!("UPDATE {} SET state = 'staging' WHERE slot_id IN ({})", self.table(), keys.join(","));
+        let again =
+            format!("UPDATE {} SET state = 'staging', records = 0 WHERE slot_id IN ({})", self.table(), keys.join(","));
         self.run(&again, doing).await.map(drop)
     }
 
@@ -146,6 +149,10 @@ impl Ledger<'_> {
             Some(batch) => format!("batch_id = {}", self.dialect.text_literal(&batch.0)),
             None => "state = 'staging'".to_owned(),
         };
+        self.select(&which, lock).await
+    }
+
+    pub(super) async fn select(&mut self, which: &str, lock: &str) -> Result<Vec<Row>, Error> {
         let query = format!(
             "SELECT slot_id, live, stage, key_columns, attempt, records, state FROM {} WHERE owner = '{}' AND {which} \
              ORDER BY slot_id{lock}",
@@ -169,7 +176,7 @@ impl Ledger<'_> {
     }
 
     /// The tables that rows are about.
-    fn tables(&self, rows: &[Row]) -> Vec<Staged> {
+    pub(super) fn tables(&self, rows: &[Row]) -> Vec<Staged> {
         let staged = |row: &Row| Staged {
             key: row.key.clone(),
             live: name_of(&row.live, self.dialect),
@@ -194,12 +201,13 @@ impl Ledger<'_> {
         let mut rows = self.rows(Some(&batch.batch), "").await?;
         let is_current = |row: &Row| row.attempt == i64::from(batch.attempt);
         if rows.iter().any(|row| is_current(row) && row.state == "published") {
-            self.clean(&rows).await;
+            self.clean(&rows, batch.keep > 0).await;
+            self.prune(&rows, batch.keep).await?;
             return Ok(Published::Before);
         }
         rows.retain(|row| row.state == "staging");
         let (all, void): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(is_current);
-        let staged: i64 = all.iter().map(|row| row.records).sum();
+        let staged: i64 = all.iter().filter(|row| row.live.is_empty()).map(|row| row.records).sum();
         let staged = u64::try_from(staged).unwrap_or(0);
         if staged < batch.records {
             return Ok(Published::Incomplete { staged });
@@ -212,26 +220,34 @@ impl Ledger<'_> {
             return Err(Error::Definite { code: "SQL-0058", text });
         }
         let is_now = match kind {
-            PublishKind::Replace if self.dialect.swaps_by_rename() => self.swap(&all).await?,
-            _ => self.copy(&batch.batch, &all, kind).await?,
+            PublishKind::Replace if self.dialect.swaps_by_rename() => self.swap(&all, batch.keep > 0).await?,
+            _ => self.copy(batch, &all, kind).await?,
         };
         self.settle(&void, "dropped").await?;
-        self.clean(&all).await;
-        self.clean(&void).await;
+        self.clean(&all, batch.keep > 0).await;
+        self.clean(&void, false).await;
+        self.prune(&all, batch.keep).await?;
         Ok(if is_now { Published::Now } else { Published::Before })
     }
 
     /// One statement renames all tables.
-    async fn swap(&mut self, all: &[Row]) -> Result<bool, Error> {
+    async fn swap(&mut self, all: &[Row], keeps: bool) -> Result<bool, Error> {
         let dialect = self.dialect;
-        let mut renames = Vec::new();
-        for staged in self.tables(all) {
+        let (tables, mut renames) = (self.tables(all), Vec::new());
+        for staged in &tables {
             if !exists(dialect, &mut *self.session, &staged.stage).await? {
                 continue;
             }
-            let old = staged.replaced(dialect).quoted(dialect);
+            let replaced = staged.replaced(dialect);
+            let old = replaced.quoted(dialect);
             let (live, stage) = (staged.live.quoted(dialect), staged.stage.quoted(dialect));
-            self.run(&format!("DROP TABLE IF EXISTS {old}"), "dropping a replaced table").await?;
+            if exists(dialect, &mut *self.session, &replaced).await? {
+                // Of an earlier publication of this batch. It goes away in the same statement: an owner that was frozen
+                // here must not take away what its successor has kept.
+                let away = staged.away(dialect).quoted(dialect);
+                self.run(&format!("DROP TABLE IF EXISTS {away}"), "dropping a replaced table").await?;
+                renames.push(format!("{old} TO {away}"));
+            }
             if exists(dialect, &mut *self.session, &staged.live).await? {
                 renames.push(format!("{live} TO {old}"));
             }
@@ -240,32 +256,43 @@ impl Ledger<'_> {
         if !renames.is_empty() {
             self.run(&format!("RENAME TABLE {}", renames.join(", ")), "putting a batch in place").await?;
         }
-        self.settle(all, "published").await?;
+        let mut kept = Vec::new();
+        for staged in tables.iter().filter(|_| keeps) {
+            if exists(dialect, &mut *self.session, &staged.replaced(dialect)).await? {
+                kept.push(staged.key.clone());
+            }
+        }
+        self.settle_published(all, &kept).await?;
         Ok(!renames.is_empty())
     }
 
     /// One transaction copies the rows. The ledger is read again under its lock: somebody may have been faster.
-    async fn copy(&mut self, batch: &BatchId, all: &[Row], kind: PublishKind) -> Result<bool, Error> {
+    async fn copy(&mut self, batch: &Announced, all: &[Row], kind: PublishKind) -> Result<bool, Error> {
         let dialect = self.dialect;
-        let tables = self.tables(all);
+        let (tables, mut kept) = (self.tables(all), Vec::new());
         for staged in &tables {
             if !exists(dialect, &mut *self.session, &staged.live).await? {
                 let quoted = staged.live.quoted(dialect);
                 let copy = copy_ddl(dialect, &mut *self.session, &staged.stage, &quoted).await?;
                 self.run(&copy, "creating the table of a batch").await?;
+            } else if kind == PublishKind::Replace && batch.keep > 0 {
+                kept.push(staged.key.clone());
             }
         }
         self.run(dialect.begin(), "beginning to publish a batch").await?;
-        let now = self.rows(Some(batch), dialect.lock_suffix()).await?;
+        let now = self.rows(Some(&batch.batch), dialect.lock_suffix()).await?;
         let is_staged = |row: &Row| now.iter().any(|other| other.key == row.key && other.state == "staging");
         if !all.iter().all(is_staged) {
             self.run("ROLLBACK", "ending a publication that was done").await?;
             return Ok(false);
         }
         for staged in &tables {
+            if kept.contains(&staged.key) {
+                self.set_aside(staged).await?;
+            }
             self.join(staged, kind).await?;
         }
-        self.settle(all, "published").await?;
+        self.settle_published(all, &kept).await?;
         self.run("COMMIT", "committing the publication of a batch").await?;
         Ok(true)
     }
@@ -292,30 +319,6 @@ impl Ledger<'_> {
         let copy = format!("INSERT INTO {live} ({list}) SELECT {list} FROM {stage} WHERE 1=1{tail}");
         self.run(&copy, "adding the rows of a batch").await.map(drop)
     }
-
-    /// Drops tables that nobody needs any more.
-    pub(super) async fn clean(&mut self, rows: &[Row]) {
-        for staged in self.tables(rows) {
-            let mut tables = vec![staged.stage.quoted(self.dialect)];
-            if self.dialect.swaps_by_rename() {
-                tables.push(staged.replaced(self.dialect).quoted(self.dialect));
-            }
-            for table in tables {
-                if let Err(answer) = self.session.execute(&format!("DROP TABLE IF EXISTS {table}")).await {
-                    tracing::warn!(table, %answer, "a table of a published batch was not dropped; drop it by hand");
-                }
-            }
-        }
-    }
-}
-
-impl Staged {
-    /// Name of what a rename takes away, until it is dropped.
-    fn replaced(&self, dialect: &dyn Dialect) -> TableName {
-        let mut short = self.key.clone();
-        short.truncate(super::staging::SHORT);
-        self.live.staged(&format!("__flow_{short}"), dialect)
-    }
 }
 
 #[async_trait]
@@ -339,9 +342,9 @@ impl AtomicBatches for SqlSink {
         let mut ledger = Ledger { dialect, id: &id, session: session.as_mut(), schema };
         ledger.create().await?;
         let mut rows = ledger.rows(Some(batch), "").await?;
-        rows.retain(|row| row.state != "published");
+        rows.retain(|row| row.state != "published" && row.state != KEPT);
         ledger.settle(&rows, "dropped").await?;
-        ledger.clean(&rows).await;
+        ledger.clean(&rows, false).await;
         self.keep_session(session);
         Ok(())
     }

@@ -11,6 +11,7 @@
 //! record is handed to the error policy once per put; statements hold literals written by the dialect alone.
 mod batches;
 mod check;
+mod kept;
 mod offsets;
 mod plan;
 mod reset;

@@ -78,6 +78,39 @@ fn nth(value: Option<&Value>, at: usize) -> &Value {
     found.unwrap_or(&Value::Null)
 }
 
+/// Where the row of a change stands in the value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RowAt {
+    /// It is the value.
+    Whole,
+    /// In this place of it.
+    Member(usize),
+    /// There is none.
+    Nowhere,
+}
+
+impl RowAt {
+    /// Of a change that was read from a value.
+    pub(crate) fn of(change: &Change<'_>, value: &Value) -> Self {
+        let Change::Write(_, row) = change else { return Self::Nowhere };
+        let found = match value {
+            Value::Struct(s) => s.values.iter().position(|member| std::ptr::eq(member, *row)),
+            Value::Map(pairs) => pairs.iter().position(|(_, member)| std::ptr::eq(member, *row)),
+            _ => None,
+        };
+        found.map_or(Self::Whole, Self::Member)
+    }
+
+    /// The row.
+    pub(crate) fn row(self, value: &Value) -> Option<&Value> {
+        match self {
+            Self::Whole => Some(value),
+            Self::Member(at) => Some(nth(Some(value), at)),
+            Self::Nowhere => None,
+        }
+    }
+}
+
 /// Takes the envelope off a record's value.
 pub(crate) fn change_of<'a>(mode: EnvelopeMode, value: &'a Datum) -> Result<Change<'a>, RecordError> {
     if value.value == Value::Null {

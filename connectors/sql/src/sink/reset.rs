@@ -36,6 +36,6 @@ pub(super) async fn unstage(
         return Err(Error::Config { code: "SQL-0062", text });
     }
     ledger.settle(&staged, "dropped").await?;
-    ledger.clean(&staged).await;
+    ledger.clean(&staged, false).await;
     Ok(())
 }

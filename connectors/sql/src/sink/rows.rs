@@ -2,8 +2,7 @@
 //!
 //! A rendered row is its cells with commas between, those of the key first; so the text of the key tells rows of one key
 //! apart from others, and a statement is a join of slices however often it is split.
-use super::plan::change_of;
-use super::shape::{Planned, Shape, row_of};
+use super::shape::{Planned, Shape};
 use crate::cell::{Cell, cell_of};
 use crate::config::{InsertMode, SinkKeys};
 use crate::dialect::Dialect;
@@ -109,7 +108,7 @@ impl Rows {
         record: &SinkRecord,
     ) -> Result<(), RecordError> {
         let (start, cells) = (self.text.len(), self.ends.len());
-        if let Err(error) = self.render(keys, dialect, &planned.shape, record) {
+        if let Err(error) = self.render(dialect, planned, record) {
             self.text.truncate(start);
             self.ends.truncate(cells);
             return Err(error);
@@ -118,16 +117,9 @@ impl Rows {
         Ok(())
     }
 
-    fn render(
-        &mut self,
-        keys: &SinkKeys,
-        dialect: &dyn Dialect,
-        shape: &Shape,
-        record: &SinkRecord,
-    ) -> Result<(), RecordError> {
-        let change = change_of(keys.envelope, &record.record.value)?;
-        let row = row_of(&change);
-        for (at, column) in shape.columns.iter().enumerate() {
+    fn render(&mut self, dialect: &dyn Dialect, planned: &Planned, record: &SinkRecord) -> Result<(), RecordError> {
+        let row = planned.row.row(&record.record.value.value);
+        for (at, column) in planned.shape.columns.iter().enumerate() {
             if at > 0 {
                 self.text.push(',');
             }

@@ -1,5 +1,5 @@
 //! Shapes: records of one topic and pair of schemas share table, columns and statements.
-use super::plan::{Change, Column, change_of, columns};
+use super::plan::{Change, Column, RowAt, change_of, columns};
 use crate::config::{DeleteOff, SinkKeys};
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -40,6 +40,8 @@ pub(crate) struct Planned {
     pub(crate) at: usize,
     /// Where it goes.
     pub(crate) shape: Arc<Shape>,
+    /// Where its row stands.
+    pub(crate) row: RowAt,
 }
 
 /// Schemas are compared by address; schemaless data by the names of its fields.
@@ -78,13 +80,13 @@ impl From<RecordError> for NoShape {
 }
 
 impl Shapes {
-    /// The shape of a record, and whether it is seen for the first time.
+    /// The shape of a record, whether it is seen for the first time, and where the row stands.
     pub(crate) fn of(
         &mut self,
         keys: &SinkKeys,
         dialect: &dyn Dialect,
         record: &SinkRecord,
-    ) -> Result<(Arc<Shape>, bool), NoShape> {
+    ) -> Result<(Arc<Shape>, bool, RowAt), NoShape> {
         let change = change_of(keys.envelope, &record.record.value)?;
         let is_delete = match change {
             Change::Write(..) => false,
@@ -97,6 +99,7 @@ impl Shapes {
             }
             return Err(crate::error::bad("a null value or delete event, and delete.enabled is false").into());
         }
+        let at = RowAt::of(&change, &record.record.value.value);
         let row = row_of(&change);
         let known_by = ShapeKey {
             topic: Arc::clone(&record.record.topic),
@@ -108,13 +111,13 @@ impl Shapes {
             && *last == known_by
             && shape.fits(record, row)
         {
-            return Ok((Arc::clone(shape), false));
+            return Ok((Arc::clone(shape), false, at));
         }
         if let Some(shape) = self.known.get(&known_by)
             && shape.fits(record, row)
         {
             self.last = Some((known_by, Arc::clone(shape)));
-            return Ok((Arc::clone(shape), false));
+            return Ok((Arc::clone(shape), false, at));
         }
         let mut shape = Shape::new(keys, dialect, record, &change)?;
         if let Some(suffix) = &self.suffix {
@@ -126,7 +129,7 @@ impl Shapes {
         }
         self.last = Some((known_by.clone(), Arc::clone(&shape)));
         self.known.insert(known_by, Arc::clone(&shape));
-        Ok((shape, true))
+        Ok((shape, true, at))
     }
 
     /// What follows goes to tables beside the real ones.
@@ -195,7 +198,7 @@ fn hint(keys: &SinkKeys, topic: &str) -> String {
 }
 
 /// The row of a change.
-pub(crate) fn row_of<'a>(change: &Change<'a>) -> Option<&'a Value> {
+fn row_of<'a>(change: &Change<'a>) -> Option<&'a Value> {
     match change {
         Change::Write(_, row) => Some(row),
         Change::Delete | Change::Nothing => None,

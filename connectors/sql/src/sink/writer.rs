@@ -94,7 +94,7 @@ impl Writer {
         let dialect = self.database.dialect();
         let mut planned = Vec::with_capacity(tx.batch.records.len());
         for (at, record) in tx.batch.records.iter().enumerate() {
-            let (shape, is_first) = match self.shapes.of(&self.keys, dialect, record) {
+            let (shape, is_first, row) = match self.shapes.of(&self.keys, dialect, record) {
                 Ok(found) => found,
                 Err(NoShape::Nothing) => continue,
                 Err(NoShape::Bad(error)) => {
@@ -112,7 +112,7 @@ impl Writer {
                     continue;
                 }
             }
-            planned.push(Planned { at, shape });
+            planned.push(Planned { at, shape, row });
         }
         Ok(planned)
     }

@@ -14,6 +14,11 @@ const TABLES: &str = "tables";
 /// Between names of tables; no name holds it.
 const BETWEEN: char = '\u{1f}';
 
+/// Whether a run comes to an end: one read of every table.
+pub fn ends(keys: &SourceKeys) -> bool {
+    keys.mode == SourceMode::Bulk
+}
+
 /// Settings that contradict each other.
 pub fn check_keys(keys: &SourceKeys, report: &mut ValidationReport) {
     let needs_time = matches!(keys.mode, SourceMode::Timestamp | SourceMode::TimestampIncrementing);

@@ -14,9 +14,10 @@ mod connector;
 mod cursor;
 pub mod dialect;
 mod page;
+pub mod rounds;
 mod table;
 mod task;
 
-pub use connector::{check_database, check_keys, plan, tables_of};
+pub use connector::{check_database, check_keys, ends, plan, tables_of};
 pub use dialect::{SourceDatabase, SourceDialect};
 pub use task::SqlSource;

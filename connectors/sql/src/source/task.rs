@@ -3,6 +3,7 @@ use super::config::{SourceKeys, SourceMode};
 use super::cursor::{Cursor, legacy_partition_of};
 use super::dialect::{SourceDatabase, SourceDialect};
 use super::page::Reader;
+use super::rounds::{Reads, Round, is_over, resumed, round_of};
 use super::table::{Bounds, Table};
 use crate::calendar::read_timestamp;
 use crate::dialect::Dialect;
@@ -40,6 +41,8 @@ pub struct SqlSource {
     session: Option<Box<dyn Session>>,
     tables: Vec<Reading>,
     turn: usize,
+    /// Where the start has found the round of bulk reads, until the runtime has heard of it.
+    found: Round,
 }
 
 /// Rows of a page and whether nothing follows at present.
@@ -51,7 +54,7 @@ struct Page {
 impl SqlSource {
     /// A task for tables; connects at its start.
     pub fn new(database: Arc<dyn SourceDatabase>, keys: &SourceKeys, names: Vec<String>) -> Self {
-        Self { database, keys: keys.clone(), names, session: None, tables: Vec::new(), turn: 0 }
+        Self { database, keys: keys.clone(), names, session: None, tables: Vec::new(), turn: 0, found: Round::Fresh }
     }
 
     fn dialect(&self) -> &'static dyn SourceDialect {
@@ -89,8 +92,24 @@ impl SqlSource {
             progress,
             boundary: Boundary::Complete,
             read: Read::Snapshot,
+            end_of_run: is_bulk_end && is_over(self.runs()),
             ..SourceBatch::default()
         })
+    }
+
+    fn runs(&self) -> impl Iterator<Item = i64> {
+        self.tables.iter().map(|reading| reading.cursor.run)
+    }
+
+    /// The next table and when it is due: of bulk reads one that this round has not had yet, so that a round ends with all
+    /// of them.
+    fn next_due(&self) -> Option<(usize, Duration)> {
+        let count = self.tables.len();
+        let round = self.runs().min().filter(|_| self.keys.mode == SourceMode::Bulk);
+        let in_turn = (0..count).map(|n| (self.turn + n) % count);
+        let tables = in_turn.filter_map(|at| Some((at, self.tables.get(at)?)));
+        let of_round = tables.filter(|(_, reading)| round.is_none_or(|round| reading.cursor.run == round));
+        of_round.map(|(at, reading)| (at, reading.due)).min_by_key(|(_, due)| *due)
     }
 
     async fn page(
@@ -208,6 +227,7 @@ async fn now_of(session: &mut dyn Session, dialect: &dyn SourceDialect) -> Resul
 impl SourceTask for SqlSource {
     async fn start(&mut self, cx: &SourceContext) -> Result<()> {
         let mut session = self.database.connect().await.map_err(Error::at("connecting"))?;
+        let mut stored_reads = Vec::with_capacity(self.names.len());
         for name in self.names.clone() {
             let name = name.as_str();
             let table = Table::describe(session.as_mut(), self.dialect(), &self.keys, name).await?;
@@ -215,10 +235,13 @@ impl SourceTask for SqlSource {
                 Some(stored) => Some(stored),
                 None => cx.offsets.get(&legacy_partition_of(name))?,
             };
+            let is_new = stored.is_none();
             let cursor = match stored {
                 Some(stored) => Cursor::read(self.keys.mode, &stored, name)?,
                 None => self.first_cursor(session.as_mut()).await?,
             };
+            let reads = Reads { run: cursor.run, is_under_way: cursor.key.is_some() };
+            stored_reads.push((!is_new).then_some(reads));
             self.tables.push(Reading {
                 table: Arc::new(table),
                 cursor,
@@ -229,22 +252,27 @@ impl SourceTask for SqlSource {
             });
         }
         self.session = Some(session);
+        self.resume_round(&stored_reads);
         Ok(())
+    }
+
+    fn is_inside_run(&self) -> bool {
+        self.found == Round::Inside
     }
 
     async fn poll(&mut self, cx: &SourceContext) -> Result<SourceBatch> {
         let now = cx.clock.monotonic();
-        let count = self.tables.len();
+        if std::mem::replace(&mut self.found, Round::Inside) == Round::Over {
+            // Whoever ran before may have died before the run's end was told.
+            return Ok(SourceBatch { end_of_run: true, ..SourceBatch::default() });
+        }
         // A bulk read goes on to its end: the session's snapshot is its own.
-        let under_way = self.tables.iter().position(|t| t.in_snapshot);
-        let due = under_way.or_else(|| {
-            (0..count).map(|n| (self.turn + n) % count).find(|at| self.tables.get(*at).is_some_and(|t| t.due <= now))
-        });
-        let Some(at) = due else {
-            let next = self.tables.iter().map(|t| t.due).min().unwrap_or(now + cx.poll_max);
-            cx.clock.sleep(next.saturating_sub(now).min(cx.poll_max)).await;
+        let under_way = self.tables.iter().position(|t| t.in_snapshot).map(|at| (at, now));
+        let (at, due) = under_way.or_else(|| self.next_due()).unwrap_or((0, now + cx.poll_max));
+        if due > now {
+            cx.clock.sleep((due - now).min(cx.poll_max)).await;
             return Ok(SourceBatch::default());
-        };
+        }
         self.turn = at + 1;
         Ok(self.read(at, cx).await?)
     }
@@ -257,6 +285,17 @@ impl SourceTask for SqlSource {
 }
 
 impl SqlSource {
+    /// Tables of a bulk read go on in the round that was under way.
+    fn resume_round(&mut self, stored: &[Option<Reads>]) {
+        if self.keys.mode != SourceMode::Bulk {
+            return;
+        }
+        self.found = round_of(stored);
+        for (reading, run) in self.tables.iter_mut().zip(resumed(stored)) {
+            reading.cursor.run = run;
+        }
+    }
+
     async fn first_cursor(&mut self, session: &mut dyn Session) -> Result<Cursor, Error> {
         let time = match (self.keys.mode, self.keys.initial) {
             (SourceMode::Timestamp | SourceMode::TimestampIncrementing, Some(-1)) => {

@@ -15,6 +15,7 @@ use elasticflow_api::error::Result;
 use elasticflow_api::position::{SourceOffset, SourcePartition};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
 use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceConnector, SourceTask};
+use elasticflow_sql::source::rounds::{Reads, Round, is_over, resumed, round_of};
 use page::Cursor;
 use rusqlite::Connection;
 use serde_json::{Map, Value as Json};
@@ -35,6 +36,10 @@ impl SourceConnector for SqliteSource {
 
     fn guarantee(&self, _: &SourceConfig) -> Guarantee {
         Guarantee::ExactlyOnce
+    }
+
+    fn ends(&self, config: &SourceConfig) -> bool {
+        is_bulk(config.mode)
     }
 
     async fn validate(&self, config: &SourceConfig, _: &ConnectorContext) -> ValidationReport {
@@ -64,7 +69,8 @@ impl SourceConnector for SqliteSource {
     fn task(&self, config: &SourceConfig, task: TaskConfig) -> Result<Task> {
         let tables = task.0.get(TASK_TABLES).map(String::as_str).unwrap_or_default();
         let tables = tables.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
-        Ok(Task { config: config.clone(), names: tables, reader: Blocking::empty(), tables: Vec::new(), turn: 0 })
+        let (config, reader) = (config.clone(), Blocking::empty());
+        Ok(Task { config, names: tables, reader, tables: Vec::new(), turn: 0, found: Round::Fresh })
     }
 }
 
@@ -98,6 +104,8 @@ pub struct Task {
     reader: Blocking<Connection>,
     tables: Vec<Reading>,
     turn: usize,
+    /// Where the start has found the round of bulk reads, until the runtime has heard of it.
+    found: Round,
 }
 
 #[async_trait]
@@ -112,24 +120,32 @@ impl SourceTask for Task {
         });
         let (connection, tables) = opened.await.map_err(|_| Error::Bug("opening the file panicked".to_owned()))??;
         self.reader.set(connection);
+        let mut stored_reads = Vec::with_capacity(tables.len());
         for table in tables {
             let stored = cx.offsets.get(&table.partition)?;
             let cursor = Cursor::from_stored(self.config.mode, stored.as_ref(), &table.name)?;
+            stored_reads.push(stored.is_some().then(|| cursor.reads()));
             self.tables.push(Reading { table: Arc::new(table), cursor, due: Duration::ZERO });
         }
+        self.resume_round(&stored_reads);
         Ok(())
+    }
+
+    fn is_inside_run(&self) -> bool {
+        self.found == Round::Inside
     }
 
     async fn poll(&mut self, cx: &SourceContext) -> Result<SourceBatch> {
         let now = cx.clock.monotonic();
-        let count = self.tables.len();
-        let due =
-            (0..count).map(|n| (self.turn + n) % count).find(|at| self.tables.get(*at).is_some_and(|t| t.due <= now));
-        let Some(at) = due else {
-            let next = self.tables.iter().map(|t| t.due).min().unwrap_or(now + cx.poll_max);
-            cx.clock.sleep(next.saturating_sub(now).min(cx.poll_max)).await;
+        if std::mem::replace(&mut self.found, Round::Inside) == Round::Over {
+            // Whoever ran before may have died before the run's end was told.
+            return Ok(SourceBatch { end_of_run: true, ..SourceBatch::default() });
+        }
+        let (at, due) = self.next_due().unwrap_or((0, now + cx.poll_max));
+        if due > now {
+            cx.clock.sleep((due - now).min(cx.poll_max)).await;
             return Ok(SourceBatch::default());
-        };
+        }
         self.turn = at + 1;
         self.read_page(at, cx).await
     }
@@ -140,6 +156,32 @@ impl SourceTask for Task {
 }
 
 impl Task {
+    fn runs(&self) -> impl Iterator<Item = i64> {
+        self.tables.iter().map(|reading| reading.cursor.run)
+    }
+
+    /// The next table and when it is due: of bulk reads one that this round has not had yet, so that a round ends with all
+    /// of them.
+    fn next_due(&self) -> Option<(usize, Duration)> {
+        let count = self.tables.len();
+        let round = self.runs().min().filter(|_| is_bulk(self.config.mode));
+        let in_turn = (0..count).map(|n| (self.turn + n) % count);
+        let tables = in_turn.filter_map(|at| Some((at, self.tables.get(at)?)));
+        let of_round = tables.filter(|(_, reading)| round.is_none_or(|round| reading.cursor.run == round));
+        of_round.map(|(at, reading)| (at, reading.due)).min_by_key(|(_, due)| *due)
+    }
+
+    /// Tables of a bulk read go on in the round that was under way.
+    fn resume_round(&mut self, stored: &[Option<Reads>]) {
+        if !is_bulk(self.config.mode) {
+            return;
+        }
+        self.found = round_of(stored);
+        for (reading, run) in self.tables.iter_mut().zip(resumed(stored)) {
+            reading.cursor.run = run;
+        }
+    }
+
     async fn read_page(&mut self, at: usize, cx: &SourceContext) -> Result<SourceBatch> {
         let Some(reading) = self.tables.get(at) else { return Ok(SourceBatch::default()) };
         let (table, mut cursor) = (Arc::clone(&reading.table), reading.cursor.clone());
@@ -160,6 +202,7 @@ impl Task {
             progress: page.progress,
             boundary: Boundary::Complete,
             read: Read::Snapshot,
+            end_of_run: page.is_last && is_bulk(self.config.mode) && is_over(self.runs()),
             ..SourceBatch::default()
         })
     }

@@ -7,6 +7,7 @@ use crate::types;
 use elasticflow_api::data::{Datum, Kind, Record, SchemaRef, Struct, Value};
 use elasticflow_api::position::{SourceOffset, SourcePosition};
 use elasticflow_api::source::SourceRecord;
+use elasticflow_sql::source::rounds::Reads;
 use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ pub(crate) struct Cursor {
     /// Last value read; smaller than every value before the first row.
     last: i64,
     /// Completed reads of the table, mode `bulk` alone.
-    run: i64,
+    pub(super) run: i64,
 }
 
 /// Rows with their positions.
@@ -49,6 +50,11 @@ impl Cursor {
                 "the stored offset of table {table} is not of this mode; alter or reset it through the offsets endpoint"
             ))
         })
+    }
+
+    /// How often the table was read.
+    pub(super) fn reads(&self) -> Reads {
+        Reads { run: self.run, is_under_way: self.last != i64::MIN }
     }
 
     fn stored(&self, is_done: bool) -> SourceOffset {

@@ -25,7 +25,7 @@ fn part(id: &str, attempt: u32, records: u64) -> BatchPart {
 }
 
 fn announced(id: &str, attempt: u32, records: u64) -> Announced {
-    Announced { batch: BatchId(id.into()), attempt, records }
+    Announced { batch: BatchId(id.into()), attempt, records, keep: 0 }
 }
 
 async fn staged(task: &mut Box<dyn TransactionalSink>, part: &BatchPart, batch: SinkBatch) {
@@ -77,6 +77,35 @@ async fn the_kind_says_what_becomes_of_the_rows_before() {
         assert_eq!(published(&mut task, &announced("b", 1, 2), kind).await, Published::Now);
         let expected: Vec<(i64, String)> = expected.into_iter().map(|(id, name)| (id, name.to_owned())).collect();
         assert_eq!(rows(folder.path()), expected, "{}", kind.word());
+    }
+}
+
+/// The versions of a table beside the one that readers see: which ids each has, in order.
+fn kept(folder: &Path) -> Vec<i64> {
+    let connection = Connection::open(folder.join("out.db")).unwrap();
+    let names = tables(folder).into_iter().filter(|name| name.starts_with("people__flow_"));
+    let sole = |name: String| {
+        connection.query_row(&format!("SELECT id FROM \"{name}\""), [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let mut ids: Vec<i64> = names.map(sole).collect();
+    ids.sort_unstable();
+    ids
+}
+
+#[tokio::test]
+async fn as_many_replaced_versions_stay_as_are_to_be_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let errant = Arc::new(Rejected::default());
+    let (mut task, _) = started(&upserting(folder.path()), &errant).await;
+    let expected =
+        [(1, 2, vec![]), (2, 2, vec![1]), (3, 2, vec![1, 2]), (4, 2, vec![2, 3]), (5, 1, vec![4]), (6, 0, vec![])];
+    for (offset, (id, keep, expected)) in (0..).zip(expected) {
+        let name = format!("b{id}");
+        staged(&mut task, &part(&name, 1, 1), batch(vec![(offset, id, row(id, "a"))])).await;
+        let batch = Announced { keep, ..announced(&name, 1, 1) };
+        assert_eq!(published(&mut task, &batch, PublishKind::Replace).await, Published::Now);
+        assert_eq!(published(&mut task, &batch, PublishKind::Replace).await, Published::Before);
+        assert_eq!((rows(folder.path()), kept(folder.path())), (vec![(id, "a".to_owned())], expected), "batch {id}");
     }
 }
 

@@ -110,6 +110,10 @@ impl Transform for ExtractNewRecordState {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        self.config.drop_header.is_none()
+    }
 }
 
 impl ExtractNewRecordState {

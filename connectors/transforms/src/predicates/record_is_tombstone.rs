@@ -12,4 +12,8 @@ impl Predicate for RecordIsTombstone {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }

@@ -33,4 +33,8 @@ impl Predicate for TopicNameMatches {
     fn passes_plain_values(&self) -> bool {
         true
     }
+
+    fn passes_headers(&self) -> bool {
+        true
+    }
 }

@@ -4,6 +4,7 @@ use super::quotas;
 use super::service::FlowHandle;
 use crate::answer::ConnectorKind;
 use crate::error::HerderError;
+use crate::pools::rules_in_words;
 use crate::queue::reason_of;
 use elasticflow_config::flow::{FlowState, PlacementSettings, ReasonCode, settings_of};
 use elasticflow_config::parse;
@@ -181,13 +182,14 @@ impl FlowHandle {
             0 => format!("no worker serves pool {}", asked.pool),
             workers => format!("none of the {workers} workers of pool {} has room", asked.pool),
         };
+        let rules = self.herder.view.pools.read().get(asked.pool.as_str()).map(rules_in_words).unwrap_or_default();
         let code = reason_of(first.slot);
         #[expect(clippy::cast_precision_loss, reason = "shown")]
         let number = |number: u64| number as f64;
         Some(ReasonRow {
             code: code.code().to_owned(),
             text: format!(
-                "{count} of {} tasks wait: {full} for {} capacity units and {} bytes of memory",
+                "{count} of {} tasks wait: {full} for {} capacity units and {} bytes of memory{rules}",
                 known.tasks.len(),
                 asked.weight,
                 asked.memory

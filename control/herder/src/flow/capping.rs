@@ -5,31 +5,43 @@
 //! counts as if it had. Of what tasks have sent, therefore, what Kafka has for certain is taken from a report that is older
 //! than the look at the brokers, and room is kept for batches that overrun a grant. A task without a grant may send nothing.
 use super::meters::{Measured, Meter};
-use super::picture::Picture;
+use super::picture::{Picture, SourceView};
 use super::sampling::Look;
 use elasticflow_config::flow::CapCounts;
-use elasticflow_flow::{Grantee, grant};
+use elasticflow_flow::{Capped, Grantee, grant_among};
 use elasticflow_store::flow::{CapRow, GrantRow, TaskGrant, VERSION};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Records that may be on their way between a poll and the count of what was sent: two full batches.
 const ON_THE_WAY: f64 = 8192.0;
 /// And the most bytes of them.
 const ON_THE_WAY_MOST: f64 = 8_388_608.0;
+/// But no more of a cap than this: the rest is to be used. What is read ahead of a count is bounded by the grant, too, by
+/// what records weigh on average.
+const RESERVE_MOST: f64 = 0.5;
 /// Bytes of a record of which nothing is known.
 const RECORD_BYTES: f64 = 512.0;
 /// Most that may be outstanding, in seconds of the best rate.
 const AHEAD: f64 = 4.0;
 /// Rate that a source may reach without having shown it, bytes per second.
 const RATE_LEAST: f64 = 1_048_576.0;
-/// How long what was granted to an instance that is gone still counts: it may live on unseen.
+/// How long what was granted to an instance that is gone still counts at most: it may live on unseen.
 const GHOST: Duration = Duration::from_secs(30);
 
-/// What has been granted to instances that are gone, with the moment when it stops to count.
+/// What an instance that is gone may still have sent.
+struct Ghost {
+    source: String,
+    task: u32,
+    instance: u64,
+    until: Duration,
+    left: f64,
+}
+
+/// What a leader remembers of caps from period to period.
 #[derive(Default)]
 pub(crate) struct Capping {
-    ghosts: Vec<(String, Duration, f64)>,
+    ghosts: Vec<Ghost>,
     /// Outstanding bytes of each instance at the last period.
     outstanding: BTreeMap<(String, u32, u64), f64>,
     best: BTreeMap<String, f64>,
@@ -47,6 +59,8 @@ pub(crate) struct Caps<'a> {
     pub(crate) now: Duration,
     /// Floors of sources, bytes per second.
     pub(crate) floors: &'a BTreeMap<String, f64>,
+    /// An instance that has begun has fenced those before it, and brokers take nothing more of them.
+    pub(crate) fenced: bool,
 }
 
 /// What follows for a source.
@@ -56,52 +70,38 @@ pub(crate) struct Granted {
     pub(crate) caps: Vec<CapRow>,
 }
 
+/// A capped topic as a period finds it.
+struct Full {
+    capped: Capped,
+    /// The offsets that are not consumed have a size.
+    weighed: bool,
+    row: CapRow,
+}
+
 impl Capping {
-    /// Decides on every source that has a cap. `share` is a topic's share of what a source sends.
-    pub(crate) fn period(
-        &mut self,
-        caps: &Caps<'_>,
-        share: impl Fn(&str, &str) -> Option<f64>,
-    ) -> BTreeMap<String, Granted> {
+    /// Decides on every source that has a cap.
+    pub(crate) fn period(&mut self, caps: &Caps<'_>) -> BTreeMap<String, Granted> {
         self.settle(caps);
-        let mut granted: BTreeMap<String, (f64, Vec<CapRow>)> = BTreeMap::new();
-        let mut unweighed = BTreeSet::new();
-        for (topic, cap) in capped_topics(caps.picture) {
-            let feeding: Vec<&String> = feeding(caps.picture, &topic);
-            let size = weight(caps, &topic);
-            if size.is_none() {
-                unweighed.extend(feeding.iter().copied());
-            }
-            let counts = feeding.iter().filter_map(|name| Some(&caps.picture.sources.get(*name)?.counts));
-            let counts = counts.cloned().reduce(|all, one| all.or(&one)).unwrap_or_default();
-            let used = unconsumed(caps, &topic, &counts)
-                .and_then(|(offsets, by)| Some((if offsets > 0.0 { offsets * size? } else { 0.0 }, by)));
-            // As long as it is not known, all of it may go there.
-            let part = |name: &str| share(name, &topic).unwrap_or(1.0).max(1e-6);
-            let rows: Vec<Grantee> = feeding.iter().filter_map(|name| self.grantee(name, caps, part(name))).collect();
-            let reserve: f64 = feeding.iter().map(|name| reserve(caps, name) * part(name).min(1.0)).sum();
-            // What is not known is not room.
-            let bytes = match &used {
-                Some((used, _)) => grant(cap - reserve, *used, &rows),
-                None => vec![0.0; rows.len()],
-            };
-            for (name, bytes) in feeding.iter().zip(bytes) {
-                let (least, shown) = granted.entry((*name).clone()).or_insert((f64::INFINITY, Vec::new()));
-                *least = least.min(bytes / part(name));
-                let (used, by) = used.clone().unwrap_or_default();
-                shown.push(CapRow { topic: topic.clone(), bytes: cap, used, by });
-            }
+        let held: Vec<&String> = held(caps.picture);
+        let topics: Vec<Full> =
+            capped_topics(caps.picture).into_iter().map(|(topic, cap)| full(caps, &held, topic, cap)).collect();
+        let capped: Vec<Capped> = topics.iter().map(|topic| topic.capped.clone()).collect();
+        let grantees: Vec<Grantee> = held.iter().map(|name| self.grantee(name, caps)).collect();
+        let further = grant_among(&capped, &grantees);
+        let mut granted = BTreeMap::new();
+        for (at, (name, bytes)) in held.into_iter().zip(further).enumerate() {
+            let own = || topics.iter().filter(|topic| topic.capped.fed_by.contains(&at));
+            // The size of records is known once something was written: an instance begins with one batch of the smallest
+            // size.
+            let first = if own().all(|topic| topic.weighed) { 0.0 } else { self.first(name, caps) };
+            let shown = own().map(|topic| topic.row.clone()).collect();
+            granted.insert(name.clone(), Granted { row: self.row(name, bytes + first, caps), caps: shown });
         }
         for name in self.untried(caps) {
-            granted.insert(name, (0.0, Vec::new()));
+            let first = self.first(&name, caps);
+            granted.insert(name.clone(), Granted { row: self.row(&name, first, caps), caps: Vec::new() });
         }
-        let decided = granted.into_iter().map(|(name, (bytes, shown))| {
-            // Topics and the size of records are known once something was written: an instance begins with one batch of
-            // the smallest size.
-            let first = if shown.is_empty() || unweighed.contains(&name) { self.first(&name, caps) } else { 0.0 };
-            (name.clone(), Granted { row: self.row(&name, bytes + first, caps), caps: shown })
-        });
-        decided.chain(alarmed(caps)).collect()
+        granted.into_iter().chain(alarmed(caps)).collect()
     }
 
     /// Sources with a cap whose topics are not known.
@@ -128,16 +128,15 @@ impl Capping {
     fn settle(&mut self, caps: &Caps<'_>) {
         let mut outstanding = BTreeMap::new();
         for (name, row) in caps.grants {
-            for grant in &row.tasks {
-                let key = (name.clone(), grant.task, grant.instance);
-                let meter = caps.measured.get(name).and_then(|m| m.tasks.get(&grant.task));
-                match meter.filter(|m| m.report.instance == grant.instance) {
-                    Some(meter) => drop(outstanding.insert(key, left(grant.bytes, meter))),
+            for TaskGrant { task, instance, bytes } in &row.tasks {
+                let key = (name.clone(), *task, *instance);
+                let meter = caps.measured.get(name).and_then(|m| m.tasks.get(task));
+                match meter.filter(|m| m.report.instance == *instance) {
+                    Some(meter) => drop(outstanding.insert(key, left(*bytes, meter))),
                     None => {
                         let left = self.outstanding.get(&key).copied().unwrap_or(0.0);
-                        if left > 0.0 {
-                            self.ghosts.push((name.clone(), caps.now + GHOST, left));
-                        }
+                        let (source, until) = (name.clone(), caps.now + GHOST);
+                        self.ghosts.push(Ghost { source, task: *task, instance: *instance, until, left });
                     }
                 }
             }
@@ -150,29 +149,27 @@ impl Capping {
             }
         }
         self.outstanding = outstanding;
-        self.ghosts.retain(|(_, until, _)| *until > caps.now);
+        self.ghosts.retain(|ghost| ghost.left > 0.0 && ghost.until > caps.now && !is_fenced(ghost, caps));
         for (name, measured) in caps.measured {
             let best = self.best.entry(name.clone()).or_default();
             *best = best.max(measured.bytes_per_second);
         }
     }
 
-    /// `None` for a source that reports no task.
-    fn grantee(&self, name: &str, caps: &Caps<'_>, part: f64) -> Option<Grantee> {
-        let source = caps.picture.sources.get(name)?;
+    fn grantee(&self, name: &str, caps: &Caps<'_>) -> Grantee {
+        let source = caps.picture.sources.get(name);
         let own = self.outstanding.iter().filter(|((n, _, _), _)| n == name).map(|(_, left)| left);
-        let ghosts = self.ghosts.iter().filter(|(n, _, _)| n == name).map(|(_, _, left)| left);
-        let outstanding = own.chain(ghosts).sum::<f64>();
+        let ghosts = self.ghosts.iter().filter(|ghost| ghost.source == name).map(|ghost| &ghost.left);
         let best = self.best.get(name).copied().unwrap_or(0.0).max(RATE_LEAST);
         let runs = caps.measured.get(name).is_some_and(|m| !m.tasks.is_empty());
         let floor = caps.floors.get(name).copied().unwrap_or(0.0) * AHEAD * caps.period;
-        Some(Grantee {
-            priority: source.priority,
-            weight: source.weight,
-            outstanding: outstanding * part,
-            floor: if runs { floor * part } else { 0.0 },
-            want: if runs { 2.0 * best * AHEAD * caps.period * part } else { 0.0 },
-        })
+        Grantee {
+            priority: source.map_or(0, |source| source.priority),
+            weight: source.map_or(1.0, |source| source.weight),
+            outstanding: own.chain(ghosts).sum(),
+            floor: if runs { floor } else { 0.0 },
+            want: if runs { 2.0 * best * AHEAD * caps.period } else { 0.0 },
+        }
     }
 
     /// What a source may send further, divided among its tasks by what they send; nobody gets less than before.
@@ -205,6 +202,15 @@ fn left(granted: u64, meter: &Meter) -> f64 {
     granted.max(meter.report.bytes).saturating_sub(meter.arrived) as f64
 }
 
+/// Whether brokers have refused everything of an instance since before they were looked at: a later one of its task has
+/// taken over its transactional id.
+fn is_fenced(ghost: &Ghost, caps: &Caps<'_>) -> bool {
+    let task = caps.measured.get(&ghost.source).and_then(|m| m.tasks.get(&ghost.task));
+    // A source counts what has arrived from the moment on at which it may write.
+    let begun = |meter: &&Meter| meter.report.instance > ghost.instance && meter.report.arrived.is_some();
+    caps.fenced && task.filter(begun).is_some()
+}
+
 /// The lowest cap of each topic that holds a source.
 fn capped_topics(picture: &Picture) -> BTreeMap<String, f64> {
     let mut caps: BTreeMap<String, f64> = BTreeMap::new();
@@ -216,9 +222,28 @@ fn capped_topics(picture: &Picture) -> BTreeMap<String, f64> {
     caps
 }
 
-/// Sources that a cap of a topic holds: those that have one themselves.
-fn feeding<'a>(picture: &'a Picture, topic: &str) -> Vec<&'a String> {
-    picture.sources.iter().filter(|(_, s)| s.held_at(topic).is_some()).map(|(n, _)| n).collect()
+/// Sources that a cap holds.
+fn held(picture: &Picture) -> Vec<&String> {
+    let is_held = |source: &SourceView| source.topics.iter().any(|topic| source.held_at(topic).is_some());
+    picture.sources.iter().filter(|(_, source)| is_held(source)).map(|(name, _)| name).collect()
+}
+
+/// How full a topic is, and who of those that are held feeds it: whoever has a cap there.
+fn full(caps: &Caps<'_>, held: &[&String], topic: String, cap: f64) -> Full {
+    let sources = &caps.picture.sources;
+    let feeds = |name: &str| sources.get(name).is_some_and(|source| source.held_at(&topic).is_some());
+    let fed_by: Vec<usize> = (0..held.len()).filter(|at| held.get(*at).is_some_and(|name| feeds(name))).collect();
+    let feeding = || fed_by.iter().filter_map(|at| held.get(*at).copied());
+    let counts = feeding().filter_map(|name| Some(&sources.get(name)?.counts));
+    let counts = counts.cloned().reduce(|all, one| all.or(&one)).unwrap_or_default();
+    let size = weight(caps, &topic);
+    let used = unconsumed(caps, &topic, &counts)
+        .and_then(|(offsets, by)| Some((if offsets > 0.0 { offsets * size? } else { 0.0 }, by)));
+    let reserve: f64 = feeding().map(|name| reserve(caps, name)).sum();
+    let capped =
+        Capped { cap: cap - reserve.min(RESERVE_MOST * cap), unconsumed: used.as_ref().map(|(used, _)| *used), fed_by };
+    let (used, by) = used.unwrap_or_default();
+    Full { capped, weighed: size.is_some(), row: CapRow { topic, bytes: cap, used, by } }
 }
 
 /// Sources that go on at their caps: how full those are, by the sinks that count for each.

@@ -11,6 +11,7 @@ use super::retention::{Guarded, Retention};
 use super::sampling::{Look, Partitions, look};
 use super::tracking::{Inputs, Judged, Tracking};
 use crate::handle::HerderHandle;
+use crate::options::ExactlyOnce;
 use elasticflow_api::clock::Clock;
 use elasticflow_flow::{Group, Law, Mode, Why};
 use elasticflow_kafka::ports::Kafka;
@@ -149,9 +150,9 @@ impl Lead {
             period: self.interval.as_secs_f64(),
             now: look.at,
             floors: &floors,
+            fenced: self.handle.context.options.exactly_once == ExactlyOnce::Enabled,
         };
-        let tracking = &self.tracking;
-        let mut granted = self.capping.period(&caps, |s, t| tracking.share(s, t));
+        let mut granted = self.capping.period(&caps);
         let (now_ms, refresh) = (self.clock.wall_ms(), self.periods.is_multiple_of(REFRESH));
         let mut rows = group_rows(picture, &judged, &board, now_ms, refresh);
         for (name, decided) in &decided {

@@ -196,21 +196,11 @@ fn meter(report: TaskReport, before: Option<&TaskReport>, passed_ms: Option<u64>
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures;
     use super::*;
 
     fn report(instance: u64, records: u64, bytes: u64, blocked_ms: u64) -> TaskReport {
-        TaskReport {
-            connector: "c".to_owned(),
-            task: 0,
-            instance,
-            records,
-            bytes,
-            arrived: None,
-            blocked_ms,
-            state: "free".to_owned(),
-            reason: None,
-            detail: None,
-        }
+        TaskReport { blocked_ms, ..fixtures::report("c", instance, records, bytes) }
     }
 
     fn row(at_ms: u64, task: TaskReport) -> ReportRow {

@@ -14,6 +14,8 @@ mod answers;
 mod board;
 mod capping;
 mod decision;
+#[cfg(test)]
+mod fixtures;
 mod following;
 mod hooks;
 mod incidents;

@@ -1,33 +1,11 @@
 //! Who feeds whom: connectors as flow control sees them.
 use crate::answer::{ConnectorKind, RunState};
 use crate::view::ConnectorView;
-use elasticflow_config::flow::{CapAction, CapCounts};
+use elasticflow_config::flow::{CapAction, CapCounts, LagControl, RetentionGuard};
 use elasticflow_config::{ConfigValue, Properties};
 use regex::Regex;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// `flow.lag.control`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Control {
-    /// Limits are enforced.
-    Auto,
-    /// Limits are computed and shown.
-    Observe,
-    /// The source takes no part.
-    Off,
-}
-
-/// `flow.retention.guard`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Guard {
-    /// People are told.
-    Alarm,
-    /// The topic keeps its records longer.
-    Extend,
-    /// Nobody looks.
-    Off,
-}
 
 /// A source.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +14,7 @@ pub(crate) struct SourceView {
     pub(crate) weight: f64,
     /// Bytes per second; `None` follows from the consumers' capacity.
     pub(crate) floor: Option<f64>,
-    pub(crate) control: Control,
+    pub(crate) control: LagControl,
     /// Its own static limit, bytes per second.
     pub(crate) rate_max: f64,
     pub(crate) tasks: usize,
@@ -55,7 +33,7 @@ pub(crate) struct SourceView {
     pub(crate) cap_ratio: f64,
     /// The caps that follow from that, by topic.
     pub(crate) derived: BTreeMap<String, f64>,
-    pub(crate) guard: Guard,
+    pub(crate) guard: RetentionGuard,
 }
 
 /// A consumer group.
@@ -105,6 +83,14 @@ impl Keys<'_> {
     fn number(&self, key: &str) -> Option<f64> {
         self.text(key)?.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0)
     }
+    /// `None` also for what no value of the key says: another worker's version may have accepted it.
+    fn choice<T: ConfigValue>(&self, key: &str) -> Option<T> {
+        T::read(self.text(key)?).ok()
+    }
+    /// Whether the connector takes part in rates that follow lag.
+    fn control(&self) -> LagControl {
+        self.choice("flow.lag.control").unwrap_or(LagControl::Auto)
+    }
     fn list(&self, key: &str) -> Vec<String> {
         let words = self.text(key).unwrap_or_default().split(',');
         words.map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
@@ -152,7 +138,7 @@ impl Picture {
             let keys = Keys { own: &connector.config, worker };
             let view = source(connector, &keys, period);
             let has_cap = view.cap.is_some() || view.cap_ratio > 0.0;
-            if view.control != Control::Off || has_cap || view.guard != Guard::Off {
+            if view.control != LagControl::Off || has_cap || view.guard != RetentionGuard::Off {
                 picture.sources.insert(name.clone(), view);
             }
         }
@@ -160,7 +146,7 @@ impl Picture {
         for (name, connector) in connectors.iter().filter(|(_, c)| c.kind == ConnectorKind::Sink) {
             let keys = Keys { own: &connector.config, worker };
             let topics = read_topics(&keys, &fed);
-            if topics.is_empty() || keys.text("flow.lag.control") == Some("off") {
+            if topics.is_empty() || keys.control() == LagControl::Off {
                 continue;
             }
             let group = keys.own.value("consumer.override.group.id").map(str::to_owned);
@@ -194,16 +180,11 @@ impl Picture {
 }
 
 fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView {
-    let control = match keys.text("flow.lag.control") {
-        Some("off") => Control::Off,
-        Some("observe") => Control::Observe,
-        _ => Control::Auto,
-    };
     SourceView {
         priority: priority(keys),
         weight: keys.number("flow.weight").unwrap_or(1.0).clamp(0.1, 100.0),
         floor: keys.number("flow.floor.bytes"),
-        control,
+        control: keys.control(),
         rate_max: keys.number("flow.rate.bytes").filter(|r| *r > 0.0).unwrap_or(f64::INFINITY),
         tasks: connector.tasks.len(),
         topics: connector.topics.clone(),
@@ -211,14 +192,10 @@ fn source(connector: &ConnectorView, keys: &Keys<'_>, period: f64) -> SourceView
         target: keys.target(period),
         cap: cap(keys),
         holds: holds(keys),
-        counts: keys.text("flow.cap.counts").and_then(|text| CapCounts::read(text).ok()).unwrap_or_default(),
+        counts: keys.choice::<CapCounts>("flow.cap.counts").unwrap_or_default(),
         cap_ratio: keys.number("flow.cap.retention.ratio").unwrap_or(CAP_RATIO).clamp(0.0, 0.9),
         derived: BTreeMap::new(),
-        guard: match keys.text("flow.retention.guard") {
-            Some("off") => Guard::Off,
-            Some("extend") => Guard::Extend,
-            _ => Guard::Alarm,
-        },
+        guard: keys.choice("flow.retention.guard").unwrap_or(RetentionGuard::Alarm),
     }
 }
 
@@ -243,7 +220,7 @@ fn cap(keys: &Keys<'_>) -> Option<f64> {
 }
 
 fn holds(keys: &Keys<'_>) -> bool {
-    keys.text("flow.cap.action").is_none_or(|action| !action.eq_ignore_ascii_case(CapAction::Alarm.word()))
+    keys.choice("flow.cap.action").unwrap_or(CapAction::Hold) == CapAction::Hold
 }
 
 fn read_topics(keys: &Keys<'_>, fed: &BTreeSet<String>) -> BTreeSet<String> {
@@ -330,6 +307,20 @@ mod tests {
             assert_ne!(own, plain, "{key}={value} changes nothing");
             let default = format!("flow.default.{}", key.strip_prefix("flow.").unwrap());
             assert_eq!(of(&[], &[(&default, value)]), own, "{default}");
+        }
+    }
+
+    #[test]
+    fn words_mean_the_same_however_they_are_written() {
+        let of = |own: &[(&str, &str)]| {
+            let all = [("s".to_owned(), connector(ConnectorKind::Source, &["a"], own).into())].into();
+            Picture::of(&all, &Properties::default(), 1.0).sources.remove("s")
+        };
+        for (key, value) in OF_SOURCES {
+            let loud = value.to_uppercase();
+            let is_a_word =
+                ["flow.cap.counts", "flow.cap.action", "flow.retention.guard", "flow.lag.control"].contains(&key);
+            assert!(!is_a_word || of(&[(key, &loud)]) == of(&[(key, value)]), "{key}={loud}");
         }
     }
 

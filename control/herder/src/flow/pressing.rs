@@ -54,22 +54,15 @@ impl Pressing {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fixtures;
     use super::*;
     use elasticflow_store::flow::{ReportRow, TaskReport};
     use std::time::Duration;
 
     fn report(meters: &mut Meters, worker: &str, second: u64, load: f64, tasks: &[(&str, u64)]) {
         let task = |(name, bytes_per_second): &(&str, u64)| TaskReport {
-            connector: (*name).to_owned(),
             task: u32::from(worker == "b"),
-            instance: 1,
-            records: 0,
-            bytes: bytes_per_second * second,
-            arrived: None,
-            blocked_ms: 0,
-            state: "free".to_owned(),
-            reason: None,
-            detail: None,
+            ..fixtures::report(name, 1, 0, bytes_per_second * second)
         };
         let tasks = tasks.iter().map(task).collect();
         let row = ReportRow { v: 1, at_ms: second * 1_000, load: Some(load), memory: None, tasks };

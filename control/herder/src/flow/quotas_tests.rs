@@ -1,6 +1,6 @@
+use super::super::fixtures::{meter, report};
 use super::*;
 use elasticflow_store::flow::TaskReport;
-use std::time::Duration;
 
 const MINUTE: i64 = 60_000;
 
@@ -10,32 +10,10 @@ fn settings(keys: &[(&str, &str)]) -> QuotaSettings {
 
 /// Tasks by instance, with the records that each has moved; a record has ten bytes.
 fn measured(tasks: &[(u32, u64, u64)]) -> Measured {
-    let meter = |(task, instance, records): &(u32, u64, u64)| {
-        let report = TaskReport {
-            connector: "c".to_owned(),
-            task: *task,
-            instance: *instance,
-            records: *records,
-            bytes: records * 10,
-            arrived: None,
-            blocked_ms: 0,
-            state: "free".to_owned(),
-            reason: None,
-            detail: None,
-        };
-        let none = Duration::ZERO;
-        let meter = Meter {
-            report,
-            since: none,
-            arrived: 0,
-            sent: std::collections::VecDeque::new(),
-            bytes_per_second: 0.0,
-            records_per_second: 0.0,
-            blocked_share: 0.0,
-        };
-        (*task, meter)
+    let of = |(task, instance, records): &(u32, u64, u64)| {
+        (*task, meter(TaskReport { task: *task, ..report("c", *instance, *records, records * 10) }))
     };
-    Measured { tasks: tasks.iter().map(meter).collect(), ..Measured::default() }
+    Measured { tasks: tasks.iter().map(of).collect(), ..Measured::default() }
 }
 
 /// Tasks that move all that they are given, as fast as they are given it.

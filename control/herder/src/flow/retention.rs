@@ -5,9 +5,10 @@
 //! the broker does not say stays as it was: it is unknown, and no relief. With `flow.retention.guard=extend` the topic
 //! keeps its records longer until they are read; what it had is a row of the flow topic, so that it is put back by
 //! whoever leads then.
-use super::picture::{Guard, Picture};
+use super::picture::Picture;
 use super::sampling::Look;
 use elasticflow_api::position::TopicPartition;
+use elasticflow_config::flow::RetentionGuard;
 use elasticflow_kafka::ports::{Admin, KafkaError};
 use elasticflow_store::flow::{FlowRecord, ReasonRow, RetentionRow, VERSION};
 use std::collections::{BTreeMap, BTreeSet};
@@ -93,7 +94,8 @@ impl Retention {
         let now = of.look.at;
         let sources = || of.picture.sources.values();
         let capped = sources().filter(|s| s.cap.is_none() && s.cap_ratio > 0.0).flat_map(|s| &s.topics);
-        let guarded: BTreeSet<&String> = sources().filter(|s| s.guard != Guard::Off).flat_map(|s| &s.topics).collect();
+        let guarded: BTreeSet<&String> =
+            sources().filter(|s| s.guard != RetentionGuard::Off).flat_map(|s| &s.topics).collect();
         self.risks.retain(|topic, _| guarded.contains(topic));
         self.judged.retain(|topic, _| guarded.contains(topic));
         self.learn(&guarded.iter().copied().chain(capped).collect(), admin, now).await;
@@ -166,7 +168,8 @@ impl Retention {
             by: next.by.clone(),
             connector: next.sink.cloned().unwrap_or_else(|| fed_by(topic, of.picture)),
         });
-        let extends = of.picture.sources.values().any(|s| s.guard == Guard::Extend && s.topics.contains(topic));
+        let extends =
+            of.picture.sources.values().any(|s| s.guard == RetentionGuard::Extend && s.topics.contains(topic));
         let row = match (&risk, of.extended.get(topic)) {
             (Some(risk), before) if extends => self.extend(topic, risk, before, admin).await,
             (None, Some(before)) => restore(topic, before, (&behind, of), admin).await?,

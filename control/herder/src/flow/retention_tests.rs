@@ -1,4 +1,5 @@
-use super::super::picture::{Control, GroupView, SourceView};
+use super::super::fixtures::{group, picture, source};
+use super::super::picture::{GroupView, SourceView};
 use super::*;
 use async_trait::async_trait;
 use elasticflow_api::position::Offset;
@@ -65,27 +66,9 @@ struct Scene {
 }
 
 impl Scene {
-    fn new(guard: Guard, config: &[(&str, &str)]) -> Self {
-        let source = SourceView {
-            priority: 5,
-            weight: 1.0,
-            floor: None,
-            control: Control::Auto,
-            rate_max: f64::INFINITY,
-            tasks: 1,
-            topics: ["t".to_owned()].into(),
-            foreign: Vec::new(),
-            target: 10.0,
-            cap: None,
-            holds: true,
-            counts: Default::default(),
-            cap_ratio: 0.5,
-            derived: BTreeMap::new(),
-            guard,
-        };
-        let topics = ["t".to_owned()].into();
-        let group = GroupView { sink: Some("k".to_owned()), topics, target: 10.0, steers: false, state: "paused" };
-        let picture = Picture { sources: [("s".to_owned(), source)].into(), groups: [("g".to_owned(), group)].into() };
+    fn new(guard: RetentionGuard, config: &[(&str, &str)]) -> Self {
+        let source = SourceView { cap_ratio: 0.5, guard, ..source() };
+        let picture = picture(source, GroupView { steers: false, state: "paused", ..group() });
         let config = config.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let broker = Broker { config: Mutex::new(config), records: 1_000 };
         Self { broker, picture, retention: Retention::default(), extended: BTreeMap::new(), seconds: 0 }
@@ -124,7 +107,7 @@ impl Scene {
 
 #[tokio::test]
 async fn it_is_told_at_half_and_at_nine_tenths_of_the_time() {
-    let mut scene = Scene::new(Guard::Alarm, &[("retention.ms", "60000"), ("cleanup.policy", "delete")]);
+    let mut scene = Scene::new(RetentionGuard::Alarm, &[("retention.ms", "60000"), ("cleanup.policy", "delete")]);
     for (read, told) in [(1_000, 0.0), (980, 0.0), (969, 0.5), (950, 0.5), (945, 0.9), (0, 0.9), (999, 0.0)] {
         assert_eq!(scene.at(read).await, told, "{} s behind", 1_000 - read);
     }
@@ -141,7 +124,7 @@ async fn it_is_told_at_half_and_at_nine_tenths_of_the_time() {
 
 #[tokio::test]
 async fn unread_bytes_count_against_the_retention_of_a_partition() {
-    let mut scene = Scene::new(Guard::Alarm, &[("retention.bytes", "20000"), ("retention.ms", "-1")]);
+    let mut scene = Scene::new(RetentionGuard::Alarm, &[("retention.bytes", "20000"), ("retention.ms", "-1")]);
     for (read, told) in [(950, 0.0), (900, 0.5), (820, 0.9), (0, 0.9)] {
         assert_eq!(scene.at(read).await, told, "{} records behind", 1_000 - read);
     }
@@ -150,17 +133,17 @@ async fn unread_bytes_count_against_the_retention_of_a_partition() {
 #[tokio::test]
 async fn what_is_kept_for_ever_and_what_nobody_guards_is_never_at_risk() {
     let compacted = [("retention.ms", "60000"), ("cleanup.policy", "compact")];
-    assert_eq!(Scene::new(Guard::Alarm, &compacted).at(0).await, 0.0);
-    assert_eq!(Scene::new(Guard::Alarm, &[("retention.ms", "-1")]).at(0).await, 0.0);
-    assert_eq!(Scene::new(Guard::Off, &[("retention.ms", "60000")]).at(0).await, 0.0);
-    let mut stopped = Scene::new(Guard::Alarm, &[("retention.ms", "60000")]);
+    assert_eq!(Scene::new(RetentionGuard::Alarm, &compacted).at(0).await, 0.0);
+    assert_eq!(Scene::new(RetentionGuard::Alarm, &[("retention.ms", "-1")]).at(0).await, 0.0);
+    assert_eq!(Scene::new(RetentionGuard::Off, &[("retention.ms", "60000")]).at(0).await, 0.0);
+    let mut stopped = Scene::new(RetentionGuard::Alarm, &[("retention.ms", "60000")]);
     stopped.picture.groups.get_mut("g").unwrap().state = "stopped";
     assert_eq!(stopped.at(0).await, 0.0, "what is stopped has given its claim up");
 }
 
 #[tokio::test]
 async fn a_retention_is_extended_before_anything_is_lost_and_put_back_when_it_is_read() {
-    let mut scene = Scene::new(Guard::Extend, &[("retention.ms", "60000")]);
+    let mut scene = Scene::new(RetentionGuard::Extend, &[("retention.ms", "60000")]);
     scene.at(980).await;
     assert_eq!(scene.set("retention.ms"), "60000");
     scene.at(965).await;
@@ -177,7 +160,7 @@ async fn a_retention_is_extended_before_anything_is_lost_and_put_back_when_it_is
 
 #[test]
 fn a_cap_follows_from_the_size_that_a_topic_may_have() {
-    let mut scene = Scene::new(Guard::Alarm, &[]);
+    let mut scene = Scene::new(RetentionGuard::Alarm, &[]);
     scene.picture.derive_caps(|_| Some(100 << 20), |_| 4);
     assert_eq!(scene.picture.sources["s"].cap_of("t"), Some(200.0 * 1_048_576.0));
     scene.picture.derive_caps(|_| Some(10 << 20), |_| 4);

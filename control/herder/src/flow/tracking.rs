@@ -109,7 +109,7 @@ impl Tracking {
     }
 
     /// Share of a source's bytes that goes to a topic; `None` as long as that is not known, as it is to a new leader.
-    pub(crate) fn share(&self, source: &str, topic: &str) -> Option<f64> {
+    fn share(&self, source: &str, topic: &str) -> Option<f64> {
         self.shares.get(source).and_then(|s| s.get(topic)).copied()
     }
 

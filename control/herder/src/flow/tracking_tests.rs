@@ -1,32 +1,9 @@
-use super::super::picture::{Control, Guard, SourceView};
+use super::super::fixtures::{group, picture, source};
 use super::*;
 use elasticflow_flow::Mode;
 
 fn at(topic: &str) -> TopicPartition {
     TopicPartition { topic: topic.into(), partition: 0 }
-}
-
-fn picture(topics: &[&str]) -> Picture {
-    let topics: std::collections::BTreeSet<String> = topics.iter().map(|t| (*t).to_owned()).collect();
-    let source = SourceView {
-        priority: 5,
-        weight: 1.0,
-        floor: None,
-        control: Control::Auto,
-        rate_max: f64::INFINITY,
-        tasks: 1,
-        topics: topics.clone(),
-        foreign: Vec::new(),
-        target: 10.0,
-        cap: None,
-        holds: true,
-        counts: Default::default(),
-        cap_ratio: 0.0,
-        derived: BTreeMap::new(),
-        guard: Guard::Alarm,
-    };
-    let group = GroupView { sink: Some("k".to_owned()), topics, target: 10.0, steers: true, state: "running" };
-    Picture { sources: [("s".to_owned(), source)].into(), groups: [("g".to_owned(), group)].into() }
 }
 
 /// A source of `rate` records of 100 bytes a second, a sink that drains `speed`; both from the start.
@@ -40,7 +17,7 @@ struct Scene {
 
 impl Scene {
     fn new() -> Self {
-        Self { tracking: Tracking::default(), picture: picture(&["t"]), second: 0, sent: 0.0, read: 0.0 }
+        Self { tracking: Tracking::default(), picture: picture(source(), group()), second: 0, sent: 0.0, read: 0.0 }
     }
 
     fn second(&mut self, rate: f64, speed: f64) -> Option<Judged> {
@@ -111,7 +88,7 @@ fn a_sink_that_keeps_up_has_no_limit_and_one_that_stops_being_judged_is_forgotte
 #[test]
 fn what_a_sink_has_taken_and_not_committed_is_progress() {
     let mut reader = Reader { partitions: 1, seen: Some((Duration::ZERO, 0.0)), ..Reader::default() };
-    let picture = picture(&["t"]);
+    let picture = picture(source(), group());
     let look = Look {
         at: Duration::from_secs(1),
         progress: [("g".to_owned(), [(at("t"), 100)].into())].into(),

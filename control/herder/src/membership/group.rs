@@ -173,10 +173,12 @@ impl Member {
         loop {
             let began = self.clock.monotonic();
             let Err(error) = self.session().await else { continue };
+            let was_proved = self.book.remaining().is_some();
             self.book.lose();
             match error {
                 KafkaError::Config(why) => return self.give_up(self.explained(why)),
-                KafkaError::Fenced => return self.give_up(self.doubled()),
+                // Whoever has lost its session joins anew and shuts itself out with what it has asked for before.
+                KafkaError::Fenced if was_proved => return self.give_up(self.doubled()),
                 error => tracing::warn!(%error, "the membership in the worker group is lost; joining again"),
             }
             if self.clock.monotonic().saturating_sub(began) > self.options.session {

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 const MODE: &str = "flow.batch.mode";
 const PUBLISH: &str = "flow.batch.publish";
 const KIND: &str = "flow.batch.kind";
+const MARKERS: &str = "flow.batch.markers";
+const KEEP: &str = "flow.batch.keep";
 const RESET: &str = "consumer.override.auto.offset.reset";
 
 /// Adds what is wrong, by key.
@@ -17,8 +19,8 @@ pub(super) fn check(input: &Input<'_>, wrong: &mut BTreeMap<String, Vec<String>>
     let found = match &input.entry.plugin {
         Plugin::Source(_) if keys.mode == BatchMode::Run => of_source(input),
         Plugin::Sink(_) if keys.publish == BatchPublish::Atomic => of_sink(input, &keys),
-        Plugin::Source(_) if keys.kind.is_some() => vec![(KIND, format!("{KIND} needs {MODE}=run"))],
-        Plugin::Sink(_) if keys.kind.is_some() => vec![(KIND, format!("{KIND} needs {PUBLISH}=atomic"))],
+        Plugin::Source(_) => needs(input, &[KIND, MARKERS], "flow.batch.mode=run"),
+        Plugin::Sink(_) => needs(input, &[KIND, KEEP], "flow.batch.publish=atomic"),
         _ => Vec::new(),
     };
     for (key, message) in found {
@@ -26,12 +28,18 @@ pub(super) fn check(input: &Input<'_>, wrong: &mut BTreeMap<String, Vec<String>>
     }
 }
 
+/// Keys that do nothing without another one.
+fn needs(input: &Input<'_>, keys: &[&'static str], other: &str) -> Vec<(&'static str, String)> {
+    let set = keys.iter().filter(|key| input.resolved.value(key).is_some());
+    set.map(|key| (*key, format!("{key} needs {other}"))).collect()
+}
+
 fn of_source(input: &Input<'_>) -> Vec<(&'static str, String)> {
     let Plugin::Source(source) = &input.entry.plugin else { return Vec::new() };
     let mut wrong = Vec::new();
     let tasks = input.resolved.value("tasks.max").map_or("1", str::trim);
     if !source.ends(input.resolved) {
-        let text = "needs a source that comes to an end, and this one does not with this configuration; choose a run that ends, such as iterations of datagen or snapshot.mode=initial_only";
+        let text = "needs a source that comes to an end, and this one does not with this configuration; choose a run that ends, such as iterations of datagen, mode=bulk of tables or snapshot.mode=initial_only";
         wrong.push((MODE, format!("{MODE}=run {text}")));
     }
     if tasks != "1" {

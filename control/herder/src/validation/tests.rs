@@ -290,8 +290,6 @@ async fn a_key_of_elastic_flow_that_would_be_ignored_is_refused_with_the_nearest
     for (key, value, wanted) in [
         ("flow.rate.record", "5", "did you mean flow.rate.records?"),
         ("flow.run.done", "read", "not supported by this version"),
-        ("flow.batch.keep", "1", "not supported by this version"),
-        ("flow.batch.markers", "true", "not supported by this version"),
         ("flow.batch.foreign", "stage", "not supported by this version"),
         ("flow.rate.records", "0", "Value must be -1 for no limit"),
         ("flow.rate.burst.ms", "1", "Value must be at least 50"),
@@ -483,11 +481,19 @@ async fn batches_are_refused_where_a_source_or_a_sink_cannot_make_them() {
         (source().with("flow.batch.publish", "atomic"), ExactlyOnce::Enabled, "flow.batch.publish is for sinks"),
         (sink().with("flow.batch.kind", "append"), ExactlyOnce::Enabled, "needs flow.batch.publish=atomic"),
         (sink().with("flow.batch.mode", "run"), ExactlyOnce::Enabled, "flow.batch.mode is for sources"),
+        (source().with("flow.batch.markers", "true"), ExactlyOnce::Enabled, "needs flow.batch.mode=run"),
+        (sink().with("flow.batch.markers", "true"), ExactlyOnce::Enabled, "flow.batch.markers is for sources"),
+        (sink().with("flow.batch.keep", "2"), ExactlyOnce::Enabled, "needs flow.batch.publish=atomic"),
+        (run.clone().with("flow.batch.keep", "2"), ExactlyOnce::Enabled, "flow.batch.keep is for sinks"),
     ] {
         let found = wrong(&config, mode).await;
         assert!(found.contains(reason), "{reason}: {found}");
     }
+    assert_eq!(wrong(&run.with("flow.batch.markers", "true"), ExactlyOnce::Enabled).await, "");
     let atomic = sink().with("flow.batch.publish", "atomic");
+    assert_eq!(wrong(&atomic.clone().with("flow.batch.keep", "30"), ExactlyOnce::Enabled).await, "");
+    let found = wrong(&atomic.clone().with("flow.batch.keep", "31"), ExactlyOnce::Enabled).await;
+    assert!(found.contains("flow.batch.keep"), "{found}");
     assert_eq!(wrong(&atomic.clone().with("flow.batch.kind", "append"), ExactlyOnce::Enabled).await, "");
     let found = wrong(&atomic.clone().with("flow.batch.kind", "replace"), ExactlyOnce::Enabled).await;
     assert!(found.contains("BATCH_NOT_ATOMIC") && found.contains("it can append"), "{found}");

@@ -120,6 +120,19 @@ async fn pause_and_resume_keep_the_tasks_and_stop_takes_them_away() {
     worker.until_running("c", 1).await;
 }
 
+/// A task may have paused itself, and somebody may resume the connector before anybody has paused it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resume_reaches_tasks_that_nobody_has_told_to_pause() {
+    let broker = broker().await;
+    let worker = worker(&broker);
+    worker.create("c", source(&[])).await;
+    worker.until_running("c", 1).await;
+    worker.runner.forget_calls();
+    worker.handle.resume("c").await.unwrap();
+    until("the task is told to go on", || async { !worker.runner.calls().is_empty() }).await;
+    assert_eq!(worker.runner.calls(), [Call::Resume("c-0".to_owned())]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn stopped_is_shown_only_once_the_tasks_have_ended() {
     let broker = broker().await;

@@ -1,6 +1,6 @@
 //! The leader's mapping: what it must hold whatever the group looks like.
-use elasticflow_plan::place::{Group, LEAVING_MAX, Load, Slot, assign};
-use elasticflow_plan::pools::Terms;
+use elasticflow_plan::place::{Group, LEAVING_MAX, Load, Place, Slot, assign};
+use elasticflow_plan::pools::{QUEUED, Terms};
 use elasticflow_plan::reconcile::TaskName;
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,4 +192,13 @@ fn where_every_worker_is_drained_tasks_stay_and_new_ones_run() {
     let tasks = Tasks::from([(task(0), load(Some(0))), (task(1), load(None))]);
     let after = applied(&tasks, &assign(&group, &tasks, true));
     assert_eq!(weights(&group, &after), [1, 1]);
+}
+
+#[test]
+fn a_task_that_comes_back_to_the_slot_it_has_left_waits_for_nobody() {
+    let first = Place { slot: 5, generation: 1, from: None };
+    let waiting = first.moved_to(QUEUED, 2);
+    assert_eq!(waiting.former(), Some(5));
+    assert_eq!(waiting.moved_to(5, 3).former(), None);
+    assert_eq!(waiting.moved_to(2, 3).former(), Some(5));
 }

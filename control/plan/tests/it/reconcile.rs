@@ -7,7 +7,7 @@ type Wanted = BTreeMap<String, WantedConnector>;
 
 fn connector(target: Target, count: u32, revision: i64) -> WantedConnector {
     let tasks = Some(TaskSet { count, revision, fenced: true });
-    WantedConnector { revision, target, tasks, blocked: false }
+    WantedConnector { revision, target, target_revision: 0, tasks, blocked: false }
 }
 
 fn wanted(connector: WantedConnector) -> Wanted {
@@ -15,7 +15,7 @@ fn wanted(connector: WantedConnector) -> Wanted {
 }
 
 fn up(revision: i64) -> Instance {
-    Instance { revision, phase: Phase::Up, paused: false }
+    Instance { revision, phase: Phase::Up, paused: false, told: 0 }
 }
 
 fn actual(tasks: &[(u32, Instance)], planned: Option<i64>) -> Actual {
@@ -49,6 +49,8 @@ fn single_steps() {
     let never = WantedConnector { tasks: None, ..connector(Target::Started, 0, 1) };
     let ended = |phase| Instance { phase, ..up(1) };
     let held = Instance { paused: true, ..up(1) };
+    let resumed = WantedConnector { target_revision: 9, ..connector(Target::Started, 1, 1) };
+    let resume = || vec![Action::Resume(task(0))];
     let table: Vec<(&str, Wanted, Actual, Vec<Action>)> = vec![
         ("a connector is planned", wanted(never.clone()), actual(&[], None), vec![plan(1)]),
         ("once", wanted(never), actual(&[], Some(1)), vec![]),
@@ -61,7 +63,8 @@ fn single_steps() {
         ("a failed task stays", started(1, 1), actual(&[(0, ended(Phase::Failed))], Some(1)), vec![]),
         ("a failed task is not paused", paused(1, 1), actual(&[(0, ended(Phase::Failed))], None), vec![]),
         ("running tasks pause", paused(1, 1), actual(&[(0, up(1))], Some(1)), vec![Action::Pause(task(0)), forget()]),
-        ("paused tasks resume", started(1, 1), actual(&[(0, held)], Some(1)), vec![Action::Resume(task(0))]),
+        ("paused tasks resume", started(1, 1), actual(&[(0, held)], Some(1)), resume()),
+        ("also those that did not see the pause", wanted(resumed), actual(&[(0, up(1))], Some(1)), resume()),
         ("tasks wait for the fencing round", wanted(unfenced.clone()), actual(&[], Some(1)), vec![fence()]),
         ("which is asked for once", wanted(unfenced.clone()), fencing, vec![]),
         ("and waits for older tasks", wanted(unfenced), actual(&[(0, up(0))], Some(1)), vec![Action::Stop(task(0))]),
@@ -95,9 +98,11 @@ fn what_another_worker_owns_is_stopped_and_not_started() {
 fn wanted_strategy() -> impl Strategy<Value = Wanted> {
     let target = prop_oneof![Just(Target::Started), Just(Target::Paused), Just(Target::Stopped)];
     let set = proptest::option::of((0u32..4, 0i64..4, any::<bool>()));
-    let one = (0i64..4, target, set, any::<bool>()).prop_map(|(revision, target, set, blocked)| WantedConnector {
+    let one = (0i64..4, target, 0i64..4, set, any::<bool>());
+    let one = one.prop_map(|(revision, target, target_revision, set, blocked)| WantedConnector {
         revision,
         target,
+        target_revision,
         tasks: set.map(|(count, revision, fenced)| TaskSet { count, revision, fenced }),
         blocked,
     });
@@ -106,8 +111,12 @@ fn wanted_strategy() -> impl Strategy<Value = Wanted> {
 
 fn actual_strategy() -> impl Strategy<Value = Actual> {
     let phase = prop_oneof![Just(Phase::Up), Just(Phase::Failed), Just(Phase::Stopping)];
-    let instance =
-        (0i64..4, phase, any::<bool>()).prop_map(|(revision, phase, paused)| Instance { revision, phase, paused });
+    let instance = (0i64..4, phase, any::<bool>(), 0i64..4).prop_map(|(revision, phase, paused, told)| Instance {
+        revision,
+        phase,
+        paused,
+        told,
+    });
     let plan = (0i64..4).prop_map(|revision| Plan::Done { revision });
     let tasks = proptest::collection::btree_map(("[abc]", 0u32..4), instance, 0..6);
     (tasks, proptest::collection::btree_map("[abc]", plan, 0..3)).prop_map(|(tasks, plans)| Actual {
@@ -117,17 +126,23 @@ fn actual_strategy() -> impl Strategy<Value = Actual> {
     })
 }
 
+fn tell(wanted: &Wanted, actual: &mut Actual, task: &(String, u32), paused: bool) {
+    let instance = actual.tasks.get_mut(task).unwrap();
+    (instance.paused, instance.told) = (paused, wanted[&task.0].target_revision);
+}
+
 /// Everything that was asked for succeeds at once.
 fn carry_out(wanted: &mut Wanted, actual: &mut Actual, actions: &[Action]) {
     for action in actions {
         match action.clone() {
             Action::Stop(task) => drop(actual.tasks.remove(&task)),
             Action::Start { task, revision, paused } => {
-                let fresh = Instance { revision, phase: Phase::Up, paused };
+                let told = wanted[&task.0].target_revision;
+                let fresh = Instance { revision, phase: Phase::Up, paused, told };
                 assert_eq!(actual.tasks.insert(task, fresh), None, "one instance of a task at a time");
             }
-            Action::Pause(task) => actual.tasks.get_mut(&task).unwrap().paused = true,
-            Action::Resume(task) => actual.tasks.get_mut(&task).unwrap().paused = false,
+            Action::Pause(task) => tell(wanted, actual, &task, true),
+            Action::Resume(task) => tell(wanted, actual, &task, false),
             Action::Fence(name) => wanted.get_mut(&name).unwrap().tasks.as_mut().unwrap().fenced = true,
             Action::Plan { connector, revision } => drop(actual.plans.insert(connector, Plan::Done { revision })),
             Action::ForgetPlan(name) => drop(actual.plans.remove(&name)),

@@ -18,7 +18,7 @@ use crate::answer::Answer;
 use crate::problem::Problem;
 use crate::resource::Resource;
 use crate::serve::Rest;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use bytes::Bytes;
 use elasticflow_herder::answer::ConnectorStatus;
 use std::sync::Arc;
@@ -70,36 +70,17 @@ pub(crate) async fn handle(rest: &Rest, resource: Resource, call: Call) -> Resul
         Resource::Config(name) => Ok(Answer::ok(&rest.herder.info(&name).await?.config)),
         Resource::Status(name) => Ok(Answer::ok(&shown(rest, rest.herder.status(&name).await?))),
         Resource::Tasks(name) | Resource::Fence(name) => Ok(Answer::ok(&rest.herder.tasks(&name).await?)),
-        Resource::TaskStatus(name, task) => {
-            let mut status = rest.herder.task_status(&name, i64::from(task)).await?;
-            status.part.activity.take_if(|_| !rest.options.extensions);
-            Ok(Answer::ok(&status))
-        }
+        Resource::TaskStatus(name, task) => lifecycle::task_status(rest, &name, task).await,
         Resource::Restart(name) => lifecycle::restart(rest, &name, &call).await,
         Resource::TaskRestart(name, task) => lifecycle::restart_task(rest, &name, task).await,
-        Resource::Pause(name) => {
-            rest.herder.pause(&name).await?;
-            Ok(Answer::empty(StatusCode::ACCEPTED))
-        }
-        Resource::Resume(name) => {
-            rest.herder.resume(&name).await?;
-            Ok(Answer::empty(StatusCode::ACCEPTED))
-        }
-        Resource::Stop(name) => {
-            rest.herder.stop(&name).await?;
-            Ok(Answer::empty(StatusCode::NO_CONTENT))
-        }
+        Resource::Pause(name) => lifecycle::accepted(rest.herder.pause(&name).await),
+        Resource::Resume(name) => lifecycle::accepted(rest.herder.resume(&name).await),
+        Resource::Stop(name) => lifecycle::stop(rest, &name).await,
         Resource::Topics(name) => lifecycle::topics(rest, &name).await,
-        Resource::TopicsReset(name) => {
-            rest.herder.reset_topics(&name).await?;
-            Ok(Answer::empty(StatusCode::ACCEPTED))
-        }
+        Resource::TopicsReset(name) => lifecycle::accepted(rest.herder.reset_topics(&name).await),
         Resource::Offsets(name) => offsets::handle(rest, &name, &call).await,
         Resource::AcceptLoss(name) => offsets::loss(rest, &name, &call).await,
-        Resource::Signals(name) => {
-            let receipt = rest.herder.signal(&name, crate::body::signal(&call.body)?).await?;
-            Ok(Answer::json(StatusCode::ACCEPTED, &receipt))
-        }
+        Resource::Signals(name) => lifecycle::signal(rest, &name, &call).await,
         Resource::Batches => worker::batches(rest, None, &call).await,
         Resource::BatchAbort(id) => worker::abort_batch(rest, &id, &call).await,
         Resource::Batch(id) => worker::batches(rest, Some(&id), &call).await,

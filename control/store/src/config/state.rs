@@ -8,6 +8,9 @@ use elasticflow_plan::pools::Pool;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+/// Revision of a target state that nobody has asked for.
+const NEVER: i64 = -1;
+
 /// A connector that exists: its connector row has not been deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connector {
@@ -17,6 +20,8 @@ pub struct Connector {
     pub revision: i64,
     /// What it is to do.
     pub target: TargetState,
+    /// Offset of the row that said so: grows with every request to pause, stop or resume. -1 before the first one.
+    pub target_revision: i64,
     /// Effective task configurations, in order of the index.
     pub tasks: Arc<Vec<Properties>>,
     /// Offset of the commit row behind `tasks`; `None` before the first one.
@@ -68,7 +73,8 @@ pub enum Folded {
 #[derive(Debug, Clone, Default)]
 pub struct ConfigState {
     connectors: BTreeMap<String, Connector>,
-    targets: BTreeMap<String, TargetState>,
+    /// Target states, and the offsets of their rows.
+    targets: BTreeMap<String, (TargetState, i64)>,
     /// Task rows that no commit has made effective.
     deferred: BTreeMap<String, BTreeMap<u32, Properties>>,
     fencing: BTreeMap<String, Fencing>,
@@ -130,7 +136,7 @@ impl ConfigState {
     fn fold_row(&mut self, offset: i64, row: ConfigRecord) -> Folded {
         let name = match row {
             ConfigRecord::Connector { name, config } => self.connector_row(name, config, offset),
-            ConfigRecord::Target { name, state } => self.target_row(name, state),
+            ConfigRecord::Target { name, state } => self.target_row(name, state, offset),
             ConfigRecord::Task { name, index, config } => self.task_row(name, index, config),
             ConfigRecord::Commit { name, tasks } => self.commit_row(name, tasks, offset),
             ConfigRecord::Fencing { name, tasks } => self.fencing_row(name, tasks),
@@ -174,11 +180,12 @@ impl ConfigState {
             return name;
         };
         let config = Arc::new(config);
-        let target = self.targets.get(&name).copied().unwrap_or(TargetState::Started);
+        let (target, target_revision) = self.targets.get(&name).copied().unwrap_or((TargetState::Started, NEVER));
         let connector = self.connectors.entry(name.clone()).or_insert_with(|| Connector {
             config: Arc::clone(&config),
             revision,
             target,
+            target_revision,
             tasks: Arc::default(),
             tasks_revision: None,
             applied: None,
@@ -191,13 +198,14 @@ impl ConfigState {
         name
     }
 
-    fn target_row(&mut self, name: String, state: Option<TargetState>) -> String {
+    fn target_row(&mut self, name: String, state: Option<TargetState>, offset: i64) -> String {
         match state {
-            Some(state) => self.targets.insert(name.clone(), state),
+            Some(state) => self.targets.insert(name.clone(), (state, offset)),
             None => self.targets.remove(&name),
         };
         if let Some(connector) = self.connectors.get_mut(&name) {
             connector.target = state.unwrap_or(TargetState::Started);
+            connector.target_revision = offset;
             clear(connector, |key| key.starts_with("target-state-"));
         }
         name

@@ -9,6 +9,11 @@ pub(super) struct Writer {
     topic: String,
 }
 
+/// How the writer differs from other producers. A user waits for these few rows: nothing is gained by waiting for more, and
+/// where a broker that holds the topic or coordinates the transaction has gone, the write is given up soon and done again.
+const SETTINGS: [(&str, &str); 3] =
+    [("linger.ms", "0"), ("request.timeout.ms", "10000"), ("transaction.timeout.ms", "20000")];
+
 /// Why rows were not reported as written.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -23,9 +28,8 @@ pub(super) enum Failure {
 impl Writer {
     /// Fences the writer before this one and finishes its last transaction.
     pub(super) async fn open(kafka: &dyn Kafka, transactional_id: &str, topic: &str) -> Result<Self, KafkaError> {
-        // A user waits for these few rows: nothing is gained by waiting for more.
-        let at_once = ClientProperties::from([("linger.ms".to_owned(), "0".to_owned())]);
-        let mut producer = kafka.transactional_producer(transactional_id, &at_once)?;
+        let settings: ClientProperties = SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let mut producer = kafka.transactional_producer(transactional_id, &settings)?;
         producer.init().await?;
         Ok(Self { producer, topic: topic.to_owned() })
     }

@@ -3,9 +3,10 @@
 //! The work: a binary log in memory to cells, records and JSON, a snapshot of 1,000,000 rows, a backlog of 500,000 rows in
 //! transactions of 1,000, a backlog of 100,000 single-row transactions, the delay of single rows at 1,000 a second, starts of
 //! an idle worker, and 1,000,000 change events into MySQL, Elasticsearch and files; exactly-once on, JSON without schemas (with
-//! them into MySQL), one partition. CPU is user and system time of the worker's process (of this one for `decode`); a figure
+//! them into MySQL), one partition. Only where they are named: `large`, one transaction of 5,000,000 rows, and `tables`, 2,000
+//! tables with a topic each, both for the memory they take. CPU is user and system time of the worker's process (of this one for `decode`); a figure
 //! without its check (records, distinct keys) is void. Usage: `bench [SCENARIO]... [--rows N] [--set KEY=VALUE]...`; without
-//! names, all; `--set` gives the connector another setting.
+//! names, all others; `--set` gives the connector another setting.
 mod data;
 mod decode;
 mod latency;
@@ -13,6 +14,7 @@ mod meter;
 mod outcome;
 mod scenarios;
 mod sinks;
+mod tables;
 
 use anyhow::{Context, Result, bail};
 use elasticflow_integration_tests::mysql::Database;
@@ -24,10 +26,25 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Names of the work.
-const SCENARIOS: [&str; 9] =
-    ["decode", "snapshot", "bulk", "single", "latency", "ready", "sink-sql", "sink-index", "sink-files"];
+const SCENARIOS: [&str; 11] = [
+    "decode",
+    "snapshot",
+    "bulk",
+    "single",
+    "latency",
+    "ready",
+    "sink-sql",
+    "sink-index",
+    "sink-files",
+    "large",
+    "tables",
+];
+/// Work that takes long, and is done only where it is named.
+const ON_REQUEST: [&str; 2] = ["large", "tables"];
 /// Rows of the reference table.
 const ROWS: u64 = 1_000_000;
+/// How many times the reference table the large transaction holds.
+const LARGE: u64 = 5;
 
 /// What every scenario works with.
 pub(crate) struct Bench {
@@ -52,7 +69,7 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<()> {
     let Arguments { names, rows, settings } = arguments()?;
-    let wanted = |name: &str| names.is_empty() || names.iter().any(|n| n == name);
+    let wanted = |name: &str| names.iter().any(|n| n == name) || names.is_empty() && !ON_REQUEST.contains(&name);
     let bootstrap = setting("EF_KAFKA")?;
     let client = [("bootstrap.servers".to_owned(), bootstrap.clone())].into();
     let kafka = elasticflow_kafka::RdKafka::new(&client).context("cannot make a Kafka client")?;
@@ -87,6 +104,13 @@ async fn run() -> Result<()> {
     }
     if wanted("sink-files") {
         outcomes.push(sinks::lines(&bench).await?);
+    }
+    if wanted("large") {
+        let rows = LARGE * rows;
+        outcomes.push(scenarios::backlog(&bench, "large", rows, rows).await?);
+    }
+    if wanted("tables") {
+        outcomes.push(tables::tables(&bench).await?);
     }
     say(&outcome::table(&outcomes));
     say(&format!("written to {}", outcome::write(&outcomes)?));

@@ -65,7 +65,8 @@ pub(crate) async fn snapshot(bench: &Bench) -> Result<Outcome> {
     checked(bench, outcome, &topic).await
 }
 
-/// A backlog of transactions written while the connector is stopped, from resume to the last record.
+/// A backlog of transactions written while the connector is stopped, from resume to the last record. A transaction of more
+/// rows than the reference table has holds all rows of the backlog.
 pub(crate) async fn backlog(bench: &Bench, name: &str, rows: u64, per_transaction: u64) -> Result<Outcome> {
     let run = format!("{name}{}", stamp()?);
     bench.database.run(&[&format!("CREATE TABLE bench.{run} LIKE bench.snap")]).await?;
@@ -82,7 +83,11 @@ pub(crate) async fn backlog(bench: &Bench, name: &str, rows: u64, per_transactio
     await_stopped(&worker, &run).await?;
     say(&format!("{name}: writing {rows} rows in transactions of {per_transaction}"));
     mysql_async::prelude::Queryable::query_drop(&mut connection, format!("DELETE FROM bench.{run}")).await?;
-    data::copy(&mut connection, &run, rows, per_transaction).await?;
+    if per_transaction > bench.rows {
+        data::copy_at_once(&mut connection, &run, rows, bench.rows).await?;
+    } else {
+        data::copy(&mut connection, &run, rows, per_transaction).await?;
+    }
     connection.disconnect().await?;
     let before = meter::read(worker.pid())?;
     let base = end_of(bench, &topic).await?;

@@ -1,6 +1,7 @@
 //! Administration.
 use super::client::{Client, Complaints, blocking};
 use super::errors;
+use super::groups::Groups;
 use super::rights;
 use crate::native::{Code, CreateTopic, GroupChange, Handle, Partition, Partitions, Refusal};
 use crate::ports::{Admin, KafkaError, TopicSpec, TransactionalProducer};
@@ -15,8 +16,10 @@ const BROKERS_OWN: [&str; 4] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
 /// Ids that are fenced at the same time; each takes a client of four threads for a moment.
 const FENCED_AT_ONCE: usize = 8;
-/// How often a new topic is looked for.
+/// After how long something is looked for again, at most.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// After how long a new topic is looked for again at first: mostly it is there then.
+const LOOK_SOON: Duration = Duration::from_millis(2);
 
 /// Makes the producers that `fence` needs.
 pub(crate) type MakeProducer = dyn Fn(&str) -> Result<Box<dyn TransactionalProducer>, KafkaError> + Send + Sync;
@@ -26,17 +29,18 @@ pub(crate) struct RdAdmin {
     client: Client,
     complaints: Arc<Complaints>,
     limit: Duration,
+    groups: Groups,
     producer: Box<MakeProducer>,
 }
 
 impl RdAdmin {
     pub(crate) fn new(
-        client: Client,
-        complaints: Arc<Complaints>,
+        (client, complaints): (Client, Arc<Complaints>),
         limit: Duration,
+        groups: Groups,
         producer: Box<MakeProducer>,
     ) -> Self {
-        Self { client, complaints, limit, producer }
+        Self { client, complaints, limit, groups, producer }
     }
 
     /// Runs a call on a thread where it may block.
@@ -150,12 +154,13 @@ fn create(handle: &Arc<Handle>, topic: &TopicSpec, limit: Duration) -> Result<()
 
 /// Brokers answer a creation before they show the topic, and show it before every leader serves it.
 fn wait_until_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<(), Refusal> {
-    let deadline = Instant::now() + limit;
+    let (deadline, mut pause) = (Instant::now() + limit, LOOK_SOON);
     while !is_led(handle, topic, limit)? {
         if Instant::now() >= deadline {
             return Err(Refusal::of(Code::OperationTimedOut));
         }
-        std::thread::sleep(LOOK_AGAIN);
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LOOK_AGAIN);
     }
     Ok(())
 }
@@ -203,9 +208,14 @@ impl Admin for RdAdmin {
         if known.topics.get(&name).is_some_and(Result::is_ok) {
             return self.check_topic(topic).await;
         }
-        let spec = topic.clone();
-        self.ask(format!("cannot create topic `{name}`"), move |handle, limit| create(handle, &spec, limit)).await?;
+        self.create_topic(topic).await?;
         self.check_topic(topic).await
+    }
+
+    async fn create_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
+        let spec = topic.clone();
+        let doing = format!("cannot create topic `{}`", topic.name);
+        self.ask(doing, move |handle, limit| create(handle, &spec, limit)).await
     }
 
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
@@ -243,11 +253,9 @@ impl Admin for RdAdmin {
 
     async fn group_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
         let name = group.to_owned();
-        let rows = self
-            .ask(format!("cannot read the offsets of consumer group `{group}`"), move |handle, limit| {
-                settled_offsets(handle, &name, limit)
-            })
-            .await?;
+        let doing = format!("cannot read the offsets of consumer group `{group}`");
+        let ask = move |handle: &Arc<Handle>, limit| settled_offsets(handle, &name, limit);
+        let rows = self.groups.ask(group, &doing, ask).await.map_err(plain)?;
         Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
     }
 
@@ -265,9 +273,11 @@ impl Admin for RdAdmin {
             }
             let doing = format!("cannot change the offsets of consumer group `{group}`");
             let name = group.to_owned();
-            let list = Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))
-                .map_err(|refusal| errors::refused_plainly(&doing, &refusal))?;
-            self.ask(doing, move |handle, limit| change_offsets(handle, &name, change, &list, limit)).await?;
+            let ask = move |handle: &Arc<Handle>, limit| {
+                let list = Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))?;
+                change_offsets(handle, &name, change, &list, limit)
+            };
+            self.groups.ask(group, &doing, ask).await.map_err(plain)?;
         }
         Ok(())
     }
@@ -284,17 +294,13 @@ impl Admin for RdAdmin {
     }
 
     async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {
-        let name = group.to_owned();
-        self.ask(format!("cannot delete consumer group `{group}`"), move |handle, limit| {
-            match handle.delete_group(&name, limit) {
-                Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(()),
-                Err(refusal) if refusal.code == Code::NonEmptyGroup => {
-                    Err(Refusal { text: MEMBERS.to_owned(), ..refusal })
-                }
-                done => done,
-            }
-        })
-        .await
+        let (name, doing) = (group.to_owned(), format!("cannot delete consumer group `{group}`"));
+        let ask = move |handle: &Arc<Handle>, limit| match handle.delete_group(&name, limit) {
+            Err(refusal) if refusal.code == Code::GroupIdNotFound => Ok(()),
+            Err(refusal) if refusal.code == Code::NonEmptyGroup => Err(Refusal { text: MEMBERS.to_owned(), ..refusal }),
+            done => done,
+        };
+        self.groups.ask(group, &doing, ask).await.map_err(plain)
     }
 
     async fn fence(&self, transactional_ids: &[String]) -> Result<(), KafkaError> {

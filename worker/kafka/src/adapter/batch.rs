@@ -49,13 +49,18 @@ impl Gathering {
         self.records.len() >= records_max || self.buffer.len() >= BATCH_BYTES
     }
 
+    /// Records so far.
+    pub(crate) fn records(&self) -> usize {
+        self.records.len()
+    }
+
     /// Bytes so far.
     pub(crate) fn bytes(&self) -> usize {
         self.buffer.len()
     }
 
-    pub(crate) fn push(&mut self, message: Message<'_>) {
-        let (headers, shares) = self.headers(message);
+    pub(crate) fn push(&mut self, message: Message<'_>, with_headers: bool) {
+        let (headers, shares) = if with_headers { self.headers(message) } else { (0..0, !self.records.is_empty()) };
         let buffer = &mut self.buffer;
         let key = message.key().map(|key| copy(buffer, key));
         let value = message.value().map(|value| copy(buffer, value));

@@ -9,7 +9,7 @@ use super::errors;
 use super::member::{Happening, Member};
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, EventKind, Handle, Kind, Message, Partition, Partitions, Queue, Refusal};
+use crate::native::{Code, EventKind, Fetched, Handle, Kind, Message, Partition, Partitions, Queue, Refusal};
 use crate::ports::{Consumed, Consumer, GroupMetadata, InRecord, KafkaError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -19,6 +19,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
+
+/// Most records that are taken from the library in one go, and about how many bytes they may have.
+const AT_ONCE: usize = 100;
+const AT_ONCE_BYTES: usize = 128 * 1024;
 
 /// A member of a group.
 pub(crate) struct RdConsumer {
@@ -44,6 +48,10 @@ pub(crate) struct RdConsumer {
     gone: VecDeque<(TopicPartition, Offset)>,
     /// Bytes of the last batch.
     expected: usize,
+    fetched: Fetched,
+    with_headers: bool,
+    /// Records that are taken from the library in one go.
+    at_once: usize,
 }
 
 impl RdConsumer {
@@ -76,6 +84,9 @@ impl RdConsumer {
             taken: VecDeque::new(),
             gone: VecDeque::new(),
             expected: 0,
+            fetched: Fetched::new(AT_ONCE),
+            with_headers: true,
+            at_once: 1,
         };
         consumer.subscribe(subscription)?;
         Ok(consumer)
@@ -151,34 +162,34 @@ impl RdConsumer {
     /// Takes records from the library's queue until a batch is complete or the queue is empty.
     fn take(&mut self) -> Result<(), KafkaError> {
         let mut gathering: Option<Gathering> = None;
-        while let Some(mut event) = self.records.poll(Duration::ZERO) {
-            if event.kind() == EventKind::Error {
-                finish(gathering.take(), &mut self.taken);
-                self.gone.extend(self.member.on_refused(self.client.handle(), &event));
-                continue;
-            }
-            let Some(message) = event.next_message() else { continue };
-            if message.code() != Code::NoError {
-                self.member.on_error(self.client.handle(), &Refusal::of(message.code()));
-                continue;
-            }
-            if gathering.as_ref().is_none_or(|gathering| !gathering.is_of(message)) {
-                let complete = gathering.take();
-                let is_complete = complete.is_some();
-                finish(complete, &mut self.taken);
-                gathering = self.begin(message);
-                if let (true, Some(gathering)) = (is_complete, gathering.as_mut()) {
-                    gathering.push(message);
-                    break;
+        let (mut bytes, mut records) = (0, 0);
+        let mut fetched = std::mem::replace(&mut self.fetched, Fetched::new(0));
+        let mut is_complete = false;
+        while !is_complete && fetched.take(&self.records, self.at_once) {
+            for message in fetched.messages() {
+                if message.code() != Code::NoError {
+                    finish(gathering.take(), &mut self.taken);
+                    self.gone.extend(self.member.on_refused(self.client.handle(), message));
+                    continue;
                 }
-            }
-            let Some(current) = gathering.as_mut() else { continue };
-            current.push(message);
-            if current.is_full(self.batch_records) {
-                break;
+                if gathering.as_ref().is_none_or(|gathering| !gathering.is_of(message)) {
+                    is_complete |= gathering.is_some();
+                    finish(gathering.take(), &mut self.taken);
+                    gathering = self.begin(message);
+                }
+                let Some(current) = gathering.as_mut() else { continue };
+                current.push(message, self.with_headers);
+                is_complete |= current.is_full(self.batch_records);
+                (bytes, records) = (current.bytes(), current.records());
             }
         }
+        fetched.give_back();
+        self.fetched = fetched;
         self.expected = gathering.as_ref().map_or(0, Gathering::bytes);
+        if let Some(mean) = bytes.checked_div(records) {
+            // Large records are not taken far beyond the size of a batch.
+            self.at_once = (AT_ONCE_BYTES / mean.max(1)).clamp(1, AT_ONCE);
+        }
         finish(gathering, &mut self.taken);
         Ok(())
     }
@@ -287,6 +298,10 @@ impl Consumer for RdConsumer {
                 self.member.ready.notified().await;
             }
         }
+    }
+
+    fn with_headers(&mut self, wanted: bool) {
+        self.with_headers = wanted;
     }
 
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError> {

@@ -1,7 +1,7 @@
 //! What happens to a member of a group, taken by the client's thread at all times.
 use super::client::{Complaint, Happenings};
 use super::errors;
-use crate::native::{Code, Event, EventKind, Handle, Partitions, Queue, Refusal};
+use crate::native::{Code, Event, EventKind, Handle, Message, Partitions, Queue, Refusal};
 use crate::ports::KafkaError;
 use elasticflow_api::position::{Offset, TopicPartition};
 use parking_lot::Mutex;
@@ -59,18 +59,18 @@ impl Member {
     }
 
     /// Something is wrong with what is read. Answers the partition whose next record is not there, if that is it.
-    pub(super) fn on_refused(&self, client: &Arc<Handle>, event: &Event<'_>) -> Option<(TopicPartition, Offset)> {
-        let refusal = event.refusal();
-        let Some(row) = event.partition().filter(|_| refusal.code == Code::AutoOffsetReset) else {
+    pub(super) fn on_refused(&self, client: &Arc<Handle>, message: Message<'_>) -> Option<(TopicPartition, Offset)> {
+        let refusal = message.refusal();
+        let Some(at) = message.place().filter(|_| refusal.code == Code::AutoOffsetReset) else {
             self.on_error(client, &refusal);
             return None;
         };
-        if let Some(offset) = row.position() {
-            return Some((row.at, Offset(offset)));
+        if message.offset() >= 0 {
+            return Some((at, Offset(message.offset())));
         }
         self.push(Happening::Failed(KafkaError::Retriable(format!(
             "consumer group `{}` cannot find where {}-{} begins: {}",
-            self.group, row.at.topic, row.at.partition, refusal.text
+            self.group, at.topic, at.partition, refusal.text
         ))));
         None
     }

@@ -8,6 +8,7 @@ mod consumer;
 mod delivery;
 mod errors;
 mod groupless;
+mod groups;
 mod log;
 mod member;
 mod oauth;
@@ -30,6 +31,7 @@ use client::{Alive, Client, Complaints};
 use consumer::RdConsumer;
 use elasticflow_api::context::Limits;
 use elasticflow_api::position::{Offset, TopicPartition};
+use groups::Groups;
 use log::RdTopicLog;
 use producer::RdProducer;
 use properties::ClientKind;
@@ -78,7 +80,8 @@ impl RdKafka {
             let settings = for_fencing.client(ClientKind::Producer, &overrides, Some(id))?;
             Ok(Box::new(RdTransactional::start(id, &settings, &alive_for_fencing)?))
         });
-        let admin = Arc::new(RdAdmin::new(client, complaints, settings.call_limit, fencing));
+        let groups = Groups::new(&worker, &alive, settings.call_limit);
+        let admin = Arc::new(RdAdmin::new((client, complaints), settings.call_limit, groups, fencing));
         Ok(Arc::new(Self { worker, alive, admin }))
     }
 

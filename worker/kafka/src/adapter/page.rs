@@ -97,7 +97,7 @@ impl Reading {
             }
             self.taken = (count, bytes);
             self.next = Some(Offset(message.offset() + 1));
-            self.gathering.push(message);
+            self.gathering.push(message, true);
             if count >= self.max.records {
                 return Ok(Some(false));
             }

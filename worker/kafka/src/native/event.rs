@@ -170,6 +170,14 @@ impl Drop for Event<'_> {
 pub(crate) struct Message<'e>(&'e sys::rd_kafka_message_t);
 
 impl<'e> Message<'e> {
+    pub(super) fn of(raw: &'e sys::rd_kafka_message_t) -> Self {
+        Self(raw)
+    }
+
+    pub(super) fn raw(self) -> &'e sys::rd_kafka_message_t {
+        self.0
+    }
+
     /// Why it failed; `NoError` for a good one.
     pub(crate) fn code(self) -> Code {
         Code::from(self.0.err)

@@ -145,6 +145,10 @@ pub struct InRecord {
 pub trait Consumer: Send {
     /// Next event; cancel-safe.
     async fn next(&mut self) -> Result<Consumed, KafkaError>;
+    /// Whether records come with their headers, as they do at first: taking them out is a tenth of a small record's cost.
+    fn with_headers(&mut self, wanted: bool) {
+        let _ = wanted;
+    }
     /// Positions partitions after `Assigned`.
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError>;
     /// Ends the rebalance after `Revoked`.
@@ -176,6 +180,11 @@ pub trait Admin: Send + Sync {
     /// Creates a topic, or checks that an existing one has what is required; a difference that matters is `Config`.
     /// Ok means that every partition of a new one has a leader that answers.
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError>;
+    /// Creates a topic that was not there a moment ago; one that somebody has created since is fine, whatever it has.
+    /// Ok as for [`Self::ensure_topic`].
+    async fn create_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
+        self.ensure_topic(topic).await
+    }
     /// High watermarks (read_uncommitted): "the end" for every reader of an internal topic.
     async fn end_offsets(&self, of: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError>;
     /// The first offsets that are there.

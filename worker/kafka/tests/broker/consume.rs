@@ -1,6 +1,6 @@
 use crate::support::{Cluster, PATIENCE, at, cluster, join, next, offsets, record, text, unique};
 use elasticflow_api::position::Offset;
-use elasticflow_kafka::ports::{ClientProperties, Consumed, Consumer, Kafka, Subscription};
+use elasticflow_kafka::ports::{ClientProperties, Consumed, Consumer, Kafka, OutRecord, Subscription};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -58,6 +58,35 @@ async fn reading_starts_where_it_is_told_and_can_be_moved() {
     consumer.start_at(&BTreeMap::from([(at(&topic, 0), Some(Offset(97)))])).await.unwrap();
     let again: Vec<_> = read(&mut *consumer, 3).await.into_iter().map(|(p, o, _)| (p, o)).collect();
     assert_eq!(again, [(0, 97), (0, 98), (0, 99)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn small_and_large_records_come_once_in_order_and_without_headers_where_nobody_wants_them() {
+    let cluster = cluster().await;
+    let topic = cluster.topic("sizes", 1, &[]).await;
+    let headers = [("h".into(), Some(bytes::Bytes::from_static(b"x")))];
+    let value = |number: usize| "v".repeat(if number.is_multiple_of(50) { 300_000 } else { number });
+    let mut producer = cluster.kafka.producer(&ClientProperties::new()).unwrap();
+    for number in 0..500 {
+        let value = value(number);
+        producer.send(OutRecord { headers: &headers, ..record(&topic, "k", &value) }).unwrap();
+    }
+    producer.drain().await.unwrap();
+    for wanted in [true, false] {
+        let mut consumer = cluster.consumer(&unique("g"), &topic);
+        consumer.with_headers(wanted);
+        join(&mut *consumer).await;
+        let mut seen = 0;
+        while seen < 500 {
+            let Consumed::Records(_, batch) = next(&mut *consumer).await else { continue };
+            for record in batch {
+                assert_eq!(record.offset, Offset(seen.try_into().unwrap()));
+                assert_eq!(record.value.as_ref().map_or(0, |v| v.len()), value(seen).len());
+                assert_eq!(record.headers.len(), usize::from(wanted));
+                seen += 1;
+            }
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

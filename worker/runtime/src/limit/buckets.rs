@@ -28,6 +28,13 @@ pub(super) struct Moved {
     pub(super) mean: Option<f64>,
 }
 
+impl Moved {
+    /// What they weigh, if they are as others were.
+    fn bytes_on_the_way(self) -> u64 {
+        (self.on_the_way as f64 * self.mean.unwrap_or(0.0)) as u64
+    }
+}
+
 /// A bucket a unit.
 #[derive(Debug, Clone, Default)]
 struct Pair {
@@ -107,7 +114,8 @@ impl Buckets {
         moved: Moved,
         now: Duration,
     ) -> Result<Limits, (Duration, Bound)> {
-        let left = self.control.granted_bytes.map_or(u64::MAX, |granted| granted.saturating_sub(moved.bytes));
+        let moves = moved.bytes.saturating_add(moved.bytes_on_the_way());
+        let left = self.control.granted_bytes.map_or(u64::MAX, |granted| granted.saturating_sub(moves));
         let quota = self.quota_left(moved);
         if let Some((wait, bound)) = self.forbidden(left, quota).or_else(|| self.exhausted(read, now)) {
             return Err((wait, bound));
@@ -127,10 +135,10 @@ impl Buckets {
     /// What is left of a quota once everything that is on its way has arrived.
     fn quota_left(&self, moved: Moved) -> Allowance {
         let Allowance { records, bytes } = self.control.quota;
-        let weighs = moved.on_the_way as f64 * moved.mean.unwrap_or(0.0);
+        let weighs = moved.bytes_on_the_way();
         Allowance {
             records: records.map(|most| most.saturating_sub(moved.records).saturating_sub(moved.on_the_way)),
-            bytes: bytes.map(|most| most.saturating_sub(moved.bytes).saturating_sub(weighs as u64)),
+            bytes: bytes.map(|most| most.saturating_sub(moved.bytes).saturating_sub(weighs)),
         }
     }
 

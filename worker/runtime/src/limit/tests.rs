@@ -177,6 +177,20 @@ fn no_more_is_sent_than_was_granted() {
 }
 
 #[test]
+fn what_was_read_and_is_not_sent_yet_counts_for_a_grant() {
+    let (_, limit) = limit(&[], 1);
+    limit.count(Read::Stream, 10, 1_000);
+    limit.set_control(Control { granted_bytes: Some(3_000), ..Control::default() });
+    let read = limit.charge(Read::Stream, 15);
+    assert_eq!(limit.ask(Read::Stream, MOST), Leave::Go(Limits { records: 5, bytes: 500 }));
+    let more = limit.charge(Read::Stream, 5);
+    assert!(matches!(limit.ask(Read::Stream, MOST), Leave::Wait(_)));
+    limit.settle(read, 15, 900);
+    limit.settle(more, 5, 300);
+    assert!(matches!(limit.ask(Read::Stream, MOST), Leave::Go(_)), "less has come of it");
+}
+
+#[test]
 fn records_that_a_filter_drops_do_not_count() {
     let (clock, limit) = limit(&[("flow.rate.records", "100")], 1);
     let mut polled = 0;

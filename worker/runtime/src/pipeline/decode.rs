@@ -40,6 +40,12 @@ impl Decoder {
         Self { converters, last: Mutex::default(), as_text: false, with_headers: true, with_keys: true }
     }
 
+    /// Whether the headers of records change anything: somebody looks at them, or they could be bad.
+    pub(crate) fn needs_headers(&self) -> bool {
+        let Converters { key, value, header, .. } = &self.converters;
+        self.with_headers || key.reads_headers() || value.reads_headers() || header.may_refuse()
+    }
+
     /// Nobody looks at more of change events than what became of the row.
     pub(crate) fn read_rows_alone(&mut self) {
         if let Some(narrow) = self.converters.value.rows_alone() {

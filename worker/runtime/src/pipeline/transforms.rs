@@ -42,6 +42,14 @@ impl Transforms {
         })
     }
 
+    /// Whether they do the same whatever the headers of a record are.
+    pub(crate) fn pass_headers(&self) -> bool {
+        self.steps.iter().all(|step| {
+            let by_condition = step.condition.as_ref().is_none_or(|(predicate, _)| predicate.passes_headers());
+            by_condition && step.transform.passes_headers()
+        })
+    }
+
     /// Passes a record through, with the offset that it was read at by a sink; `None` when a transform has dropped it.
     pub(crate) fn apply(&self, record: Record, offset: Option<Offset>) -> Result<Option<Record>, Failed> {
         let mut record = record;

@@ -36,6 +36,8 @@ pub(super) struct Batches {
     kind: Option<BatchKind>,
     /// What the destination can do.
     kinds: &'static [PublishKind],
+    /// Replaced versions that stay.
+    keep: usize,
     table: Arc<BatchTable>,
     producer: Box<dyn Producer>,
     /// Attempts that count, by batch.
@@ -71,6 +73,7 @@ impl Batches {
         let batches = Self {
             kind,
             kinds,
+            keep: keys.keep,
             table,
             producer,
             attempts: BTreeMap::new(),
@@ -271,13 +274,14 @@ impl Cycle {
     async fn publish(&mut self, row: &BatchRow) -> Result<(), TaskError> {
         let task = Arc::clone(&self.task);
         let Some(batches) = &self.batches else { return Ok(()) };
-        let kind = batches.possible(batches.kind.unwrap_or(row.kind))?;
+        let (kind, keep) = (batches.possible(batches.kind.unwrap_or(row.kind))?, batches.keep);
         if let Kind::TwoPhase(two_phase) = &mut self.sink {
             // What is decided is staged once it is committed, and whoever decided it may have died before.
             two_phase.commit_all().await?;
         }
         let Some(sink) = self.sink.task().batches() else { return Err(not_atomic()) };
-        let batch = Announced { batch: BatchId(row.id.as_str().into()), attempt: row.attempt, records: row.records };
+        let batch = BatchId(row.id.as_str().into());
+        let batch = Announced { batch, attempt: row.attempt, records: row.records, keep };
         failpoint!("sink.batch.publish.before");
         let published = shown(&task, &self.flow, "publishing a batch", sink.publish(&batch, kind)).await?;
         failpoint!("sink.batch.publish.after");

@@ -251,6 +251,26 @@ async fn a_budget_that_pauses_waits_for_a_resume_and_goes_on_without_a_restart()
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_task_that_waits_for_a_resume_goes_on_when_pause_and_resume_come_at_the_same_moment() {
+    let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
+    let fixture = fixture(&script, &THREE);
+    let runtime = fixture.runtime();
+    start_with(&fixture, &runtime, &[("flow.errors.budget.records", "2"), ("flow.errors.budget.action", "pause")]);
+    let held = || runtime.tasks().iter().filter(|(_, state)| matches!(state, TaskState::Held { .. })).count();
+    until("every task waits", || held() == TASKS as usize).await;
+    let mark = elasticflow_protocol::BudgetRow::Reset { at_ms: 1 }.key("c");
+    fixture.kafka.write("g-budgets", &[(mark.as_str(), "{}")]);
+    for task in 0..TASKS {
+        // Nothing runs between the two.
+        runtime.pause(&fixture.id("c", task)).unwrap();
+        runtime.resume(&fixture.id("c", task)).unwrap();
+    }
+    until("all is consumed", || consumed(&fixture) == RECORDS as i64).await;
+    until("no task waits any more", || held() == 0).await;
+    assert_eq!((letters(&fixture).1, failed(&runtime).len()), (3, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_budget_of_an_hour_begins_anew_with_the_next_one() {
     let hour = Arc::new(std::sync::atomic::AtomicI64::new(0));
     for (window, goes_on) in [("1d", false), ("1h", true), ("run", false)] {

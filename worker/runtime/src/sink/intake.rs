@@ -8,6 +8,7 @@ use elasticflow_api::data::{Origin, Record};
 use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use elasticflow_api::sink::{SinkBatch, SinkRecord};
 use elasticflow_kafka::ports::InRecord;
+use elasticflow_protocol::BATCH_MARKER_HEADER;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -80,12 +81,12 @@ impl Gathered {
         Some((at, records.first()?.offset))
     }
 
-    /// How many records of each partition stand below offsets.
+    /// How many records of each partition stand below offsets; what only says where a batch begins or ends is none.
     pub(super) fn counted(&self, below: &ConsumedOffsets) -> BTreeMap<TopicPartition, u64> {
         let mut counts = BTreeMap::new();
         for (at, records) in &self.parts {
             let Some(next) = below.0.get(at) else { continue };
-            let count = records.iter().filter(|record| record.offset < *next).count();
+            let count = records.iter().filter(|record| record.offset < *next && !is_marker(record)).count();
             *counts.entry(at.clone()).or_default() += count as u64;
         }
         counts
@@ -124,6 +125,12 @@ impl Gathered {
     }
 }
 
+/// Whether a record is no data, but says where a batch begins or ends.
+fn is_marker(record: &InRecord) -> bool {
+    let is_empty = record.key.is_none() && record.value.is_none();
+    is_empty && record.headers.iter().any(|(name, _)| &**name == BATCH_MARKER_HEADER)
+}
+
 fn size(record: &InRecord) -> usize {
     record.key.as_ref().map_or(0, |k| k.len()) + record.value.as_ref().map_or(0, |v| v.len())
 }
@@ -153,6 +160,7 @@ impl Intake {
             if let Some(last) = part.last() {
                 consumed.0.insert(at.clone(), Offset(last.offset.0 + 1));
             }
+            part.retain(|record| !is_marker(record));
             if judging == Judging::First {
                 self.task.budget.share.read(&at, part.iter().map(|record| record.offset.0));
             }

@@ -68,8 +68,10 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
     if intake.transforms.pass_plain_values() && intake.decoder.converters().value.reads_json_text() {
         intake.decoder.as_text = sink.task().takes_json();
     }
-    if intake.transforms.is_empty() {
+    if intake.transforms.pass_headers() {
         intake.decoder.with_headers = sink.task().reads_headers();
+    }
+    if intake.transforms.is_empty() {
         intake.decoder.with_keys = sink.task().reads_keys() || !intake.decoder.converters().key.reads_json_text();
         if sink.task().reads_rows_alone() {
             intake.decoder.read_rows_alone();
@@ -79,7 +81,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
         intake.rejects.writes_with(letters_producer(&task)?).await;
     }
     let kept = task.kept.lock().take();
-    let (consumer, adopted) = match kept {
+    let (mut consumer, adopted) = match kept {
         Some(kept) => (kept.consumer, kept.assigned),
         None => {
             let subscription = match intake.rejects.topic() {
@@ -91,6 +93,9 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
         }
     };
     let batches = Batches::new(&task, publishes).await?;
+    // Dead letters carry them, and marks of batches are some.
+    let has_readers = intake.rejects.topic().is_some() || batches.is_some();
+    consumer.with_headers(has_readers || intake.decoder.needs_headers());
     let cycle = Cycle {
         task: Arc::clone(&task),
         settings,

@@ -38,6 +38,8 @@ pub(super) struct Cycle {
     pub(super) over_budget: bool,
     /// Everything was delivered; reported once it is committed.
     pub(super) end_of_data: bool,
+    /// A run is over; its batch ends once it is committed.
+    pub(super) end_of_run: bool,
     /// Of a source whose runs are batches.
     pub(super) marks: Option<Marks>,
 }
@@ -92,6 +94,7 @@ impl Cycle {
             self.since = self.task.services.options.clock.monotonic();
         }
         self.end_of_data |= batch.end_of_data;
+        self.end_of_run |= batch.end_of_run || batch.end_of_data;
         self.task.budget.share.send(batch.len() + batch.rejected.len());
         let (boundary, progress) = (batch.boundary, std::mem::take(&mut batch.progress));
         let before = (self.open.records, self.open.bytes);
@@ -112,7 +115,7 @@ impl Cycle {
         self.open.positions = !self.pending.is_empty();
         self.open.inside = boundary == Boundary::Inside;
         self.decide(poller).await?;
-        if self.end_of_data && self.marks.is_some() && !self.open.inside && self.open != Open::default() {
+        if self.end_of_run && self.marks.is_some() && !self.open.inside && self.open != Open::default() {
             // What comes next is of another batch.
             self.commit(poller).await?;
         }
@@ -250,6 +253,9 @@ impl Cycle {
         }
         self.transaction.abort().await?;
         self.task.budget.share.roll_back();
+        if let Some(marks) = &mut self.marks {
+            marks.rolled_back();
+        }
         self.task.limit.arrive();
         self.pending.take();
         self.open = Open::default();
@@ -266,11 +272,17 @@ impl Cycle {
     }
 
     async fn report_end(&mut self, poller: &mut Poller) -> Result<(), TaskError> {
-        if self.end_of_data && self.open == Open::default() {
-            self.end_of_data = false;
-            if let Some(marks) = &mut self.marks {
-                poller.beside(marks.end(&mut self.transaction)).await?;
-            }
+        if self.open != Open::default() {
+            return Ok(());
+        }
+        if std::mem::take(&mut self.end_of_run)
+            && let Some(marks) = &mut self.marks
+        {
+            failpoint!("source.batch.end.before");
+            poller.beside(marks.end(&mut self.transaction)).await?;
+            failpoint!("source.batch.end.after");
+        }
+        if std::mem::take(&mut self.end_of_data) {
             self.task.happened(Happening::EndOfData);
         }
         Ok(())

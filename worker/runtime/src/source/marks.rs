@@ -3,6 +3,9 @@
 //! `flow.batch.mode=run` makes a run of a bounded source one batch. Header and row are written in the data's own
 //! transactions, so a run that is killed goes on in the same batch from the position that the row belongs to. A run whose
 //! positions are gone begins again as the next attempt, and what the one before wrote is void.
+//!
+//! For readers that know nothing of the row, `flow.batch.markers` also writes where a batch begins and ends into every
+//! partition of its topics, as records with headers alone.
 use super::transaction::{Refused, Transaction};
 use crate::batches::Batches;
 use crate::error::{Doing, TaskError};
@@ -13,7 +16,10 @@ use elasticflow_api::context::Limits;
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_config::flow::{BatchAction, BatchMode, BatchSettings, settings_of};
 use elasticflow_kafka::ports::{Kafka, OutRecord};
-use elasticflow_protocol::{BATCH_HEADER, BatchKind, BatchRecord, BatchRow, BatchState, batches_topic};
+use elasticflow_protocol::{
+    BATCH_HEADER, BATCH_MARKER_HEADER, BATCH_RECORDS_HEADER, BatchKind, BatchRecord, BatchRow, BatchState,
+    batches_topic,
+};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +40,8 @@ const FORGOTTEN_MAX: usize = 16;
 pub(super) struct Marks {
     task: Arc<Supervision>,
     kind: BatchKind,
+    /// Topics that have been told where the batch begins; nothing is told without `flow.batch.markers`.
+    begun: Option<BTreeSet<String>>,
     /// Of the batches before.
     number: u64,
     /// The batch that is being written.
@@ -78,6 +86,7 @@ impl Marks {
         let mut marks = Self {
             task: Arc::clone(task),
             kind: kind_of(keys.kind.unwrap_or(BatchAction::Append)),
+            begun: keys.markers.then(BTreeSet::new),
             number,
             row: None,
             header: None,
@@ -94,7 +103,16 @@ impl Marks {
         Ok(Some(marks))
     }
 
+    /// Whether a batch is under way.
+    pub(super) fn is_open(&self) -> bool {
+        self.row.is_some()
+    }
+
     fn adopt(&mut self, row: BatchRow) {
+        if let Some(begun) = &mut self.begun {
+            // A topic stands in the row once the records with its beginning are committed.
+            *begun = row.topics.keys().cloned().collect();
+        }
         self.header = Some(Bytes::from(row.mark().text()));
         self.row = Some(row);
     }
@@ -114,6 +132,34 @@ impl Marks {
         (BATCH_HEADER, self.header.clone().unwrap_or_default())
     }
 
+    /// Whether a topic is still to be told where the batch begins.
+    pub(super) fn is_to_begin(&self, topic: &str) -> bool {
+        self.begun.as_ref().is_some_and(|begun| !begun.contains(topic))
+    }
+
+    /// Tells every partition of a topic that the batch begins, in the open transaction.
+    pub(super) async fn begin_in(&mut self, topic: &str, transaction: &mut Transaction) -> Result<(), TaskError> {
+        let headers = self.marker("begin", None);
+        send_markers(&self.task, topic, &headers, transaction).await?;
+        if let Some(begun) = &mut self.begun {
+            begun.insert(topic.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The open transaction is thrown away, and with it what was told in it.
+    pub(super) fn rolled_back(&mut self) {
+        if let Some(begun) = &mut self.begun {
+            begun.clear();
+        }
+    }
+
+    fn marker(&self, which: &'static str, records: Option<u64>) -> Vec<(Arc<str>, Option<Bytes>)> {
+        let records = records.map(|count| (BATCH_RECORDS_HEADER.into(), Some(Bytes::from(count.to_string()))));
+        let own = [(BATCH_HEADER.into(), self.header.clone()), (BATCH_MARKER_HEADER.into(), Some(which.into()))];
+        own.into_iter().chain(records).collect()
+    }
+
     /// Writes the row into the open transaction.
     pub(super) async fn write(&mut self, records: usize, transaction: &mut Transaction) -> Result<(), TaskError> {
         let Some(row) = &mut self.row else { return Ok(()) };
@@ -125,6 +171,14 @@ impl Marks {
     /// Everything of the run is in Kafka: says so. A run without records is no batch.
     pub(super) async fn end(&mut self, transaction: &mut Transaction) -> Result<(), TaskError> {
         let Some(mut row) = self.row.take() else { return Ok(()) };
+        if self.begun.is_some() {
+            // Before the offsets are looked up: a sink then has all of them behind it when it publishes.
+            let headers = self.marker("end", Some(row.records));
+            for topic in row.topics.keys() {
+                send_markers(&self.task, topic, &headers, transaction).await?;
+            }
+            transaction.commit(&Default::default()).await?;
+        }
         self.header = None;
         let kafka = &self.task.services.options.kafka;
         let known = kafka.admin().topics().await.doing("listing topics")?;
@@ -213,6 +267,32 @@ pub(crate) fn kind_of(action: BatchAction) -> BatchKind {
         BatchAction::Upsert => BatchKind::Upsert,
         BatchAction::Replace => BatchKind::Replace,
     }
+}
+
+/// Writes a record of headers alone into every partition of a topic.
+async fn send_markers(
+    task: &Supervision,
+    topic: &str,
+    headers: &[(Arc<str>, Option<Bytes>)],
+    transaction: &mut Transaction,
+) -> Result<(), TaskError> {
+    let known = task.services.options.kafka.admin().topics().await.doing("listing topics")?;
+    let Some(partitions) = known.get(topic) else {
+        return Err(TaskError::Config(format!(
+            "flow.batch.markers=true writes into every partition of {topic}, which is not there yet; create the topic, or set topic.creation.default.partitions"
+        )));
+    };
+    for partition in 0..*partitions {
+        let partition = Some(partition);
+        let out = OutRecord { topic, partition, key: None, value: None, headers, timestamp_ms: None };
+        transaction.send(out).await.map_err(|refused| match refused {
+            Refused::Record(reason) => {
+                TaskError::Definite(format!("the marker of a batch cannot be written into {topic}: {reason}"))
+            }
+            Refused::Task(error) => error,
+        })?;
+    }
+    Ok(())
 }
 
 async fn send(task: &Supervision, record: &BatchRecord, transaction: &mut Transaction) -> Result<(), TaskError> {

@@ -80,3 +80,61 @@ async fn a_batch_that_a_sink_has_not_published_or_that_somebody_can_still_read_i
     let rows = [BatchRecord::Run(old), BatchRecord::Run(aborted), BatchRecord::Run(ended(3, 8, 0))];
     assert_eq!(left(&rows).await, (vec![4], 0), "a later one is gone");
 }
+
+/// A header of a record as text.
+fn header(record: &elasticflow_kafka::ports::InRecord, name: &str) -> Option<String> {
+    let (_, value) = record.headers.iter().find(|(n, _)| &**n == name)?;
+    value.as_ref().map(|value| String::from_utf8(value.to_vec()).unwrap())
+}
+
+/// What stands in each of two partitions of a run of three records: markers by name, data as `data`.
+async fn marked(keys: &[(&str, &str)]) -> Vec<Vec<String>> {
+    let fixture = Fixture::new(Some(scripted_source(|at| {
+        let mut batch = scripted_batch(at, at + 1, Boundary::Complete);
+        batch.end_of_data = at == 2;
+        Ok((at < 3).then_some(batch))
+    })));
+    fixture.kafka.create("out", 2);
+    fixture.kafka.create("g-batches", 1);
+    let runtime = fixture.runtime();
+    let keys: Vec<_> = keys.iter().copied().chain([("flow.batch.mode", "run")]).collect();
+    runtime.start_task(fixture.spec(TaskKind::Source, &keys)).unwrap();
+    until("the batch has ended", || {
+        assert!(!matches!(fixture.states().last(), Some(TaskState::Failed { .. })), "{:?}", fixture.states());
+        fixture.kafka.table("g-batches").values().any(|row| row.contains("\"ended\""))
+    })
+    .await;
+    let row = fixture.kafka.table("g-batches").into_values().next().unwrap();
+    let row: BatchRow = serde_json::from_str(&row).unwrap();
+    let (mut partitions, mut ends): (Vec<Vec<String>>, Vec<i64>) = Default::default();
+    for record in fixture.kafka.records("out") {
+        if record.offset.0 == 0 {
+            partitions.push(Vec::new());
+            ends.push(0);
+        }
+        *ends.last_mut().unwrap() = record.offset.0 + 1;
+        assert_eq!(header(&record, "flow.batch"), Some(row.mark().text()));
+        let marker = header(&record, "flow.batch.mark").map(|which| {
+            assert!(record.key.is_none() && record.value.is_none());
+            which + &header(&record, "flow.batch.records").map(|count| format!(" of {count}")).unwrap_or_default()
+        });
+        partitions.last_mut().unwrap().push(marker.unwrap_or_else(|| "data".to_owned()));
+    }
+    let of_row: Vec<i64> = row.topics["out"].values().copied().filter(|end| *end > 0).collect();
+    assert_eq!(of_row, ends, "the row covers everything, markers too");
+    partitions
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_partition_is_told_where_a_batch_begins_and_ends() {
+    let partitions = marked(&[("flow.batch.markers", "true")]).await;
+    assert_eq!(partitions.len(), 2);
+    assert_eq!(partitions.iter().flatten().filter(|what| *what == "data").count(), 3);
+    for partition in partitions {
+        assert_eq!(partition.first().map(String::as_str), Some("begin"));
+        assert_eq!(partition.last().map(String::as_str), Some("end of 3"));
+        assert!(partition[1..partition.len() - 1].iter().all(|what| what == "data"), "{partition:?}");
+    }
+    let plain = marked(&[]).await;
+    assert!(plain.iter().flatten().all(|what| what == "data"), "{plain:?}");
+}

@@ -275,7 +275,7 @@ impl Actor {
     /// Gives a batch to the writer once there is room for its records.
     async fn hand_over(&mut self, batch: SourceBatch) {
         let no_record = batch.is_empty() && batch.rejected.is_empty();
-        let says_nothing = no_record && batch.progress.is_empty() && !batch.end_of_data;
+        let says_nothing = no_record && batch.progress.is_empty() && !batch.end_of_data && !batch.end_of_run;
         if says_nothing && batch.boundary == self.boundary {
             return;
         }

@@ -40,7 +40,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     if let Some((key, value)) = encoder.json_forms().filter(|_| transforms.is_empty()) {
         connector.written_as(key, value);
     }
-    let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;
+    let topics = Topics::new(properties, options.topic_creation, (options.kafka.admin(), Arc::clone(&options.clock)))?;
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };
     let stored = Arc::new(read_offsets(&task, &settings).await?);
@@ -75,6 +75,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
         positioned: guarantee == Guarantee::ExactlyOnce,
         over_budget: false,
         end_of_data: false,
+        end_of_run: false,
     };
     start_and_cycle(task, connector, stored, cycle).await
 }
@@ -103,7 +104,7 @@ async fn start_and_cycle(
         }
     }
     failpoint!("source.start.after");
-    let inbox = match open_inbox(&task, connector.as_mut()).await {
+    let inbox = match opened(&task, connector.as_mut(), cycle.marks.as_ref()).await {
         Ok(inbox) => inbox,
         Err(error) => {
             stop_started(&task, connector.as_mut()).await;
@@ -184,6 +185,19 @@ async fn read_offsets(task: &Supervision, settings: &SourceSettings) -> Result<S
         own.read_to_end().await?;
     }
     Ok(Stored::read(&task.spec.id.connector, &worker, own.as_deref()))
+}
+
+/// What is asked of a connector that has started, before anything is read.
+async fn opened(
+    task: &Supervision,
+    connector: &mut dyn SourceTask,
+    marks: Option<&Marks>,
+) -> Result<Option<OpenInbox>, TaskError> {
+    if marks.is_some_and(|marks| !marks.is_open()) && connector.is_inside_run() {
+        let text = "flow.batch.mode=run: the run under way began before its records were marked, and what remains of it is no whole batch; stop the connector, delete its offsets and resume it";
+        return Err(TaskError::Definite(text.to_owned()));
+    }
+    open_inbox(task, connector).await
 }
 
 /// Opens the topic from which the connector takes instructions, if there is one.

@@ -50,6 +50,7 @@ impl Cycle {
         if self.topics.is_new(&record.topic) {
             self.first_seen(&record.topic).await?;
         }
+        self.begin_in(&record.topic).await?;
         let (sent, bytes) = (self.transaction.send(self.encoder.out(&record)).await, self.encoder.size());
         self.sent(sent, (&record.topic, bytes), |rejects| rejects.unwritten(&record, position)).await
     }
@@ -65,6 +66,7 @@ impl Cycle {
             self.first_seen(topic).await?;
         }
         self.mark(topic);
+        self.begin_in(topic).await?;
         let out = match self.encoder.out_written(record, headers) {
             Ok(out) => out,
             Err(failed) => return self.skip(failed, self.rejects.unsent(record)).await,
@@ -79,6 +81,14 @@ impl Cycle {
         if let Some(marks) = &mut self.marks {
             let (name, value) = marks.header(topic);
             self.encoder.mark(name, value);
+        }
+    }
+
+    /// Tells a topic that a batch begins, before the first record of it.
+    async fn begin_in(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
+        match self.marks.as_mut().filter(|marks| marks.is_to_begin(topic)) {
+            Some(marks) => marks.begin_in(topic, &mut self.transaction).await,
+            None => Ok(()),
         }
     }
 

@@ -202,7 +202,9 @@ fn text(bytes: Option<&Bytes>) -> String {
 
 impl State {
     pub(super) fn create(&mut self, topic: &str, partitions: usize) {
-        self.topics.entry(topic.to_owned()).or_insert_with(|| (0..partitions).map(|_| Vec::new()).collect());
+        let logs = self.topics.entry(topic.to_owned()).or_default();
+        // A topic that is there already gets the partitions that it lacks.
+        logs.resize_with(partitions.max(logs.len()), Vec::new);
         let groups: Vec<String> = self.groups.keys().cloned().collect();
         groups.iter().for_each(|g| self.balance(g));
     }

@@ -1,4 +1,4 @@
-//! The law against a simulated plant: 21 scenarios, each with bars that no seed may miss.
+//! The law against a simulated plant: 22 scenarios, each with bars that no seed may miss.
 //!
 //! `EF_FLOW_SEEDS=10000` runs more seeds, `EF_FLOW_SEED=17` one alone; a figure that misses its bar is printed with the
 //! seed that shows it. `EF_FLOW_PLOT=<file>` writes one run as a picture.

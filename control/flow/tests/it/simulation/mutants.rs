@@ -1,5 +1,8 @@
 //! The decisions as they are, and deliberately wrong ones: each of those must miss a bar.
-use elasticflow_flow::{Grantee, Group, Law, Mode, Pressure, PressureLaw, Sample, Source, Why};
+use elasticflow_flow::{Capped, Grantee, Group, Law, Mode, Pressure, PressureLaw, Sample, Source, Why};
+
+/// The share that a topic has of a source now, both by their place.
+pub(super) type Share<'a> = &'a dyn Fn(usize, usize) -> f64;
 
 /// The functions under test with a place before and after each where an error can be put.
 #[derive(Clone, Copy)]
@@ -12,6 +15,7 @@ pub(super) struct Decisions {
     rates: fn(&[Source], Vec<f64>) -> Vec<f64>,
     grantee: fn(Grantee) -> Grantee,
     cap: fn(f64) -> f64,
+    grants: fn(&[Capped], &[Grantee], Share<'_>) -> Vec<f64>,
     worker: fn(PressureLaw) -> PressureLaw,
 }
 
@@ -24,6 +28,7 @@ pub(super) const TRUE: Decisions = Decisions {
     rates: |_, rates| rates,
     grantee: |grantee| grantee,
     cap: |cap| cap,
+    grants: |topics, sources, _| elasticflow_flow::grant_among(topics, sources),
     worker: |law| law,
 };
 
@@ -39,6 +44,12 @@ impl Decisions {
     pub(super) fn grant(&self, cap: f64, unconsumed: f64, sources: &[Grantee]) -> Vec<f64> {
         let wrong: Vec<Grantee> = sources.iter().copied().map(self.grantee).collect();
         elasticflow_flow::grant((self.cap)(cap), unconsumed, &wrong)
+    }
+    pub(super) fn grants(&self, topics: &[Capped], sources: &[Grantee], share: Share<'_>) -> Vec<f64> {
+        let sources: Vec<Grantee> = sources.iter().copied().map(self.grantee).collect();
+        let cap = |topic: &Capped| Capped { cap: (self.cap)(topic.cap), ..topic.clone() };
+        let topics: Vec<Capped> = topics.iter().map(cap).collect();
+        (self.grants)(&topics, &sources, share)
     }
     pub(super) fn pressure(&self, pressure: &Pressure, load: f64, rate: f64) -> Pressure {
         pressure.step(load, rate, &(self.worker)(PressureLaw::default()))
@@ -59,6 +70,24 @@ fn released_while_binding(_: &Group, _: &Sample, law: &Law, next: Group) -> Grou
 fn capacity_of_the_idle(before: &Group, sample: &Sample, law: &Law, next: Group) -> Group {
     let believes = Group { capacity: sample.drained.max(1.0), ..*before };
     if sample.lag.is_some() { believes.step(sample, law) } else { next }
+}
+
+/// Takes it that a source goes on to write each of its topics in the share that the topic has of it now.
+fn granted_by_share(topics: &[Capped], sources: &[Grantee], share: Share<'_>) -> Vec<f64> {
+    let mut least = vec![f64::INFINITY; sources.len()];
+    for (at, topic) in topics.iter().enumerate() {
+        let part = |source: usize| share(at, source).max(1e-6);
+        let row = |(source, g): (usize, &Grantee)| Grantee {
+            outstanding: g.outstanding * part(source),
+            floor: g.floor * part(source),
+            want: g.want * part(source),
+            ..*g
+        };
+        let rows: Vec<Grantee> = sources.iter().enumerate().map(row).collect();
+        let granted = elasticflow_flow::grant_among(std::slice::from_ref(topic), &rows);
+        topic.fed_by.iter().for_each(|source| least[*source] = least[*source].min(granted[*source] / part(*source)));
+    }
+    least
 }
 
 pub(super) const MUTANTS: &[Decisions] = &[
@@ -88,6 +117,7 @@ pub(super) const MUTANTS: &[Decisions] = &[
     Decisions { rates: |_, r| r.iter().map(|x| x * 1.3).collect(), ..wrong("a third too much for everybody") },
     Decisions { grantee: |g| Grantee { outstanding: 0.0, ..g }, ..wrong("grants on their way forgotten") },
     Decisions { cap: |cap| cap * 1.05, ..wrong("a cap five per cent too high") },
+    Decisions { grants: granted_by_share, ..wrong("grants counted by the share that a topic had of a source") },
     Decisions { worker: |w| PressureLaw { goal: 0.6, ..w }, ..wrong("a worker's goal too low") },
     Decisions { worker: |w| PressureLaw { on: 2.0, ..w }, ..wrong("a worker's load never felt") },
 ];

@@ -45,6 +45,8 @@ pub(super) struct Feed {
     pub(super) want: Course,
     /// Topic and share of the bytes.
     pub(super) topics: Vec<(usize, f64)>,
+    /// What these are from a moment on.
+    turns: Option<(f64, Vec<f64>)>,
     pub(super) priority: u8,
     pub(super) weight: f64,
     pub(super) floor: f64,
@@ -65,6 +67,7 @@ impl Feed {
         Self {
             want,
             topics: topics.to_vec(),
+            turns: None,
             priority: 5,
             weight: 1.0,
             floor: 0.0,
@@ -87,6 +90,10 @@ impl Feed {
     pub(super) fn floor(self, floor: f64) -> Self {
         Self { floor, ..self }
     }
+    /// Goes to its topics in other shares from a moment on.
+    pub(super) fn turning(self, at: f64, shares: &[f64]) -> Self {
+        Self { turns: Some((at, shares.to_vec())), ..self }
+    }
     pub(super) fn foreign(self) -> Self {
         Self { foreign: true, ..self }
     }
@@ -95,6 +102,9 @@ impl Feed {
     pub(super) fn send(&mut self, t: f64, dt: f64) -> f64 {
         /// What a source does unthrottled, bytes per second.
         const FULL_SPEED: f64 = 50e6;
+        if let Some((_, shares)) = self.turns.take_if(|(at, _)| t >= *at) {
+            self.topics.iter_mut().zip(shares).for_each(|((_, share), new)| *share = new);
+        }
         let want = (self.want)(t);
         self.queue = if want.is_infinite() { want } else { self.queue + want * dt };
         let mut budget = f64::INFINITY;

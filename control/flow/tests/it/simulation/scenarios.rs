@@ -47,6 +47,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "L19", about: "burst of 0.2 to 8 MB/s into a batching sink of 10 MB/s", run: l19, bars: &[("got", 0.97, 1.03), ("limited", 0.0, 3.0)] },
     Scenario { name: "L20", about: "slow overload of 5 %", run: l20, bars: &[("over", 0.0, 1.1), ("use", 0.97, 1.03)] },
     Scenario { name: "L21", about: "bursts into sinks whose progress shows 3 s and 8 s late", run: l21, bars: &[("first", 0.7, 1.05), ("second", 0.98, 1.05), ("late", 0.8, 1.05)] },
+    Scenario { name: "L22", about: "a source turns at once from a topic without a cap to one that had 1 % and a cap of 60 MB, whose sink is dead for 60 s", run: l22, bars: &[("peak", 0.0, 1.0), ("use", 0.9, 1.05), ("back", 0.9, 1.05)] },
 ];
 
 fn most(of: &[f64]) -> f64 {
@@ -334,4 +335,15 @@ fn l21(seed: u64, d: &Decisions) -> Figures {
     let v = World::new(vec![Feed::new(burst, &[(0, 1.0)])], sink(8.0), seed, d).run(160.0);
     let part = |world: &World, from, to| world.rate(0, from, to) / (6.0 * MB);
     vec![part(&w, 60.0, 70.0), part(&w, 100.0, 110.0), part(&v, 60.0, 120.0)]
+}
+
+fn l22(seed: u64, d: &Decisions) -> Figures {
+    let source = Feed::new(always(ENDLESS), &[(0, 0.99), (1, 0.01)]).turning(60.0, &[0.0, 1.0]);
+    let first = Drain::new(&[0], always(10.0 * MB), 0.2);
+    let second = Drain::new(&[1], steps(&[(0.0, 10.0 * MB), (60.0, 0.0), (120.0, 10.0 * MB)]), 0.2);
+    let sampling = Sampling { delay: 2, missing: 0.0, garbage: 0.0 };
+    let w = World::new(vec![source], vec![first, second], seed, d).sampled(sampling);
+    let w = w.capped(1, 60.0 * MB).run(200.0);
+    let (used, back) = (w.rate(0, 20.0, 60.0) / (10.0 * MB / 0.99), w.rate(0, 140.0, 200.0) / (10.0 * MB));
+    vec![w.peaks[0] / (60.0 * MB), used, back]
 }

@@ -2,7 +2,7 @@
 use super::mutants::Decisions;
 use super::plant::{Drain, Feed, Random};
 use elasticflow_flow::special::{adapted, demand, step_period};
-use elasticflow_flow::{Grantee, Group, Law, Mode, Sample, Source};
+use elasticflow_flow::{Capped, Grantee, Group, Law, Mode, Sample, Source};
 
 /// What can be unpleasant about sampling.
 #[derive(Clone, Copy)]
@@ -209,29 +209,38 @@ impl World {
         /// Most that may be outstanding, seconds of the best rate.
         const AHEAD: f64 = 4.0 * 50e6;
         let waits = (self.sampling.delay + 2) as f64 * self.law.period;
-        for at in 0..self.caps.len() {
-            let (topic, cap) = self.caps[at];
-            let share = |feed: &Feed| feed.topics.iter().find(|(t, _)| *t == topic).map_or(0.0, |(_, share)| *share);
-            let fed: Vec<usize> = (0..self.feeds.len()).filter(|f| share(&self.feeds[*f]) > 0.0).collect();
-            let known = |f: usize| self.history[old].feeds[f].0;
-            let base = |f: usize| Some(self.feeds[f].allow).filter(|a| a.is_finite()).unwrap_or_else(|| known(f));
-            let grantee = |f: &usize| {
-                let (feed, part) = (&self.feeds[*f], share(&self.feeds[*f]));
-                Grantee {
-                    priority: feed.priority,
-                    weight: feed.weight,
-                    outstanding: (base(*f) - known(*f)) * part,
-                    floor: feed.floor * waits * part,
-                    want: AHEAD * part,
-                }
-            };
-            let rows: Vec<Grantee> = fed.iter().map(grantee).collect();
-            let granted = self.decisions.grant(cap, self.history[old].capped[at], &rows);
-            for (f, bytes) in fed.into_iter().zip(granted) {
-                let base = Some(self.feeds[f].allow).filter(|a| a.is_finite()).unwrap_or(self.history[old].feeds[f].0);
-                self.feeds[f].allow = base + bytes / share(&self.feeds[f]);
+        let known = |f: usize| self.history[old].feeds[f].0;
+        let base = |f: usize| Some(self.feeds[f].allow).filter(|a| a.is_finite()).unwrap_or_else(|| known(f));
+        let grantee = |f: usize| {
+            let feed = &self.feeds[f];
+            Grantee {
+                priority: feed.priority,
+                weight: feed.weight,
+                outstanding: base(f) - known(f),
+                floor: feed.floor * waits,
+                want: AHEAD,
             }
-        }
+        };
+        let fed_by = |topic: usize| {
+            let writes = |f: &usize| self.feeds[*f].topics.iter().any(|(t, _)| *t == topic);
+            (0..self.feeds.len()).filter(writes).collect()
+        };
+        let topic = |(at, (topic, cap)): (usize, &(usize, f64))| Capped {
+            cap: *cap,
+            unconsumed: Some(self.history[old].capped[at]),
+            fed_by: fed_by(*topic),
+        };
+        let topics: Vec<Capped> = self.caps.iter().enumerate().map(topic).collect();
+        let sources: Vec<Grantee> = (0..self.feeds.len()).map(grantee).collect();
+        let share = |topic: usize, source: usize| {
+            let of = self.feeds[source].topics.iter().find(|(t, _)| *t == self.caps[topic].0);
+            of.map_or(0.0, |(_, share)| *share)
+        };
+        let granted = self.decisions.grants(&topics, &sources, &share);
+        let is_capped = |f: usize| topics.iter().any(|topic| topic.fed_by.contains(&f));
+        let allowed = |(f, more): (usize, f64)| if is_capped(f) { base(f) + more } else { f64::INFINITY };
+        let allowed: Vec<f64> = granted.into_iter().enumerate().map(allowed).collect();
+        self.feeds.iter_mut().zip(allowed).for_each(|(feed, allow)| feed.allow = allow);
     }
 
     fn note(&mut self) {

@@ -51,7 +51,7 @@ impl RdAdmin {
     ) -> Result<T, KafkaError> {
         let (handle, limit) = (Arc::clone(self.client.handle()), self.limit);
         let answer = blocking(move || call(&handle, limit)).await?;
-        answer.map_err(|refusal| plain(self.complaints.0.explain(&doing, &refusal)))
+        answer.map_err(|refusal| errors::plain(self.complaints.0.explain(&doing, &refusal)))
     }
 
     pub(crate) async fn cluster_id(&self) -> Result<String, KafkaError> {
@@ -91,14 +91,6 @@ impl RdAdmin {
         let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
         let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.edges(&list, limit)?)).await?;
         Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
-    }
-}
-
-/// Outside transactions nothing is there to abort.
-fn plain(error: KafkaError) -> KafkaError {
-    match error {
-        KafkaError::Abortable(why) => KafkaError::Retriable(why),
-        error => error,
     }
 }
 
@@ -255,7 +247,7 @@ impl Admin for RdAdmin {
         let name = group.to_owned();
         let doing = format!("cannot read the offsets of consumer group `{group}`");
         let ask = move |handle: &Arc<Handle>, limit| settled_offsets(handle, &name, limit);
-        let rows = self.groups.ask(group, &doing, ask).await.map_err(plain)?;
+        let rows = self.groups.ask(group, &doing, ask).await.map_err(errors::plain)?;
         Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
     }
 
@@ -277,7 +269,7 @@ impl Admin for RdAdmin {
                 let list = Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))?;
                 change_offsets(handle, &name, change, &list, limit)
             };
-            self.groups.ask(group, &doing, ask).await.map_err(plain)?;
+            self.groups.ask(group, &doing, ask).await.map_err(errors::plain)?;
         }
         Ok(())
     }
@@ -300,7 +292,7 @@ impl Admin for RdAdmin {
             Err(refusal) if refusal.code == Code::NonEmptyGroup => Err(Refusal { text: MEMBERS.to_owned(), ..refusal }),
             done => done,
         };
-        self.groups.ask(group, &doing, ask).await.map_err(plain)
+        self.groups.ask(group, &doing, ask).await.map_err(errors::plain)
     }
 
     async fn fence(&self, transactional_ids: &[String]) -> Result<(), KafkaError> {
@@ -380,6 +372,9 @@ mod tests {
 
     #[test]
     fn a_question_has_nothing_to_abort() {
-        assert!(matches!(plain(errors::error(errors::Class::Abortable, String::new())), KafkaError::Retriable(_)));
+        assert!(matches!(
+            errors::plain(errors::error(errors::Class::Abortable, String::new())),
+            KafkaError::Retriable(_)
+        ));
     }
 }

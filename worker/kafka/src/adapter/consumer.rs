@@ -5,11 +5,12 @@
 //! them on the owner's task. Rebalances are only forwarded: they end when the owner calls `start_at` or `confirm_revoked`.
 use super::batch::Gathering;
 use super::client::{Alive, Client, Complaint};
+use super::commit;
 use super::errors;
 use super::member::{Happening, Member};
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, EventKind, Fetched, Handle, Kind, Message, Partition, Partitions, Queue, Refusal};
+use crate::native::{Code, EventKind, Fetched, Handle, Kind, Message, Partition, Partitions, Queue};
 use crate::ports::{Consumed, Consumer, GroupMetadata, InRecord, KafkaError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -257,18 +258,6 @@ impl RdConsumer {
         let committed = self.stable_offsets(at, self.limit).await?;
         Ok(committed.into_iter().map(|(at, offset)| (at, offset.map_or(Partitions::BEGINNING, |o| o.0))).collect())
     }
-
-    async fn on_rows(
-        &self,
-        what: &str,
-        rows: &BTreeMap<TopicPartition, i64>,
-        run: impl FnOnce(&Handle, &Partitions) -> Result<(), Refusal> + Send + 'static,
-    ) -> Result<(), KafkaError> {
-        let list = self.list(what, rows)?;
-        call(self.handle(), move |handle| run(handle, &list))
-            .await?
-            .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))
-    }
 }
 
 fn finish(gathering: Option<Gathering>, taken: &mut VecDeque<(TopicPartition, Vec<InRecord>)>) {
@@ -349,7 +338,10 @@ impl Consumer for RdConsumer {
         if rows.is_empty() {
             return Ok(());
         }
-        self.on_rows("cannot commit offsets", &rows, |handle, list| handle.commit(list)).await
+        let what = "cannot commit offsets";
+        let list = self.list(what, &rows)?;
+        let committed = commit::commit(self.handle(), list, self.limit).await;
+        committed.map_err(|refusal| errors::plain(self.member.complaint.explain(&self.doing(what), &refusal)))
     }
 
     fn group_metadata(&self) -> GroupMetadata {

@@ -170,7 +170,7 @@ impl Happenings for Deliveries {
         match event.kind() {
             EventKind::Delivery => self.take_reports(client, event),
             EventKind::Error => self.take_error(client, &event.refusal()),
-            EventKind::Fetch | EventKind::Rebalance | EventKind::Other => {}
+            EventKind::Fetch | EventKind::Rebalance | EventKind::Commit | EventKind::Other => {}
         }
     }
 }

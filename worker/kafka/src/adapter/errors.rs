@@ -231,9 +231,14 @@ pub(crate) fn refused(doing: &str, refusal: &Refusal) -> KafkaError {
 
 /// The error of a refusal outside a transaction, where nothing can be aborted: such a call may be made again.
 pub(crate) fn refused_plainly(doing: &str, refusal: &Refusal) -> KafkaError {
-    match class(refusal) {
-        Class::Abortable => error(Class::Retriable, sentence(doing, refusal)),
-        class => error(class, sentence(doing, refusal)),
+    plain(refused(doing, refusal))
+}
+
+/// Outside transactions nothing is there to abort.
+pub(crate) fn plain(error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::Abortable(why) => KafkaError::Retriable(why),
+        error => error,
     }
 }
 

@@ -107,7 +107,7 @@ impl Happenings for Member {
         match event.kind() {
             EventKind::Rebalance => self.on_rebalance(client, &event),
             EventKind::Error => self.on_error(client, &event.refusal()),
-            EventKind::Delivery | EventKind::Fetch | EventKind::Other => {}
+            EventKind::Delivery | EventKind::Fetch | EventKind::Commit | EventKind::Other => {}
         }
     }
 

@@ -4,6 +4,7 @@ mod batch;
 mod bearer;
 mod breath;
 mod client;
+mod commit;
 mod consumer;
 mod delivery;
 mod errors;

@@ -1,5 +1,5 @@
 //! Group membership, positions and fetching.
-use super::{Code, Handle, Partitions, Queue, Refusal, Topic, handle::check_name, millis};
+use super::{Code, Event, Handle, Partition, Partitions, Queue, Refusal, Topic, handle::check_name, millis};
 use elasticflow_api::position::TopicPartition;
 use rdkafka_sys as sys;
 use std::time::Duration;
@@ -72,33 +72,34 @@ impl Handle {
     pub(crate) fn seek(&self, partitions: &Partitions, limit: Duration) -> Result<(), Refusal> {
         // SAFETY: client and list are live.
         Refusal::take(unsafe { sys::rd_kafka_seek_partitions(self.raw(), partitions.raw(), millis(limit)) })?;
-        row_errors(partitions)
+        row_errors(&partitions.rows())
     }
 
     /// Fills in committed offsets; under read_committed only stable ones, waiting for open transactions.
     pub(crate) fn committed(&self, partitions: &Partitions, limit: Duration) -> Result<(), Refusal> {
         // SAFETY: client and list are live.
         Refusal::check(unsafe { sys::rd_kafka_committed(self.raw(), partitions.raw(), millis(limit)) })?;
-        row_errors(partitions)
+        row_errors(&partitions.rows())
     }
 
-    /// Commits and waits for the answer.
-    pub(crate) fn commit(&self, offsets: &Partitions) -> Result<(), Refusal> {
-        // SAFETY: client and list are live.
-        Refusal::check(unsafe { sys::rd_kafka_commit(self.raw(), offsets.raw(), 0) })?;
-        row_errors(offsets)
+    /// Asks for a commit; what came of it arrives in `answers`.
+    pub(crate) fn commit(&self, offsets: &Partitions, answers: &Queue) -> Result<(), Refusal> {
+        // SAFETY: client, list and queue are live; the list is copied, and null is no callback.
+        Refusal::check(unsafe {
+            sys::rd_kafka_commit_queue(self.raw(), offsets.raw(), answers.raw(), None, std::ptr::null_mut())
+        })
     }
 
     pub(crate) fn pause(&self, partitions: &Partitions) -> Result<(), Refusal> {
         // SAFETY: client and list are live.
         Refusal::check(unsafe { sys::rd_kafka_pause_partitions(self.raw(), partitions.raw()) })?;
-        row_errors(partitions)
+        row_errors(&partitions.rows())
     }
 
     pub(crate) fn resume(&self, partitions: &Partitions) -> Result<(), Refusal> {
         // SAFETY: client and list are live.
         Refusal::check(unsafe { sys::rd_kafka_resume_partitions(self.raw(), partitions.raw()) })?;
-        row_errors(partitions)
+        row_errors(&partitions.rows())
     }
 
     /// Member, generation and group, in the library's own format.
@@ -132,9 +133,19 @@ impl Handle {
     }
 }
 
+impl Event<'_> {
+    /// What came of a commit.
+    pub(crate) fn committed(&self) -> Result<(), Refusal> {
+        match self.code() {
+            Code::NoError => row_errors(&self.partitions()),
+            _ => Err(self.refusal()),
+        }
+    }
+}
+
 /// The first row that failed.
-fn row_errors(partitions: &Partitions) -> Result<(), Refusal> {
-    match partitions.rows().iter().find(|row| row.code != Code::NoError) {
+fn row_errors(partitions: &[Partition]) -> Result<(), Refusal> {
+    match partitions.iter().find(|row| row.code != Code::NoError) {
         None => Ok(()),
         Some(row) => Err(Refusal {
             text: format!("{} (partition {} of topic {})", super::describe(row.code), row.at.partition, row.at.topic),

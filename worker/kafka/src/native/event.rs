@@ -79,6 +79,8 @@ pub(crate) enum EventKind {
     Delivery,
     Fetch,
     Rebalance,
+    /// The answer to a commit.
+    Commit,
     Error,
     Other,
 }
@@ -112,6 +114,7 @@ impl Event<'_> {
             sys::RD_KAFKA_EVENT_DR => EventKind::Delivery,
             sys::RD_KAFKA_EVENT_FETCH => EventKind::Fetch,
             sys::RD_KAFKA_EVENT_REBALANCE => EventKind::Rebalance,
+            sys::RD_KAFKA_EVENT_OFFSET_COMMIT => EventKind::Commit,
             sys::RD_KAFKA_EVENT_ERROR => EventKind::Error,
             _ => EventKind::Other,
         }
@@ -138,7 +141,7 @@ impl Event<'_> {
         unsafe { sys::rd_kafka_event_message_next(self.raw()).as_ref() }.map(Message)
     }
 
-    /// The partitions of a rebalance.
+    /// The partitions of a rebalance or a commit.
     pub(crate) fn partitions(&self) -> Vec<Partition> {
         // SAFETY: the event is live and owns the list.
         unsafe { list::read(sys::rd_kafka_event_topic_partition_list(self.raw())) }

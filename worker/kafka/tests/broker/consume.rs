@@ -1,6 +1,6 @@
 use crate::support::{Cluster, PATIENCE, at, cluster, join, next, offsets, record, text, unique};
 use elasticflow_api::position::Offset;
-use elasticflow_kafka::ports::{ClientProperties, Consumed, Consumer, Kafka, OutRecord, Subscription};
+use elasticflow_kafka::ports::{ClientProperties, Consumed, Consumer, Kafka, KafkaError, OutRecord, Subscription};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
@@ -40,6 +40,21 @@ async fn a_group_without_state_starts_at_the_beginning_and_goes_on_after_a_commi
     let mut consumer = cluster.consumer(&group, &topic);
     join(&mut *consumer).await;
     assert_eq!(read(&mut *consumer, 6).await[0], (0, 4, "0-4".to_owned()));
+}
+
+/// A thread that waits for such an answer would keep a worker from ever ending.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_that_nobody_answers_ends_in_time_and_holds_no_thread() {
+    let broker = elasticflow_devkafka::Broker::start(elasticflow_devkafka::Config::default()).await.unwrap();
+    let cluster = Cluster::at(&broker.bootstrap(), &[("default.api.timeout.ms", "1000")]);
+    let topic = cluster.topic("c", 1, &[]).await;
+    fill(&cluster, &topic, 1, 10).await;
+    let mut consumer = cluster.consumer(&unique("g"), &topic);
+    join(&mut *consumer).await;
+    assert_eq!(read(&mut *consumer, 10).await.len(), 10);
+    broker.shutdown().await;
+    let ended = tokio::time::timeout(PATIENCE, consumer.commit(&offsets(&topic, 4))).await;
+    assert!(matches!(ended.expect("it waits for ever"), Err(KafkaError::Retriable(_))));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,8 +25,7 @@ pub(crate) async fn cluster() -> Cluster {
             (broker.addr().to_string(), Some(broker))
         }
     };
-    let kafka = RdKafka::new(&properties(&[("bootstrap.servers", &bootstrap)])).unwrap();
-    Cluster { kafka, _broker: broker }
+    Cluster { _broker: broker, ..Cluster::at(&bootstrap, &[]) }
 }
 
 pub(crate) fn properties(pairs: &[(&str, &str)]) -> ClientProperties {
@@ -56,6 +55,13 @@ pub(crate) fn record<'a>(topic: &'a str, key: &'a str, value: &'a str) -> OutRec
 }
 
 impl Cluster {
+    /// Brokers that somebody else has started.
+    pub(crate) fn at(bootstrap: &str, more: &[(&str, &str)]) -> Self {
+        let mut properties = properties(more);
+        properties.insert("bootstrap.servers".to_owned(), bootstrap.to_owned());
+        Self { kafka: RdKafka::new(&properties).unwrap(), _broker: None }
+    }
+
     pub(crate) async fn topic(&self, prefix: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
         let name = unique(prefix);
         let configs = configs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();

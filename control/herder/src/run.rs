@@ -218,6 +218,7 @@ impl Herder {
             StatusEvent::Record(record) => self.on_status_record(record),
             StatusEvent::Loaded => {
                 self.start.status = true;
+                self.statuses.loaded();
                 self.claim();
             }
             StatusEvent::Problem(problem) => {

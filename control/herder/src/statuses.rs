@@ -24,6 +24,9 @@ pub(crate) struct Statuses {
     parts: BTreeMap<String, Parts>,
     /// Topics in use of which this worker has said something that it has not read back: connector, topic, whether used.
     said: BTreeMap<(String, String), bool>,
+    /// Deletions of which the status topic has told, less those of which the config topic has: while there are more of them,
+    /// what is known is of a successor that the config topic has not told of yet.
+    buried: BTreeMap<String, i64>,
 }
 
 /// A state to show.
@@ -39,7 +42,14 @@ pub(crate) struct Shown {
 
 impl Statuses {
     pub(crate) fn new(topic: StatusTopic, worker_id: &str) -> Self {
-        Self { topic, worker_id: worker_id.to_owned(), generation: 1, parts: BTreeMap::new(), said: BTreeMap::new() }
+        Self {
+            topic,
+            worker_id: worker_id.to_owned(),
+            generation: 1,
+            parts: BTreeMap::new(),
+            said: BTreeMap::new(),
+            buried: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn of(&self, name: &str) -> Option<&Parts> {
@@ -54,6 +64,9 @@ impl Statuses {
             StatusRecord::Topic { topic, name, row } => return self.read_topic(topic, name, row.is_some()),
             StatusRecord::Worker { .. } | StatusRecord::Released { .. } | StatusRecord::Unknown { .. } => return None,
         };
+        if index.is_none() && row.is_none() {
+            self.count_deletion(&name, 1);
+        }
         if let Some(row) = &row {
             self.generation = self.generation.max(row.generation.saturating_add(1));
         }
@@ -70,6 +83,20 @@ impl Statuses {
             (Some(index), None) => drop(parts.tasks.remove(&index)),
         }
         Some(name)
+    }
+
+    /// What stood in the topics at start says nothing about which of them is ahead.
+    pub(crate) fn loaded(&mut self) {
+        self.buried.clear();
+    }
+
+    /// Counts a deletion that one of the topics has told of; how many the status topic was ahead before.
+    fn count_deletion(&mut self, name: &str, by: i64) -> i64 {
+        let before = self.buried.remove(name).unwrap_or(0);
+        if before + by != 0 {
+            self.buried.insert(name.to_owned(), before + by);
+        }
+        before
     }
 
     /// A row that names this worker for a part that it does not run is of a process that died under the same address:
@@ -207,8 +234,11 @@ impl Statuses {
 
     /// Forgets everything of a connector; the leader writes that for everybody.
     pub(crate) fn forget(&mut self, name: &str, leads: bool) {
+        let is_of_successor = self.count_deletion(name, -1) > 0;
         if leads {
             self.forget_topics(name);
+        } else if is_of_successor {
+            return;
         }
         let Some(parts) = self.parts.remove(name) else { return };
         if !leads {

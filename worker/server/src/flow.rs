@@ -103,6 +103,7 @@ impl FlowPort for RuntimeFlow {
     fn order(&self, task: &TaskId, order: &Order) {
         self.overrule(task, order.breaker);
         let Some(limit) = self.runtime.limit(task) else { return };
+        limit.set_precedence(Arc::clone(&order.precedence));
         limit.set_control(Control {
             rates: Rates { records: None, bytes: order.bytes_per_second.map(|rate| rate.max(RATE_LEAST)) },
             granted_bytes: order.granted_bytes,

@@ -3,6 +3,7 @@ use super::board::Board;
 use super::picture::{cap_of, priority_of};
 use super::port::{Allowance, FlowPort, Order, Overruled, TaskFlow};
 use super::quotas::waits_for_quota;
+use super::ranks::Ranks;
 use crate::handle::HerderHandle;
 use elasticflow_api::clock::Clock;
 use elasticflow_api::position::TaskId;
@@ -43,11 +44,14 @@ impl Follower {
     /// Orders what has changed; a new instance is told in any case.
     pub(crate) fn enforce(&mut self, tasks: &[TaskFlow]) {
         let halvings = self.shrink(tasks);
+        let connectors = self.handle.view.all();
+        let ranks = Ranks::of(&connectors, &self.handle.context.options.worker);
         let board = self.board.lock();
         let mut ordered = BTreeMap::new();
         for flow in tasks {
             let halvings = halvings.get(flow.task.connector.as_ref()).copied().unwrap_or(0);
-            let order = Order { halvings, ..order_for(&board, flow, self.waits(flow)) };
+            let precedence = ranks.of_sink(&flow.task.connector);
+            let order = Order { halvings, precedence, ..order_for(&board, flow, self.waits(flow)) };
             let before = self.ordered.remove(&flow.task);
             if before.as_ref().is_none_or(|(instance, old)| *instance != flow.instance || *old != order) {
                 self.port.order(&flow.task, &order);
@@ -129,6 +133,7 @@ fn order_for(board: &Board, flow: &TaskFlow, waits: Waits) -> Order {
         reason: limit.and_then(|row| row.reasons.first()).map(|reason| reason.code.clone()),
         halvings: 0,
         breaker: board.breakers.get(connector).map(|row| if row.open { Overruled::Open } else { Overruled::Closed }),
+        precedence: Arc::default(),
     }
 }
 

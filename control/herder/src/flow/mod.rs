@@ -27,6 +27,7 @@ mod picture;
 mod port;
 mod pressing;
 mod quotas;
+mod ranks;
 mod retention;
 mod sampling;
 mod service;

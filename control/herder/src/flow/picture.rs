@@ -230,6 +230,17 @@ fn read_topics(keys: &Keys<'_>, fed: &BTreeSet<String>) -> BTreeSet<String> {
     fed.iter().filter(reads).cloned().collect()
 }
 
+/// Topics that a sink reads: those it names, and of those that are fed what its pattern matches. None where it takes no
+/// part in rates that follow lag.
+pub(crate) fn topics_read(sink: &ConnectorView, worker: &Properties, fed: &BTreeSet<String>) -> BTreeSet<String> {
+    let keys = Keys { own: &sink.config, worker };
+    if keys.control() == LagControl::Off {
+        return BTreeSet::new();
+    }
+    let named = keys.list("topics").into_iter();
+    named.chain(read_topics(&keys, fed)).collect()
+}
+
 /// Whether a sink takes part in rate control, and its state in words.
 fn standing(connector: &ConnectorView) -> (bool, &'static str) {
     let state = connector.status.as_ref().map(|s| s.state);

@@ -1,5 +1,7 @@
 //! What flow control asks of the runtime.
 use elasticflow_api::position::TaskId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a task fares. Counters begin with the instance.
@@ -58,6 +60,8 @@ pub struct Order {
     pub halvings: u32,
     /// Its breaker; `None` is on its own.
     pub breaker: Option<Overruled>,
+    /// How important the topics that a sink reads are, 9 the most; empty while they are alike, and for sources.
+    pub precedence: Arc<BTreeMap<String, u8>>,
 }
 
 /// The runtime as flow control sees it.

@@ -53,6 +53,8 @@ struct Reader {
     /// Foreign groups: when commits were seen to move, and how far they were then.
     moves: VecDeque<Duration>,
     committed: f64,
+    /// Whether a commit was seen at the last look.
+    moved: bool,
 }
 
 /// What the law says of a group after a period.
@@ -315,9 +317,13 @@ impl Reader {
         } else {
             let taken = total.records.saturating_sub(self.taken.records) as f64 * per_record;
             self.put = (self.put + taken).max(committed).min(end);
+            if committed != self.committed {
+                self.anchor(committed, taken);
+            }
         }
         self.taken = total;
-        if committed != self.committed {
+        self.moved = committed != self.committed;
+        if self.moved {
             self.committed = committed;
             self.moves.push_back(inputs.look.at);
             if self.moves.len() > 2 * COMMITS {
@@ -325,6 +331,23 @@ impl Reader {
             }
         }
         Ok(Standing { put: self.put, lag: (end - self.put).max(0.0) })
+    }
+
+    /// A commit says where the group stands. What is taken is turned into offsets by what is written now, which differs from
+    /// what is read now: that adds up, unless each commit puts it right.
+    fn anchor(&mut self, committed: f64, taken: f64) {
+        if self.moved {
+            // It commits in every period.
+            self.put = committed;
+            return;
+        }
+        // The commit came at some moment of this period.
+        let ahead = (self.put - committed - taken / 2.0).max(0.0);
+        self.put -= ahead;
+        if let Some((_, before)) = &mut self.seen {
+            // No record was given back.
+            *before -= ahead;
+        }
     }
 
     /// What the law is given; `None` when there is nothing to judge yet.

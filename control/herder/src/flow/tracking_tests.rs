@@ -108,3 +108,40 @@ fn what_a_sink_has_taken_and_not_committed_is_progress() {
     };
     assert_eq!([stand(taken(50)), stand(taken(400)), stand(taken(5_000))], [100.0, 450.0, 1_000.0]);
 }
+
+/// How far a sink is taken to be ahead of where it stands, at most, and what it is taken to drain in all. It takes 100
+/// records a second and commits once in `every` seconds; each is thought to take more offsets than it does.
+fn drifts(every: i64) -> (f64, f64) {
+    const THOUGHT: f64 = 1.2;
+    let picture = picture(source(), group());
+    let mut reader = Reader { partitions: 1, seen: Some((Duration::ZERO, 0.0)), ..Reader::default() };
+    let (mut most, mut drained) = (0.0, 0.0);
+    for second in 1..=600 {
+        let (taken, committed) = (second * 100, second / every * every * 100);
+        let look = Look {
+            at: Duration::from_secs(second as u64),
+            progress: [("g".to_owned(), [(at("t"), committed)].into())].into(),
+            ends: [("t".to_owned(), [(at("t"), 1_000_000)].into())].into(),
+        };
+        let inputs = Inputs {
+            picture: &picture,
+            look: &look,
+            measured: &BTreeMap::new(),
+            taken: &[("k".to_owned(), Total { records: taken as u64, ..Total::default() })].into(),
+            law: Law::default(),
+            floors: &BTreeMap::new(),
+        };
+        let standing = reader.standing("g", &picture.groups["g"], &inputs, THOUGHT);
+        most = f64::max(most, standing.as_ref().ok().unwrap().put - taken as f64);
+        drained += reader.sample(standing, (1.0, 0.0, 0.0), &inputs, 0.0).unwrap().drained;
+    }
+    (most, drained / 60_000.0)
+}
+
+#[test]
+fn what_is_wrongly_taken_for_progress_does_not_add_up() {
+    let (ahead, drained) = drifts(1);
+    assert!(ahead <= 20.0 && (drained - 1.0).abs() < 0.01, "commits in every period: {ahead} {drained}");
+    let (ahead, drained) = drifts(30);
+    assert!(ahead < 0.25 * 3_000.0 && (1.0..1.25).contains(&drained), "commits seldom: {ahead} {drained}");
+}

@@ -100,3 +100,25 @@ async fn what_a_task_does_is_shown_while_it_runs_and_forgotten_with_its_end() {
     statuses.set_task("c", 0, is(RunState::Running));
     assert_eq!(activity(&statuses), None);
 }
+
+fn deleted() -> StatusRecord {
+    StatusRecord::Connector { name: "c".to_owned(), row: None }
+}
+
+#[tokio::test]
+async fn the_status_of_a_successor_outlives_late_news_of_the_deletion() {
+    let mut statuses = statuses();
+    statuses.read(task("RUNNING", "w:2"), false);
+    // The status topic is ahead: deleted, made again, runs elsewhere.
+    statuses.read(deleted(), false);
+    statuses.read(task("RUNNING", "w:3"), false);
+    statuses.forget("c", false);
+    assert_eq!(shown(&statuses), RunState::Running);
+    // The config topic is ahead.
+    statuses.forget("c", false);
+    assert!(statuses.of("c").is_none());
+    statuses.read(deleted(), false);
+    statuses.read(task("RUNNING", "w:2"), false);
+    statuses.forget("c", false);
+    assert!(statuses.of("c").is_none());
+}

@@ -7,10 +7,11 @@ use super::batch::Gathering;
 use super::client::{Alive, Client, Complaint};
 use super::commit;
 use super::errors;
+use super::lanes::Lanes;
 use super::member::{Happening, Member};
 use super::producer::call;
 use super::settings::Settings;
-use crate::native::{Code, EventKind, Fetched, Handle, Kind, Message, Partition, Partitions, Queue};
+use crate::native::{Code, EventKind, Fetched, Handle, Kind, Message, Partition, Partitions};
 use crate::ports::{Consumed, Consumer, GroupMetadata, InRecord, KafkaError, Subscription};
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -28,25 +29,29 @@ const AT_ONCE_BYTES: usize = 128 * 1024;
 /// A member of a group.
 pub(crate) struct RdConsumer {
     /// Before the client: given back first.
-    records: Queue,
-    client: Client,
+    pub(super) lanes: Lanes,
+    pub(super) client: Client,
     member: Arc<Member>,
-    group: String,
+    pub(super) group: String,
     batch_records: usize,
-    limit: Duration,
+    /// Most records of the next batch, below that.
+    most: usize,
+    pub(super) limit: Duration,
     /// Where partitions begin for which the group has no offset; `None` is nowhere.
-    begin: Option<i64>,
+    pub(super) begin: Option<i64>,
     /// Given, not started yet.
-    given: BTreeSet<TopicPartition>,
+    pub(super) given: BTreeSet<TopicPartition>,
     /// Asked back, not confirmed yet, oldest first.
     asked_back: VecDeque<Vec<TopicPartition>>,
     /// Being read.
-    active: BTreeSet<TopicPartition>,
+    pub(super) active: BTreeSet<TopicPartition>,
     paused: BTreeSet<TopicPartition>,
     /// Taken from the library, not handed out yet: one batch, and more only while partitions are paused.
-    taken: VecDeque<(TopicPartition, Vec<InRecord>)>,
+    pub(super) taken: VecDeque<(TopicPartition, Vec<InRecord>)>,
+    /// Offsets behind what was handed out, or where a partition was started.
+    pub(super) next: BTreeMap<TopicPartition, i64>,
     /// Whose next record is not there: told after what was taken before.
-    gone: VecDeque<(TopicPartition, Offset)>,
+    pub(super) gone: VecDeque<(TopicPartition, Offset)>,
     /// Bytes of the last batch.
     expected: usize,
     fetched: Fetched,
@@ -65,17 +70,17 @@ impl RdConsumer {
         let no_queue = || KafkaError::Fatal("a Kafka client has no queue".to_owned());
         let handle = settings.start(Kind::Consumer, EventKind::CONSUMER)?;
         let events = handle.group_queue().ok_or_else(no_queue)?;
-        let mut records = handle.fresh_queue().ok_or_else(no_queue)?;
         let ready = Arc::new(Notify::new());
-        records.notify(&ready);
         let (happenings, complaint) = (Mutex::default(), Complaint::default());
+        let lanes = Lanes::new(&ready);
         let member = Arc::new(Member { happenings, ready, complaint, group: group.to_owned() });
         let consumer = Self {
-            records,
+            lanes,
             client: Client::run(events, Arc::clone(&member) as _, alive)?,
             member,
             group: group.to_owned(),
             batch_records: settings.batch_records,
+            most: usize::MAX,
             limit: settings.call_limit,
             begin,
             given: BTreeSet::new(),
@@ -83,6 +88,7 @@ impl RdConsumer {
             active: BTreeSet::new(),
             paused: BTreeSet::new(),
             taken: VecDeque::new(),
+            next: BTreeMap::new(),
             gone: VecDeque::new(),
             expected: 0,
             fetched: Fetched::new(AT_ONCE),
@@ -103,11 +109,11 @@ impl RdConsumer {
             .map_err(|refusal| errors::refused_plainly("cannot subscribe", &refusal))
     }
 
-    fn handle(&self) -> &Arc<Handle> {
+    pub(super) fn handle(&self) -> &Arc<Handle> {
         self.client.handle()
     }
 
-    fn doing(&self, what: &str) -> String {
+    pub(super) fn doing(&self, what: &str) -> String {
         format!("{what} of consumer group `{}`", self.group)
     }
 
@@ -139,14 +145,19 @@ impl RdConsumer {
             self.active.remove(at);
             self.given.remove(at);
             self.paused.remove(at);
+            self.next.remove(at);
         }
         self.taken.retain(|(at, _)| self.active.contains(at));
         self.gone.retain(|(at, _)| self.active.contains(at));
     }
 
     fn handed_out(&mut self) -> Option<Consumed> {
-        let index = self.taken.iter().position(|(at, _)| !self.paused.contains(at))?;
+        let free = self.taken.iter().enumerate().filter(|(_, (at, _))| !self.paused.contains(at));
+        let (index, _) = free.rev().max_by_key(|(_, (at, _))| self.lanes.rank(&at.topic))?;
         let (at, records) = self.taken.remove(index)?;
+        if let Some(last) = records.last() {
+            self.next.insert(at.clone(), last.offset.0 + 1);
+        }
         Some(Consumed::Records(at, records))
     }
 
@@ -166,7 +177,7 @@ impl RdConsumer {
         let (mut bytes, mut records) = (0, 0);
         let mut fetched = std::mem::replace(&mut self.fetched, Fetched::new(0));
         let mut is_complete = false;
-        while !is_complete && fetched.take(&self.records, self.at_once) {
+        while !is_complete && self.lanes.take(&mut fetched, self.at_once.min(self.most)) {
             for message in fetched.messages() {
                 if message.code() != Code::NoError {
                     finish(gathering.take(), &mut self.taken);
@@ -180,7 +191,7 @@ impl RdConsumer {
                 }
                 let Some(current) = gathering.as_mut() else { continue };
                 current.push(message, self.with_headers);
-                is_complete |= current.is_full(self.batch_records);
+                is_complete |= current.is_full(self.batch_records.min(self.most));
                 (bytes, records) = (current.bytes(), current.records());
             }
         }
@@ -201,62 +212,9 @@ impl RdConsumer {
         self.active.get(&at).cloned().map(|at| Gathering::new(at, self.expected))
     }
 
-    fn list(&self, what: &str, rows: &BTreeMap<TopicPartition, i64>) -> Result<Partitions, KafkaError> {
+    pub(super) fn list(&self, what: &str, rows: &BTreeMap<TopicPartition, i64>) -> Result<Partitions, KafkaError> {
         Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))
             .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))
-    }
-
-    /// Ends the rebalance that gave `rows`.
-    fn assign(&mut self, rows: &BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
-        let what = "cannot start partitions";
-        let list = self.list(what, rows)?;
-        let handle = self.client.handle();
-        rows.keys()
-            .try_for_each(|at| handle.forward(at, &self.records))
-            .and_then(|()| handle.assign(&list))
-            .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))?;
-        self.active.extend(rows.keys().cloned());
-        self.given.clear();
-        Ok(())
-    }
-
-    /// Moves partitions that are being read already.
-    async fn seek(&mut self, rows: BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        self.taken.retain(|(at, _)| !rows.contains_key(at));
-        self.gone.retain(|(at, _)| !rows.contains_key(at));
-        let what = "cannot move the position";
-        let list = self.list(what, &rows)?;
-        let limit = self.limit;
-        call(self.handle(), move |handle| handle.seek(&list, limit))
-            .await?
-            .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))
-    }
-
-    /// Where given partitions start for which the owner names no offset: at the committed one, or, where the group has none,
-    /// as `auto.offset.reset` says.
-    async fn begin_unread(&self, rows: &mut BTreeMap<TopicPartition, i64>) -> Result<(), KafkaError> {
-        let unnamed = rows.iter().filter(|(_, offset)| **offset == Partitions::COMMITTED);
-        let unnamed: Vec<_> = unnamed.map(|(at, _)| at.clone()).collect();
-        let committed = self.stable_offsets(&unnamed, self.limit).await?;
-        for at in unnamed.into_iter().filter(|at| !matches!(committed.get(at), Some(Some(_)))) {
-            let begin = self.begin.ok_or_else(|| {
-                KafkaError::Config(format!(
-                    "consumer group `{}` has no offset for {}-{}, and auto.offset.reset=none says that it must have one: alter the offsets of the connector, or set earliest or latest",
-                    self.group, at.topic, at.partition
-                ))
-            })?;
-            rows.insert(at, begin);
-        }
-        Ok(())
-    }
-
-    /// Where a partition without a given offset starts when it is moved: at the committed offset, else at the beginning.
-    async fn committed_or_beginning(&self, at: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, i64>, KafkaError> {
-        let committed = self.stable_offsets(at, self.limit).await?;
-        Ok(committed.into_iter().map(|(at, offset)| (at, offset.map_or(Partitions::BEGINNING, |o| o.0))).collect())
     }
 }
 
@@ -291,6 +249,14 @@ impl Consumer for RdConsumer {
 
     fn with_headers(&mut self, wanted: bool) {
         self.with_headers = wanted;
+    }
+
+    async fn prefer(&mut self, topics: &BTreeMap<String, u8>) -> Result<bool, KafkaError> {
+        self.rank(topics).await
+    }
+
+    fn take_at_most(&mut self, records: usize) {
+        self.most = records.max(1);
     }
 
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError> {

@@ -149,6 +149,18 @@ pub trait Consumer: Send {
     fn with_headers(&mut self, wanted: bool) {
         let _ = wanted;
     }
+    /// Says how important topics are, 9 the most; those without a word have 5. From here on, what waits of an important
+    /// topic is handed out before what waits of others; the order of a partition stays. Called again with the same ranks
+    /// where Ok said `false`: some partitions keep their old place until a record of theirs was handed out. Not
+    /// cancel-safe: the consumer is dropped then.
+    async fn prefer(&mut self, topics: &BTreeMap<String, u8>) -> Result<bool, KafkaError> {
+        let _ = topics;
+        Ok(true)
+    }
+    /// Most records of one event from here on, one at least.
+    fn take_at_most(&mut self, records: usize) {
+        let _ = records;
+    }
     /// Positions partitions after `Assigned`.
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError>;
     /// Ends the rebalance after `Revoked`.

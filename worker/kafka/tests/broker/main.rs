@@ -12,6 +12,7 @@ mod admin;
 mod consume;
 mod page;
 mod produce;
+mod rank;
 mod secure;
 mod topic_log;
 mod transactions;

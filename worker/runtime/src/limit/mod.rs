@@ -24,6 +24,7 @@ use elasticflow_api::context::Limits;
 use elasticflow_api::source::Read;
 use elasticflow_config::flow::{FlowState, RateSettings, ReasonCode};
 use parking_lot::Mutex;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -73,6 +74,7 @@ pub struct TaskLimit {
     writes: AtomicBool,
     /// Bits of the mean size of a record; 0 is not known.
     mean: AtomicU64,
+    precedence: Mutex<Arc<BTreeMap<String, u8>>>,
 }
 
 struct State {
@@ -104,6 +106,7 @@ impl TaskLimit {
             halvings: AtomicU32::new(0),
             writes: AtomicBool::new(false),
             mean: AtomicU64::new(0),
+            precedence: Mutex::default(),
         }
     }
 
@@ -131,6 +134,15 @@ impl TaskLimit {
     pub fn set_control(&self, control: Control) {
         self.halvings.store(control.halvings, Relaxed);
         self.change(|buckets, now| buckets.set_control(control, now));
+    }
+
+    /// How important the topics of a sink are, 9 the most; empty while they are alike. The sink looks before each read.
+    pub fn set_precedence(&self, topics: Arc<BTreeMap<String, u8>>) {
+        *self.precedence.lock() = topics;
+    }
+
+    pub(crate) fn precedence(&self) -> Arc<BTreeMap<String, u8>> {
+        Arc::clone(&self.precedence.lock())
     }
 
     fn change(&self, change: impl FnOnce(&mut Buckets, Duration)) {

@@ -4,6 +4,7 @@ use super::flow::{Flow, Wish};
 use super::intake::{Gathered, Intake, Judging};
 use super::leave::Backlog;
 use super::pending::shown;
+use super::precedence::Precedence;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
 use crate::error::{Doing, TaskError};
@@ -64,6 +65,7 @@ pub(super) struct Cycle {
     pub(super) held: BTreeSet<TopicPartition>,
     /// Consumed, and not let through by the limits yet.
     pub(super) backlog: Backlog,
+    pub(super) precedence: Precedence,
     /// Put, not committed: what the next commit may move to.
     pub(super) consumed: BTreeMap<TopicPartition, Offset>,
     /// Idempotent: acknowledged by the destination, not committed to the group.
@@ -93,6 +95,7 @@ impl Cycle {
         let (task, has_budget) = (Arc::clone(&self.task), self.intake.rejects.has_budget());
         let mut used_up = std::pin::pin!(task.budget.used_up());
         loop {
+            self.rank().await?;
             let (deadline, leave, reads) = (self.deadline(), self.leave(), self.backlog.reads());
             tokio::select! {
                 biased;
@@ -163,12 +166,14 @@ impl Cycle {
         gathered.add(at, records);
         let ended_by = self.gather(&mut gathered).await?;
         let is_all = gathered.records < self.settings.batch_records && gathered.bytes < self.settings.batch_bytes;
+        let (began, records) = (self.now(), gathered.records);
         let is_all = self.put_on(gathered).await? && is_all;
         // Nothing more waits: what was put is made durable at once. Under load the sink may keep requests in flight
         // across puts, until offsets are due or its buffer is full.
         if is_all && self.settings.interval.is_none() {
             self.flush().await?;
         }
+        self.precedence.put(records, self.now().saturating_sub(began));
         Ok(ended_by)
     }
 

@@ -35,6 +35,11 @@ impl Backlog {
         self.waiting.as_ref().is_some_and(|waiting| waiting.paused)
     }
 
+    /// Whether the task waits for leave.
+    pub(super) fn waits(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// Whether the consumer is to be asked.
     pub(super) fn reads(&self) -> bool {
         self.waiting.as_ref().is_none_or(|waiting| waiting.paused)
@@ -50,7 +55,7 @@ impl Cycle {
     /// Most that may be gathered for the next puts.
     pub(super) fn gather_max(&self) -> Limits {
         let most = Limits { records: self.settings.batch_records, bytes: self.settings.batch_bytes };
-        match self.task.limit.ask(Read::Stream, most) {
+        match self.task.limit.ask(Read::Stream, self.precedence.most(most)) {
             Leave::Go(most) => most,
             // What has come already is all.
             Leave::Wait(_) => Limits { records: 1, bytes: 1 },
@@ -85,7 +90,7 @@ impl Cycle {
         Ok(true)
     }
 
-    fn wait_for_leave(&mut self, wait: Duration) -> Result<(), TaskError> {
+    pub(super) fn wait_for_leave(&mut self, wait: Duration) -> Result<(), TaskError> {
         let now = self.now();
         let waiting = self.backlog.waiting.get_or_insert(Waiting { since: now, until: now, paused: false });
         waiting.until = now.saturating_add(wait);

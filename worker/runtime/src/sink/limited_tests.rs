@@ -59,6 +59,36 @@ async fn a_sink_of_every_kind_takes_what_its_rate_allows_and_loses_nothing() {
     }
 }
 
+/// How long a record of an important topic takes to its destination, at a sink that is behind with another topic.
+async fn wait_beside_a_backlog(kind: SinkType, ranks: &[(&str, u8)]) -> Duration {
+    let script = SinkScript::new(kind, |_| Hook::Go);
+    let fixture = fixture(&script, 4_000);
+    fixture.kafka.create("hi", 1);
+    let runtime = fixture.runtime();
+    let keys = [("flow.rate.records", "1000"), ("topics", "hi,in")];
+    runtime.start_task(spec(&fixture, &keys)).unwrap();
+    let limit = runtime.limit(&fixture.id("c", 0)).unwrap();
+    limit.set_precedence(Arc::new(ranks.iter().map(|(topic, rank)| ((*topic).to_owned(), *rank)).collect()));
+    until("it has begun", || consumed(&fixture) > 500).await;
+    let began = tokio::time::Instant::now();
+    fixture.kafka.write("hi", &[("k", "important")]);
+    until("it is there", || script.values().iter().any(|value| value == "important")).await;
+    let took = began.elapsed();
+    until("all is consumed", || consumed(&fixture) == 4_000).await;
+    assert_eq!(script.values().len(), 4_001, "{kind:?}");
+    took
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_important_does_not_wait_for_a_backlog_of_what_is_not() {
+    for kind in KINDS {
+        let took = wait_beside_a_backlog(kind, &[("hi", 9), ("in", 1)]).await;
+        assert!(took < Duration::from_millis(200), "{kind:?}: {took:?}");
+        let took = wait_beside_a_backlog(kind, &[("hi", 1), ("in", 9)]).await;
+        assert!(took > Duration::from_secs(2), "{kind:?}: {took:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_limited_sink_gives_partitions_up_and_takes_them_over_as_ever() {
     for kind in KINDS {

@@ -13,6 +13,7 @@ mod leave;
 mod loss;
 mod membership;
 mod pending;
+mod precedence;
 mod rebalance;
 mod rejects;
 mod replay;

@@ -4,6 +4,7 @@ use super::cycle::{Cycle, Kind};
 use super::flow::{Flow, Held};
 use super::intake::Intake;
 use super::leave::Backlog;
+use super::precedence::Precedence;
 use super::rejects::Rejects;
 use super::settings::SinkSettings;
 use super::two_phase::TwoPhase;
@@ -109,6 +110,7 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
         adopted,
         held: BTreeSet::new(),
         backlog: Backlog::default(),
+        precedence: Precedence::default(),
         consumed: BTreeMap::new(),
         durable: BTreeMap::new(),
         unflushed: 0,

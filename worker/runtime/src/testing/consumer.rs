@@ -18,6 +18,8 @@ pub(crate) struct FakeConsumer {
     positions: BTreeMap<TopicPartition, usize>,
     paused: BTreeSet<TopicPartition>,
     revoking: BTreeSet<TopicPartition>,
+    ranks: BTreeMap<String, u8>,
+    most: usize,
 }
 
 impl FakeConsumer {
@@ -36,8 +38,8 @@ impl FakeConsumer {
             s.balance(group);
             s.members
         });
-        let (positions, paused, revoking) = Default::default();
-        Self { kafka: kafka.clone(), group: group.to_owned(), member, positions, paused, revoking }
+        let (positions, paused, revoking, ranks) = Default::default();
+        Self { kafka: kafka.clone(), group: group.to_owned(), member, positions, paused, revoking, ranks, most: FETCH }
     }
 
     pub(super) fn read_metadata(metadata: &GroupMetadata) -> (String, u64) {
@@ -71,6 +73,7 @@ impl Consumer for FakeConsumer {
     async fn next(&mut self) -> Result<Consumed, KafkaError> {
         let (group, id) = (self.group.clone(), self.member);
         let (positions, paused, revoking) = (&self.positions, &self.paused, &self.revoking);
+        let (most, rank) = (self.most, |tp: &TopicPartition| self.ranks.get(&*tp.topic).copied().unwrap_or(5));
         let seen = self
             .kafka
             .wait(|s| {
@@ -89,13 +92,14 @@ impl Consumer for FakeConsumer {
                     member.owned.extend(new.iter().cloned());
                     return Some(Seen::Assigned(new));
                 }
-                let ready = member.owned.clone();
+                let mut ready: Vec<_> = member.owned.iter().cloned().collect();
+                ready.sort_by_key(|tp| std::cmp::Reverse(rank(tp)));
                 ready.into_iter().filter(|tp| !paused.contains(tp) && !revoking.contains(tp)).find_map(|tp| {
                     let from = *positions.get(&tp)?;
                     if !(s.begins.get(&tp).copied().unwrap_or(0)..=s.log(&tp).len()).contains(&from) {
                         return Some(Seen::Gone(tp, from));
                     }
-                    let records: Vec<_> = s.visible(s.log(&tp), from).into_iter().take(FETCH).collect();
+                    let records: Vec<_> = s.visible(s.log(&tp), from).into_iter().take(most).collect();
                     let next = records.last()?.0;
                     Some(Seen::Records(tp, next, records.into_iter().map(|(_, r)| r).collect()))
                 })
@@ -120,6 +124,15 @@ impl Consumer for FakeConsumer {
                 Consumed::Records(tp, records)
             }
         })
+    }
+
+    async fn prefer(&mut self, topics: &BTreeMap<String, u8>) -> Result<bool, KafkaError> {
+        self.ranks.clone_from(topics);
+        Ok(true)
+    }
+
+    fn take_at_most(&mut self, records: usize) {
+        self.most = records.min(FETCH);
     }
 
     async fn start_at(&mut self, at: &BTreeMap<TopicPartition, Option<Offset>>) -> Result<(), KafkaError> {

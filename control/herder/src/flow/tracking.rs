@@ -18,6 +18,8 @@ const SMOOTH: f64 = 10.0;
 const RECORD_BYTES: f64 = 512.0;
 /// A topic that grows slower says nothing about the size of its records, offsets per second.
 const GROWS: f64 = 0.5;
+/// Part that one period has in how many offsets a record takes that is read.
+const WEIGHS: f64 = 0.05;
 /// Commits from which the rhythm of a foreign group is judged.
 const COMMITS: usize = 4;
 
@@ -55,6 +57,8 @@ struct Reader {
     committed: f64,
     /// Whether a commit was seen at the last look.
     moved: bool,
+    /// Offsets that a record takes which is read, where commits come often enough to tell.
+    per_record: Option<f64>,
 }
 
 /// What the law says of a group after a period.
@@ -315,10 +319,12 @@ impl Reader {
             // After a rebalance or a restart records are taken again: only commits are progress.
             self.seen = None;
         } else {
-            let taken = total.records.saturating_sub(self.taken.records) as f64 * per_record;
+            let records = total.records.saturating_sub(self.taken.records) as f64;
+            let taken = records * self.per_record.unwrap_or(per_record);
             self.put = (self.put + taken).max(committed).min(end);
             if committed != self.committed {
                 self.anchor(committed, taken);
+                self.weigh(committed, records);
             }
         }
         self.taken = total;
@@ -336,17 +342,21 @@ impl Reader {
     /// A commit says where the group stands. What is taken is turned into offsets by what is written now, which differs from
     /// what is read now: that adds up, unless each commit puts it right.
     fn anchor(&mut self, committed: f64, taken: f64) {
-        if self.moved {
-            // It commits in every period.
-            self.put = committed;
-            return;
-        }
-        // The commit came at some moment of this period.
-        let ahead = (self.put - committed - taken / 2.0).max(0.0);
+        // The commit came at some moment of this period; where one comes in every period, it was the last of several.
+        let since = if self.moved { 0.0 } else { taken / 2.0 };
+        let ahead = (self.put - committed - since).max(0.0);
         self.put -= ahead;
         if let Some((_, before)) = &mut self.seen {
             // No record was given back.
             *before -= ahead;
+        }
+    }
+
+    fn weigh(&mut self, committed: f64, records: f64) {
+        if self.moved && records > 0.0 {
+            let now = ((committed - self.committed) / records).clamp(0.5, 3.0);
+            let known = self.per_record.get_or_insert(now);
+            *known += (now - *known) * WEIGHS;
         }
     }
 

@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 /// Least that is waited for, as time at the rate: smaller batches would cost more than they are worth.
-const QUANTUM: f64 = 0.05;
+pub(super) const QUANTUM: Duration = Duration::from_millis(50);
 
 /// Added to waits, so that rounding never leaves a bucket a hair below what was waited for.
 const SLACK: Duration = Duration::from_micros(1);
@@ -46,8 +46,8 @@ impl Bucket {
     }
 
     /// How long until it is worth while to go on; `None` when it is.
-    pub(super) fn wait(&mut self, now: Duration) -> Option<Duration> {
-        let wanted = (self.rate * QUANTUM).max(1.0).min(self.capacity);
+    pub(super) fn wait(&mut self, quantum: Duration, now: Duration) -> Option<Duration> {
+        let wanted = (self.rate * quantum.as_secs_f64()).max(1.0).min(self.capacity);
         let missing = wanted - self.level(now);
         if missing <= 0.0 {
             return None;
@@ -74,7 +74,7 @@ mod tests {
         let mut now = Duration::ZERO;
         let mut taken = vec![0.0; count];
         while let Some(slot) = taken.get_mut((now.as_nanos() / window.as_nanos()) as usize) {
-            match bucket.wait(now) {
+            match bucket.wait(QUANTUM, now) {
                 Some(wait) => now += wait,
                 None => {
                     let batch = batch.min(bucket.level(now).floor().max(1.0));
@@ -108,9 +108,9 @@ mod tests {
     fn an_overrun_is_paid_for_before_anything_else_goes() {
         let mut bucket = Bucket::new(100.0, BURST, Duration::ZERO);
         bucket.take(525.0, Duration::ZERO);
-        let wait = bucket.wait(Duration::ZERO).unwrap();
+        let wait = bucket.wait(QUANTUM, Duration::ZERO).unwrap();
         assert_eq!(wait.as_millis(), 5_050);
-        assert_eq!(bucket.wait(wait), None);
+        assert_eq!(bucket.wait(QUANTUM, wait), None);
     }
 
     #[test]

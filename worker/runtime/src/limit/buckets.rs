@@ -1,5 +1,5 @@
 //! The buckets of one task, and what they say together. Time comes in as a value.
-use super::bucket::Bucket;
+use super::bucket::{Bucket, QUANTUM};
 use super::ports::{Allowance, Bound, Control};
 use elasticflow_api::context::Limits;
 use elasticflow_api::source::Read;
@@ -66,13 +66,16 @@ pub(super) struct Buckets {
     stream: Pair,
     snapshot: Pair,
     ordered: Pair,
+    /// Least that is waited for, as time at a rate.
+    quantum: Duration,
 }
 
 impl Buckets {
     pub(super) fn new(settings: &RateSettings, share: f64, now: Duration) -> Self {
         let (stream, snapshot, ordered) = (Pair::default(), Pair::default(), Pair::default());
         let control = Control::default();
-        let mut buckets = Self { settings: settings.clone(), share, control, stream, snapshot, ordered };
+        let settings = settings.clone();
+        let mut buckets = Self { settings, share, control, stream, snapshot, ordered, quantum: QUANTUM };
         buckets.apply(now);
         buckets
     }
@@ -85,6 +88,10 @@ impl Buckets {
     pub(super) fn set_share(&mut self, share: f64, now: Duration) {
         self.share = share.clamp(0.0, 1.0);
         self.apply(now);
+    }
+
+    pub(super) fn set_quantum(&mut self, quantum: Duration) {
+        self.quantum = quantum;
     }
 
     pub(super) fn set_control(&mut self, control: Control, now: Duration) {
@@ -152,9 +159,9 @@ impl Buckets {
 
     /// What time ends: the longest wait is the one that binds.
     fn exhausted(&mut self, read: Read, now: Duration) -> Option<(Duration, Bound)> {
-        let reason = self.control.reason.unwrap_or(ReasonCode::Lag);
+        let (reason, quantum) = (self.control.reason.unwrap_or(ReasonCode::Lag), self.quantum);
         let ([records, ordered_records], [bytes, ordered_bytes]) = self.counting(read);
-        let wait = |of: [Option<&mut Bucket>; 2]| of.into_iter().flatten().filter_map(|b| b.wait(now)).max();
+        let wait = |of: [Option<&mut Bucket>; 2]| of.into_iter().flatten().filter_map(|b| b.wait(quantum, now)).max();
         let own = wait([records, bytes]).map(|wait| (wait, ReasonCode::Rate));
         let ordered = wait([ordered_records, ordered_bytes]).map(|wait| (wait, reason));
         let (wait, reason) = own.into_iter().chain(ordered).max_by_key(|(wait, _)| *wait)?;

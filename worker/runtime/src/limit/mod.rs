@@ -39,6 +39,9 @@ const OPEN: Bound = Bound { state: FlowState::BreakerOpen, reason: ReasonCode::B
 /// What smaller batches are to a task.
 const SHRUNK: Bound = Bound { state: FlowState::Limited, reason: ReasonCode::MemoryPressure };
 
+/// How long what is important may wait for a put of what is not.
+pub(crate) const TURN: Duration = Duration::from_millis(25);
+
 /// What a record weighs as long as nothing is known of the task's records.
 const RECORD_BYTES: f64 = 512.0;
 
@@ -138,7 +141,10 @@ impl TaskLimit {
 
     /// How important the topics of a sink are, 9 the most; empty while they are alike. The sink looks before each read.
     pub fn set_precedence(&self, topics: Arc<BTreeMap<String, u8>>) {
+        // What is important waits for as long as what is not is put.
+        let quantum = if topics.is_empty() { bucket::QUANTUM } else { TURN };
         *self.precedence.lock() = topics;
+        self.change(|buckets, _| buckets.set_quantum(quantum));
     }
 
     pub(crate) fn precedence(&self) -> Arc<BTreeMap<String, u8>> {

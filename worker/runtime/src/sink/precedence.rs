@@ -5,19 +5,17 @@
 //! [`TURN`], as fast as it has been.
 use super::cycle::Cycle;
 use crate::error::{Doing, TaskError};
-use crate::limit::Leave;
+use crate::limit::{Leave, TURN};
 use elasticflow_api::context::Limits;
 use elasticflow_api::source::Read;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long what is important may wait for a put of what is not.
-const TURN: Duration = Duration::from_millis(50);
 /// A destination whose every call takes longer would be asked for hardly anything each time: so much of its shortest call.
 const TURN_IN_CALLS: u32 = 2;
 /// Fewest records that are taken at a time.
-const RECORDS_LEAST: usize = 50;
+const RECORDS_LEAST: usize = 20;
 /// How fast an old measurement loses its weight, a put.
 const FADES: f64 = 0.1;
 
@@ -115,8 +113,8 @@ mod tests {
     #[test]
     fn no_more_is_taken_than_the_destination_takes_in_a_turn() {
         assert_eq!(after(&[]), None);
-        assert_eq!(after(&[(5_000, 5_000), (1, 1)]), Some(50), "a thousand a second");
-        assert_eq!(after(&[(5_000, 10)]), Some(25_000), "a fast one is not held up");
+        assert_eq!(after(&[(5_000, 5_000), (1, 1)]), Some(25), "a thousand a second");
+        assert_eq!(after(&[(5_000, 10)]), Some(12_500), "a fast one is not held up");
         assert_eq!(after(&[(5_000, 700), (10, 200)]).map(|n| n > 2_000), Some(true), "slow calls are well filled");
     }
 }

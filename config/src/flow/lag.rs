@@ -62,7 +62,7 @@ choice! {
 settings! {
     /// How a connector takes part in rates that follow lag.
     pub struct LagSettings {
-        /// Which sources go first when their consumers cannot take all of them: 9 is the most important. Changes without a restart.
+        /// Which sources go first when their consumers cannot take all of them: 9 is the most important. A sink that reads topics of several takes the important ones first. Changes without a restart.
         "flow.priority" => priority: i32 { default: "5", group: "Flow", valid: Validity::Range(0.0, 9.0) },
         /// Share of a source among those of its priority. Changes without a restart.
         "flow.weight" => weight: f64 { default: "1", group: "Flow", valid: Validity::Range(0.1, 100.0) },

@@ -29,7 +29,7 @@ impl Herder {
         self.leading = leading;
         tracing::info!(leading, "leadership has changed");
         self.publish_workers();
-        self.mapping.evened = self.group().workers.into_keys().collect();
+        self.mapping.evened.clone_from(&self.mapping.settled);
         self.group_changed();
         self.claim();
         if leading && !std::mem::replace(&mut self.mapping.sweeping, true) {
@@ -40,7 +40,13 @@ impl Herder {
 
     /// Slots have changed hands.
     pub(crate) fn group_changed(&mut self) {
-        self.mapping.quiet_from = self.cx.clock.monotonic() + QUIET;
+        let now = self.cx.clock.monotonic();
+        let members = self.group().workers.into_keys().collect();
+        let members = std::mem::replace(&mut self.mapping.members, members);
+        if now >= self.mapping.quiet_from {
+            self.mapping.settled = members;
+        }
+        self.mapping.quiet_from = now + QUIET;
         self.mapping.due = true;
         if self.is_leader() {
             self.later(QUIET, Done::MapAgain);

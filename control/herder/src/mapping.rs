@@ -63,6 +63,10 @@ pub(crate) struct Mapping {
     pub(crate) placing: BTreeSet<String>,
     /// Workers among which the tasks were last evened out.
     pub(crate) evened: BTreeSet<String>,
+    /// Workers after the last change of the group, and those that were there before it began to change: among them the
+    /// tasks are evened out, whoever led. A leader that has joined just now, or beside one that has, knows whom to count.
+    pub(crate) members: BTreeSet<String>,
+    pub(crate) settled: BTreeSet<String>,
     /// When a group that has changed is looked at again: it may go on changing.
     pub(crate) quiet_from: Duration,
 }

@@ -292,3 +292,29 @@ async fn stopped_is_shown_once_the_tasks_on_other_workers_have_ended_too() {
     until("it is stopped", || async { leader.handle.status("c").await.unwrap().connector.state == RunState::Stopped })
         .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tasks_are_shared_out_with_a_worker_that_leads_as_soon_as_it_has_joined() {
+    let broker = broker().await;
+    let mut cluster = Cluster::start(&broker.bootstrap(), 2, 1).await;
+    cluster.create("c", "8").await;
+    cluster.until_shared_out(&[4, 4]).await;
+    cluster.until_all_run(&[("c", 8)]).await;
+    let newcomer = Member::join(&broker.bootstrap(), 2, &cluster.everywhere);
+    let leader = &cluster.members[0];
+    for slot in leader.given.held() {
+        leader.given.take(&[slot]).await;
+        newcomer.given.give(&[slot]);
+        if leader.runner.running().len() == 3 {
+            break;
+        }
+    }
+    leader.given.lead(false).await;
+    newcomer.given.lead(true).await;
+    cluster.members.push(newcomer);
+    until("each has its share", || async {
+        let counts: Vec<usize> = cluster.members.iter().map(|member| member.runner.running().len()).collect();
+        counts.iter().sum::<usize>() == 8 && counts.iter().max() <= counts.iter().min().map(|least| least + 1).as_ref()
+    })
+    .await;
+}

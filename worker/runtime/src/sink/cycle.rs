@@ -96,7 +96,9 @@ impl Cycle {
         let mut used_up = std::pin::pin!(task.budget.used_up());
         loop {
             self.rank().await?;
-            let (deadline, leave, reads) = (self.deadline(), self.leave(), self.backlog.reads());
+            let (deadline, leave) = (self.deadline(), self.leave());
+            // A paused one has its partitions paused, and must answer for them.
+            let reads = self.backlog.reads() || self.task.is_paused();
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return self.finish().await,

@@ -112,6 +112,22 @@ async fn a_limited_sink_gives_partitions_up_and_takes_them_over_as_ever() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_limited_sink_that_is_paused_gives_partitions_up() {
+    let script = SinkScript::new(SinkType::Idempotent, |_| Hook::Go);
+    let fixture = fixture(&script, 4_000);
+    let (first, second) = (fixture.runtime(), fixture.runtime());
+    // It waits nearly always, and never long.
+    first.start_task(spec(&fixture, &[("flow.rate.records", "100")])).unwrap();
+    let limit = first.limit(&fixture.id("c", 0)).unwrap();
+    limit.set_precedence(Arc::new([("in".to_owned(), 9), ("other".to_owned(), 1)].into()));
+    until("it has begun", || consumed(&fixture) > 100).await;
+    first.pause(&fixture.id("c", 0)).unwrap();
+    let before = consumed(&fixture);
+    second.start_task(TaskSpec { id: fixture.id("c", 1), ..spec(&fixture, &[]) }).unwrap();
+    until("the other one has its half", || consumed(&fixture) > before + 1_000).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_held_sink_puts_nothing_and_can_be_paused_resumed_and_stopped() {
     for kind in KINDS {
         let script = SinkScript::new(kind, |_| Hook::Go);

@@ -86,7 +86,7 @@ impl Cycle {
             }
             self.precedence.told = ranks;
         }
-        if !self.precedence.ranks() || self.backlog.waits() {
+        if !self.precedence.ranks() || self.backlog.waits() || self.task.is_paused() {
             return Ok(());
         }
         let most = Limits { records: self.settings.batch_records, bytes: self.settings.batch_bytes };

@@ -2,7 +2,7 @@
 use crate::ledger::{Ledger, Line, Report};
 use anyhow::{Context, Result, bail};
 use elasticflow_kafka::RdKafka;
-use elasticflow_kafka::ports::{ClientProperties, Kafka, LogRecord, TopicLog, TopicSpec};
+use elasticflow_kafka::ports::{ClientProperties, Kafka, KafkaError, LogRecord, TopicLog, TopicSpec};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,6 +10,9 @@ use tokio::task::JoinHandle;
 
 /// Pause between two looks at the ledger.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// Every broker knows a new topic by then.
+const KNOWN_MAX: Duration = Duration::from_secs(30);
 
 /// Turns a record into a line; `None` is a record that the ledger does not count.
 pub type Parse = fn(&LogRecord) -> Result<Option<Line>>;
@@ -33,6 +36,20 @@ pub async fn create_topic(kafka: &RdKafka, name: &str, partitions: i32) -> Resul
     Ok(kafka.admin().ensure_topic(&spec).await?)
 }
 
+/// Opens a topic that was just created: the brokers of a cluster learn of it one after the other.
+///
+/// # Errors
+/// The topic cannot be read, or is not known for long.
+pub async fn open(kafka: &RdKafka, topic: &str) -> Result<Box<dyn TopicLog>> {
+    let began = Instant::now();
+    loop {
+        match kafka.log(topic).await {
+            Err(KafkaError::Retriable(_)) if began.elapsed() < KNOWN_MAX => tokio::time::sleep(LOOK_EVERY).await,
+            opened => return Ok(opened?),
+        }
+    }
+}
+
 /// Follows a topic until it is dropped.
 pub struct Follower {
     ledger: Arc<Mutex<Ledger>>,
@@ -46,7 +63,7 @@ impl Follower {
     /// # Errors
     /// The topic cannot be read.
     pub async fn start(kafka: &RdKafka, topic: &str, parse: Parse) -> Result<Self> {
-        let log: Arc<dyn TopicLog> = kafka.log(topic).await?.into();
+        let log: Arc<dyn TopicLog> = open(kafka, topic).await?.into();
         let ledger = Arc::new(Mutex::new(Ledger::default()));
         let (into, from) = (Arc::clone(&ledger), Arc::clone(&log));
         let reading = tokio::spawn(async move {

@@ -1,8 +1,8 @@
 //! What proofs and measurements of limits share: counting what can be read of a topic, the death of the leader.
+use crate::follow;
 use crate::worker::{Worker, WorkerOptions};
 use anyhow::{Context, Result, ensure};
 use elasticflow_kafka::RdKafka;
-use elasticflow_kafka::ports::Kafka;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,7 +25,8 @@ impl Counter {
     /// # Errors
     /// The topic cannot be read.
     pub async fn of(kafka: &Arc<RdKafka>, topic: &str) -> Result<Self> {
-        let (log, count, bytes) = (kafka.log(topic).await?, Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
+        let (log, count, bytes) =
+            (follow::open(kafka, topic).await?, Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let (counts, weighs) = (Arc::clone(&count), Arc::clone(&bytes));
         let reading = tokio::spawn(async move {
             while let Ok(record) = log.next().await {

@@ -56,12 +56,9 @@ impl RdTopicLog {
         let Groupless { handle, complaints, client, records, ready } = Groupless::start(settings, alive)?;
         let (name, limit) = (Arc::<str>::from(topic), settings.call_limit);
         let asked = Arc::clone(&name);
-        let partitions = call(&handle, move |handle| partitions_of(handle, &asked, limit)).await?.map_err(
-            |refusal| match complaints.0.explain(&doing, &refusal) {
-                KafkaError::Config(why) if refusal.code == Code::UnknownTopicOrPartition => KafkaError::Retriable(why),
-                error => error,
-            },
-        )?;
+        let partitions = call(&handle, move |handle| partitions_of(handle, &asked, limit)).await?;
+        let partitions =
+            partitions.map_err(|refusal| may_come(refusal.code, complaints.0.explain(&doing, &refusal)))?;
         let refused = |refusal: Refusal| errors::refused_plainly(&doing, &refusal);
         let topic = Topic::open(&handle, topic).map_err(refused)?;
         for partition in 0..partitions {
@@ -124,7 +121,11 @@ impl RdTopicLog {
 
     /// The library goes on by itself after what may pass.
     fn on_error(&self, refusal: &Refusal) -> Result<(), KafkaError> {
-        match errors::refused_plainly(&format!("cannot read topic `{}`", self.name), refusal) {
+        let error = errors::refused_plainly(&format!("cannot read topic `{}`", self.name), refusal);
+        if is_unknown(refusal.code) {
+            return Err(may_come(refusal.code, error));
+        }
+        match error {
             KafkaError::Retriable(why) => {
                 tracing::debug!(topic = &*self.name, "{why}");
                 Ok(())
@@ -187,6 +188,19 @@ impl TopicLog for RdTopicLog {
             }
             self.ready.notified().await;
         }
+    }
+}
+
+/// Whether a broker does not know the topic.
+fn is_unknown(code: Code) -> bool {
+    matches!(code, Code::UnknownTopicOrPartition | Code::UnknownTopic)
+}
+
+/// A topic that is not known may be soon: brokers learn of a new one by and by, and one that comes back knows what it knew.
+fn may_come(code: Code, error: KafkaError) -> KafkaError {
+    match error {
+        KafkaError::Config(why) if is_unknown(code) => KafkaError::Retriable(why),
+        error => error,
     }
 }
 

@@ -8,8 +8,8 @@ pub(crate) fn trouble_of(state: &str) -> Trouble {
     match state {
         "57P01" | "57P02" | "57P03" | "57P04" | "57P05" | "25P03" => Trouble::Lost,
         "40001" | "40P01" | "55P03" | "57014" | "53300" | "25006" | "55006" => Trouble::Passing,
-        // Tables are created where they are not there: another session has created it at the same moment.
-        "42P07" => Trouble::Passing,
+        // Tables are created where they are not there: another session has created it, or its type, at the same moment.
+        "42P07" | "42710" => Trouble::Passing,
         "53000" | "53100" | "53200" => Trouble::NoSpace,
         "3D000" | "3F000" | "42501" | "42704" | "42P10" | "42601" | "0A000" | "42804" | "42809" => Trouble::Config,
         "42P01" | "42703" => Trouble::Structure,
@@ -55,7 +55,7 @@ mod tests {
     fn every_listed_state_has_its_class() {
         for (states, trouble) in [
             (&["08006", "57P01", "25P03"][..], Trouble::Lost),
-            (&["40001", "40P01", "55P03", "53300", "42P07"], Trouble::Passing),
+            (&["40001", "40P01", "55P03", "53300", "42P07", "42710"], Trouble::Passing),
             (&["53100"], Trouble::NoSpace),
             (&["28P01", "3D000", "42501", "42601", "42P10"], Trouble::Config),
             (&["42P01", "42703"], Trouble::Structure),

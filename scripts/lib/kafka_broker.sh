@@ -57,13 +57,18 @@ P
 # A new name of a cluster: 16 bytes, of letters and digits, because a word that begins with a dash is taken for an option.
 new_cluster_id() { head -c 16 /dev/urandom | base64 | tr '+/' 'ab' | tr -d '='; }
 
-service_prepare() {
-    write_properties
+# Makes the data folder of a broker, unless there is one. Usage: format_data CLUSTER_ID
+format_data() {
     [ -e "$DIR/data/meta.properties" ] && return
     mkdir -p "$DIR/data"
     with_progress "$NAME: formatting the data folder" "$DIR/format.log" \
         java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$LIBRARY/lib/*" kafka.tools.StorageTool \
-        format --ignore-formatted -t "$(new_cluster_id)" -c "$MARKER"
+        format --ignore-formatted -t "$1" -c "$MARKER"
+}
+
+service_prepare() {
+    write_properties
+    format_data "$(new_cluster_id)"
 }
 
 service_command() {

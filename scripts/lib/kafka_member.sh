@@ -34,11 +34,7 @@ P
 
 service_prepare() {
     write_member_properties
-    [ -e "$DIR/data/meta.properties" ] && return
-    mkdir -p "$DIR/data"
-    with_progress "$NAME: formatting the data folder" "$DIR/format.log" \
-        java -Xmx128m -XX:TieredStopAtLevel=1 -cp "$LIBRARY/lib/*" kafka.tools.StorageTool \
-        format --ignore-formatted -t "$CLUSTER_ID" -c "$MARKER"
+    format_data "$CLUSTER_ID"
 }
 
 service_env() {

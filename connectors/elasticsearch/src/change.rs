@@ -214,14 +214,8 @@ struct Event {
 fn event_of(text: &Bytes) -> Result<Event, Malformed> {
     let mut event = Event::default();
     Cursor::new(text).object(|cursor, name| {
-        let owned;
-        let name = match name.plain(cursor) {
-            Some(name) => name,
-            None => {
-                owned = name.owned(cursor)?;
-                owned.as_bytes()
-            }
-        };
+        let mut owned = None;
+        let name = name.bytes(cursor, &mut owned)?;
         match name {
             b"op" => event.op = Some(cursor.value()?),
             b"after" => {

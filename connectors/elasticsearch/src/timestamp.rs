@@ -61,14 +61,8 @@ fn copy_members(document: &Bytes, fields: &[String], out: &mut BytesMut) -> Resu
     let mut found: Option<(usize, Bytes)> = None;
     let mut first = true;
     Cursor::new(document).object(|cursor, name| {
-        let owned;
-        let name = match name.plain(cursor) {
-            Some(name) => name,
-            None => {
-                owned = name.owned(cursor)?;
-                owned.as_bytes()
-            }
-        };
+        let mut owned = None;
+        let name = name.bytes(cursor, &mut owned)?;
         cursor.token()?;
         let start = cursor.at();
         cursor.skip()?;

@@ -373,6 +373,14 @@ impl Name {
         if self.escaped { None } else { cursor.bytes.get(self.range.clone()) }
     }
 
+    /// The bytes of the name; `owned` keeps those of one that has escapes.
+    pub fn bytes<'o, 'a: 'o>(&self, cursor: &Cursor<'a>, owned: &'o mut Option<Text>) -> Result<&'o [u8], Malformed> {
+        match self.plain(cursor) {
+            Some(bytes) => Ok(bytes),
+            None => Ok(owned.insert(self.owned(cursor)?).as_bytes()),
+        }
+    }
+
     /// The name as a text of its own.
     pub fn owned(&self, cursor: &Cursor<'_>) -> Result<Text, Malformed> {
         match self.escaped {

@@ -380,14 +380,8 @@ fn place_of(
     places: &HashMap<Box<[u8]>, usize>,
     cursor: &Cursor<'_>,
 ) -> Result<Option<usize>, FormatError> {
-    let owned;
-    let bytes = match name.plain(cursor) {
-        Some(bytes) => bytes,
-        None => {
-            owned = name.owned(cursor)?;
-            owned.as_bytes()
-        }
-    };
+    let mut owned = None;
+    let bytes = name.bytes(cursor, &mut owned)?;
     if fields.get(next).is_some_and(|field| field.name.as_bytes() == bytes) {
         return Ok(Some(next));
     }

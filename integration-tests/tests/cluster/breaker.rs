@@ -70,6 +70,7 @@ async fn breakers_open_and_close_once_over_the_death_of_the_leader_and_lose_noth
     until(&mut any, "index", "left alone after the leader's death", open).await;
 
     server.be(Mood::Fair);
+    until(&mut any, "index", "at work again", |a| !state(a).starts_with("breaker_")).await;
     found("the end of it is told", async || (!told(&hook.heard(), "resolved").is_empty()).then_some(())).await;
     found("every document is there", async || documents(RECORDS).await).await;
     assert_eq!(search.count(&index).await.unwrap(), RECORDS);

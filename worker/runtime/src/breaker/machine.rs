@@ -53,7 +53,7 @@ pub(super) enum Admission {
 enum Inner {
     Closed { since: Duration },
     Open { until: Duration },
-    HalfOpen { good: u32, busy: bool },
+    HalfOpen { good: u32, busy: bool, since: Duration },
 }
 
 /// A breaker.
@@ -94,6 +94,7 @@ impl Machine {
         match (self.forced, self.inner) {
             (Forced::Open, _) => BreakerState::Open,
             (Forced::Closed, _) | (Forced::Auto, Inner::Closed { .. }) => BreakerState::Closed,
+            (Forced::Auto, _) if self.is_idle(now) => BreakerState::Closed,
             (Forced::Auto, Inner::Open { until }) if now < until => BreakerState::Open,
             (Forced::Auto, Inner::Open { .. } | Inner::HalfOpen { .. }) => BreakerState::HalfOpen,
         }
@@ -105,8 +106,8 @@ impl Machine {
     }
 
     /// Since when it has not been closed.
-    pub(super) fn opened(&self) -> Option<Duration> {
-        self.opened
+    pub(super) fn opened(&self, now: Duration) -> Option<Duration> {
+        self.opened.filter(|_| self.forced == Forced::Open || !self.is_idle(now))
     }
 
     /// Overrules it, or ends that: then it starts closed.
@@ -133,9 +134,10 @@ impl Machine {
         if self.forced == Forced::Closed {
             return Admission::Go;
         }
+        self.rest(now);
         match &mut self.inner {
             Inner::Closed { .. } => {}
-            Inner::Open { .. } => self.inner = Inner::HalfOpen { good: 0, busy: true },
+            Inner::Open { .. } => self.inner = Inner::HalfOpen { good: 0, busy: true, since: now },
             Inner::HalfOpen { busy: true, .. } => return Admission::Wait(None),
             Inner::HalfOpen { busy, .. } => *busy = true,
         }
@@ -144,6 +146,7 @@ impl Machine {
 
     /// A call went well.
     pub(super) fn succeeded(&mut self, now: Duration) {
+        self.rest(now);
         self.arrive(now);
         self.count(now, 0);
         self.row = 0;
@@ -156,8 +159,8 @@ impl Machine {
             }
             // An answer to a call that was on its way when it opened says little about what is tried.
             Inner::Open { .. } => {}
-            Inner::HalfOpen { good, busy } => {
-                (*good, *busy) = (*good + 1, false);
+            Inner::HalfOpen { good, busy, since } => {
+                (*good, *busy, *since) = (*good + 1, false, now);
                 if *good >= self.settings.successes {
                     self.close(now);
                 }
@@ -167,6 +170,7 @@ impl Machine {
 
     /// A call failed for a passing reason; `chance` is between 0 and 1.
     pub(super) fn failed(&mut self, now: Duration, chance: f64) {
+        self.rest(now);
         self.arrive(now);
         self.count(now, 1);
         self.row = self.row.saturating_add(1);
@@ -185,9 +189,9 @@ impl Machine {
     }
 
     /// A call ended without saying anything about the system at the other end.
-    pub(super) fn abandoned(&mut self) {
-        if let Inner::HalfOpen { busy, .. } = &mut self.inner {
-            *busy = false;
+    pub(super) fn abandoned(&mut self, now: Duration) {
+        if let Inner::HalfOpen { busy, since, .. } = &mut self.inner {
+            (*busy, *since) = (false, now);
         }
     }
 
@@ -195,13 +199,32 @@ impl Machine {
     pub(super) fn is_exhausted(&self, now: Duration) -> bool {
         let most = u64::try_from(self.settings.fail_after).ok().map(Duration::from_millis);
         self.forced == Forced::Auto
-            && most.zip(self.opened).is_some_and(|(most, since)| now.saturating_sub(since) > most)
+            && most.zip(self.opened(now)).is_some_and(|(most, since)| now.saturating_sub(since) > most)
     }
 
     /// A call that nobody asked for beforehand, after the open time, is a trial.
     fn arrive(&mut self, now: Duration) {
         if matches!(self.inner, Inner::Open { until } if now >= until) {
-            self.inner = Inner::HalfOpen { good: 0, busy: true };
+            self.inner = Inner::HalfOpen { good: 0, busy: true, since: now };
+        }
+    }
+
+    /// Whether nothing has been left to try: since a good trial for as long as the first open time, without one for as long
+    /// as the longest. Who has no work any more would else be half open for ever, and its incident never over.
+    fn is_idle(&self, now: Duration) -> bool {
+        let (since, most) = match self.inner {
+            Inner::Closed { .. } | Inner::HalfOpen { busy: true, .. } => return false,
+            Inner::Open { until } => (until, self.longest()),
+            Inner::HalfOpen { good: 0, since, .. } => (since, self.longest()),
+            Inner::HalfOpen { since, .. } => (since, self.settings.open.duration()),
+        };
+        now.saturating_sub(since) >= most
+    }
+
+    /// Closes when it has been idle.
+    fn rest(&mut self, now: Duration) {
+        if self.forced == Forced::Auto && self.is_idle(now) {
+            self.close(now);
         }
     }
 
@@ -213,10 +236,13 @@ impl Machine {
         enabled && (self.row >= self.settings.consecutive || by_ratio)
     }
 
+    fn longest(&self) -> Duration {
+        self.settings.open_max.duration().max(self.settings.open.duration())
+    }
+
     fn open(&mut self, now: Duration, chance: f64) {
         let doubled = self.settings.open.duration().saturating_mul(1_u32 << self.doubled.min(DOUBLINGS_MAX));
-        let most = self.settings.open_max.duration().max(self.settings.open.duration());
-        let time = doubled.min(most).mul_f64(1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0));
+        let time = doubled.min(self.longest()).mul_f64(1.0 - JITTER + 2.0 * JITTER * chance.clamp(0.0, 1.0));
         self.inner = Inner::Open { until: now.saturating_add(time) };
     }
 

@@ -31,7 +31,7 @@ fn it_opens_after_failures_in_a_row_and_probes_at_doubling_distances() {
     let made = attempts(&mut machine, s(0), s(130));
     assert_eq!(made, [0, 0, 0, 5, 15, 35, 65, 95, 125], "three at once, then one at a time: 5, 10, 20, 30, 30 s");
     assert_eq!(machine.times, 1, "one incident");
-    assert_eq!(machine.opened(), Some(Duration::from_millis(200)));
+    assert_eq!(machine.opened(s(130)), Some(Duration::from_millis(200)));
 }
 
 #[test]
@@ -65,12 +65,12 @@ fn it_closes_after_enough_trials_one_at_a_time() {
     assert_eq!(machine.ask(s(2)), Admission::Go);
     assert_eq!(machine.state(s(2)), BreakerState::HalfOpen);
     assert_eq!(machine.ask(s(2)), Admission::Wait(None), "one at a time");
-    machine.abandoned();
+    machine.abandoned(s(2));
     assert_eq!(machine.ask(s(2)), Admission::Go, "a trial that says nothing gives its place back");
     machine.succeeded(s(2));
     assert_eq!((machine.ask(s(2)), machine.state(s(2))), (Admission::Go, BreakerState::HalfOpen));
     machine.succeeded(s(3));
-    assert_eq!((machine.state(s(3)), machine.opened()), (BreakerState::Closed, None));
+    assert_eq!((machine.state(s(3)), machine.opened(s(3))), (BreakerState::Closed, None));
     assert_eq!((machine.ask(s(3)), machine.ask(s(3))), (Admission::Go, Admission::Go));
 }
 
@@ -86,6 +86,27 @@ fn a_call_after_the_open_time_is_a_trial_though_nobody_asked_for_it() {
     machine.failed(s(8), 0.5);
     machine.failed(s(14), 0.5);
     assert_eq!(machine.wait(s(14)), Admission::Wait(Some(s(10))), "the second time twice as long");
+}
+
+#[test]
+fn one_that_has_nothing_left_to_try_closes_after_a_while() {
+    let keys = [("flow.breaker.consecutive", "1"), ("flow.breaker.open.max.ms", "30000")];
+    let mut tried = machine(&keys);
+    let mut untried = tried.clone();
+    tried.failed(s(0), 0.5);
+    untried.failed(s(0), 0.5);
+    assert_eq!((tried.ask(s(6)), tried.state(s(6))), (Admission::Go, BreakerState::HalfOpen));
+    assert_eq!(tried.state(s(60)), BreakerState::HalfOpen, "a trial that goes on is waited for");
+    tried.succeeded(s(60));
+    assert_eq!(tried.state(s(64)), BreakerState::HalfOpen);
+    assert_eq!((tried.state(s(65)), tried.opened(s(65))), (BreakerState::Closed, None), "one went well, and no other came");
+    assert_eq!((tried.ask(s(66)), tried.ask(s(66))), (Admission::Go, Admission::Go));
+
+    assert_eq!((untried.state(s(34)), untried.opened(s(34))), (BreakerState::HalfOpen, Some(s(0))));
+    assert_eq!((untried.state(s(35)), untried.opened(s(35))), (BreakerState::Closed, None));
+    untried.failed(s(36), 0.5);
+    assert_eq!(untried.state(s(36)), BreakerState::Open, "what fails then is a new row of failures");
+    assert_eq!(untried.times, 2);
 }
 
 #[test]

@@ -65,7 +65,7 @@ impl TaskBreaker {
     pub fn report(&self) -> BreakerReport {
         let now = self.shared.clock.monotonic();
         let machine = self.shared.machine.lock();
-        let open_for = machine.opened().map(|since| now.saturating_sub(since));
+        let open_for = machine.opened(now).map(|since| now.saturating_sub(since));
         BreakerReport { state: machine.state(now), open_for, opened: machine.times }
     }
 
@@ -170,7 +170,7 @@ impl Shared {
         match went_well {
             Some(true) => machine.succeeded(now),
             Some(false) => machine.failed(now, self.random.unit()),
-            None => machine.abandoned(),
+            None => machine.abandoned(now),
         }
         let after = machine.state(now);
         self.closed.store(after == BreakerState::Closed, Relaxed);

@@ -1,17 +1,8 @@
 //! Settings of the sink and of the batch source; names follow the Confluent JDBC connector.
-use elasticflow_config::{KeyDef, Reader, Settings, choice, settings};
+use elasticflow_config::{KeyDef, Millis, Reader, Settings, choice, settings};
 use elasticflow_sql::config::SinkKeys;
+use elasticflow_sql::source::config::SourceMode;
 use std::sync::LazyLock;
-
-choice! {
-    /// How the source finds rows.
-    pub enum SourceMode {
-        /// The whole table at each poll.
-        Bulk = "bulk",
-        /// Rows with a larger value in a growing column.
-        Incrementing = "incrementing",
-    }
-}
 
 choice! {
     /// SQLite's journal.
@@ -76,10 +67,18 @@ settings! {
         "connection.url" => url: String { importance: High, group: "Connection" },
         /// Milliseconds to wait for a writer of the file.
         "sqlite.busy.timeout.ms" => busy_timeout_ms: u32 { default: "10000", group: "Connection" },
-        /// How rows are found: the whole table at each poll, or rows with a larger value in a growing column.
+        /// How rows are found.
         "mode" => mode: SourceMode { importance: High, group: "Mode" },
         /// The growing column; empty takes the row id.
         "incrementing.column.name" => incrementing_column: String { default: "", importance: Medium, group: "Mode" },
+        /// Columns of the time of the last change; of several the first that is not null counts.
+        "timestamp.column.name" => timestamps: Vec<String> { default: "", importance: Medium, group: "Mode" },
+        /// Milliseconds since 1970 from which rows are read the first time; absent is the beginning, -1 is now.
+        "timestamp.initial" => initial: Option<i64> { importance: Low, group: "Mode" },
+        /// Rows younger than this are not read yet: what commits late within it is not missed.
+        "timestamp.delay.interval.ms" => delay: Millis { default: "5000", importance: High, group: "Mode" },
+        /// Refuses cursor columns that may be null: rows with a null there are never read.
+        "validate.non.null" => non_null: bool { default: "true", importance: Low, group: "Mode" },
         /// Tables to read; empty reads all.
         "table.whitelist" => tables: Vec<String> { default: "", importance: Medium, group: "Tables" },
         /// Tables to leave out.

@@ -2,8 +2,8 @@
 //!
 //! The sink stores the next offset and an owner epoch of each partition in the destination's own transaction (`sink`): after
 //! a crash it goes on at the stored offset, whatever the consumer group says, and an owner that was replaced is refused by
-//! the epoch it reads under SQLite's write lock; everything but the language and the file is the engine of `elasticflow-sql`. The source reads whole tables or rows above a growing column; its position
-//! is the last value it has read. SQLite has one writer, so a sink is one task.
+//! the epoch it reads under SQLite's write lock; everything but the language and the file is the engine of `elasticflow-sql`. The source reads whole tables, or rows above a growing column, a time or
+//! both; its position is what it has read last. SQLite has one writer, so a sink is one task.
 //!
 //! Blocking calls run on blocking threads through [`connection::Blocking`]. Absent on purpose: user queries, `ATTACH`,
 //! extensions.

@@ -24,6 +24,10 @@ pub trait SqlSourceCase: Send + Sync {
     async fn run(&self, sql: &str);
     /// Type of a time with microseconds.
     fn time_type(&self) -> &'static str;
+    /// Whether every table has a growing value, named or not.
+    fn numbers_every_row(&self) -> bool {
+        false
+    }
 }
 
 fn context() -> ConnectorContext {
@@ -103,6 +107,9 @@ pub async fn check_sql_source(case: &dyn SqlSourceCase) {
     equal_times_at_the_edge_of_a_page_are_not_lost(case).await;
     time_and_id_together_need_no_distinct_times(case).await;
     rows_younger_than_the_delay_wait(case).await;
+    if !case.numbers_every_row() {
+        rows_that_come_behind_the_cursor_are_counted(case).await;
+    }
     a_bulk_read_goes_on_after_the_last_key(case).await;
     wrong_settings_are_named(case).await;
 }
@@ -176,6 +183,37 @@ async fn rows_younger_than_the_delay_wait(case: &dyn SqlSourceCase) {
     );
 }
 
+async fn rows_that_come_behind_the_cursor_are_counted(case: &dyn SqlSourceCase) {
+    let kind = case.time_type();
+    case.run(&format!("CREATE TABLE audited (id BIGINT NOT NULL PRIMARY KEY, at {kind} NOT NULL)")).await;
+    let insert = async |id: i64, second: i64| {
+        case.run(&format!("INSERT INTO audited VALUES ({id}, '2024-01-02 03:04:{second:02}')")).await;
+    };
+    insert(1, 10).await;
+    let settings = [("mode", "timestamp"), ("timestamp.column.name", "at"), ("late.row.audit.ms", "1")];
+    let planned = planned(case, "audited", &settings, 1).await;
+    let cx = source_context(task_id("source", 0), Stored::default());
+    let mut task = planned.task();
+    task.start(&cx).await.expect("the source starts");
+    let mut seen = Vec::new();
+    for (id, second) in [(2, 20), (3, 30), (4, 15), (5, 40), (6, 50), (7, 60 - 1)] {
+        let (began, before) = (Instant::now(), seen.len());
+        let is_late = second == 15;
+        while began.elapsed() < PATIENCE && (seen.len() == before || is_late) {
+            seen.extend(task.poll(&cx).await.expect("the source polls").records.into_iter().map(|r| id_of(&r.record)));
+            if is_late {
+                break;
+            }
+        }
+        insert(id, second).await;
+    }
+    let report = task.report().expect("a source tells of itself");
+    task.stop().await;
+    assert!(!seen.contains(&4), "the late row is behind the cursor: {seen:?}");
+    let late: Vec<f64> = report.figures.iter().map(|figure| figure.value).collect();
+    assert_eq!(late, [1.0], "{seen:?} {}", report.words);
+}
+
 async fn a_bulk_read_goes_on_after_the_last_key(case: &dyn SqlSourceCase) {
     case.run("CREATE TABLE whole (id BIGINT NOT NULL, part VARCHAR(9) NOT NULL, PRIMARY KEY (id, part))").await;
     let rows: Vec<String> = (0..24).map(|n| format!("({}, 'p{}')", n / 2, n % 2)).collect();
@@ -196,9 +234,11 @@ async fn wrong_settings_are_named(case: &dyn SqlSourceCase) {
         let all = case.connection().with("topic.prefix", "x.").with("table.whitelist", "odd_one");
         more.iter().fold(all, |p, (k, v)| p.with(k, *v))
     };
+    let nameless: &[(&str, &str)] = &[("mode", "incrementing")];
+    let report = case.source().validate(&properties(nameless), &context()).await.to_string();
+    assert_eq!(report.contains("incrementing.column.name"), !case.numbers_every_row(), "{report}");
     for (settings, word) in [
-        (&[("mode", "incrementing")][..], "incrementing.column.name"),
-        (&[("mode", "incrementing"), ("incrementing.column.name", "nope")], "nope"),
+        (&[("mode", "incrementing"), ("incrementing.column.name", "nope")][..], "nope"),
         (&[("mode", "incrementing"), ("incrementing.column.name", "id")], "NULL"),
         (&[("mode", "timestamp")], "timestamp.column.name"),
         (&[("mode", "bulk"), ("table.whitelist", "absent")], "absent"),

@@ -52,6 +52,8 @@ settings! {
         "timestamp.initial" => initial: Option<i64> { importance: Low, group: "Mode" },
         /// Rows younger than this by the database's clock are not read yet: what commits late within it is not missed.
         "timestamp.delay.interval.ms" => delay: Millis { default: "5000", importance: High, group: "Mode" },
+        /// How often rows that were committed behind the time that was read are counted; 0 is never. Longer than any transaction lasts.
+        "late.row.audit.ms" => audit: Millis { default: "0", importance: Low, group: "Mode" },
         /// A value of the growing column is read only when it was reached this long ago; 0 reads at once.
         "incrementing.delay.interval.ms" => settle: Millis { default: "1000", importance: Medium, group: "Mode" },
         /// Refuses cursor columns that may be null: rows with a null there are never read.

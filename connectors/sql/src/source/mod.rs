@@ -1,7 +1,7 @@
 //! The batch source engine: tables read in pages through a cursor.
 //!
 //! Reading order: [`task`] (turns, pages) -> `table` (statements) -> `page` (rows as records) -> `cursor` (positions) ->
-//! [`columns`] (texts as values) -> [`dialect`].
+//! [`columns`] (texts as values) -> [`dialect`]; beside them `late`, which counts what the cursor has missed.
 //!
 //! A cursor moves over positive knowledge alone: a page that ended without an error. Times are bounded by the database's own
 //! clock less a delay, so that what commits late within the delay is not missed; equal times are never cut apart. Deletes
@@ -13,6 +13,7 @@ pub mod config;
 mod connector;
 mod cursor;
 pub mod dialect;
+mod late;
 mod page;
 pub mod rounds;
 mod table;

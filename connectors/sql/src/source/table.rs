@@ -121,16 +121,10 @@ impl Table {
                 let above = cursor.id.map_or_else(String::new, |last| format!("{id} > {last} AND "));
                 (format!("{above}{id} <= {upper}"), id.to_owned())
             }
-            SourceMode::Timestamp => {
-                let above = cursor.time.map_or_else(String::new, |last| format!("{t} > {} AND ", time(last)));
-                (format!("{above}{t} < {}", time(upper)), t.to_owned())
-            }
-            SourceMode::TimestampIncrementing => {
-                let above = cursor.time.map_or_else(String::new, |last| {
-                    let last_id = cursor.id.unwrap_or(i64::MIN);
-                    format!("{t} >= {0} AND ({t} > {0} OR {id} > {last_id}) AND ", time(last))
-                });
-                (format!("{above}{t} < {}", time(upper)), format!("{t}, {id}"))
+            SourceMode::Timestamp | SourceMode::TimestampIncrementing => {
+                let above = self.after(dialect, cursor).map_or_else(String::new, |after| format!("{after} AND "));
+                let tie = self.id.as_ref().map_or_else(String::new, |id| format!(", {id}"));
+                (format!("{above}{t} < {}", time(upper)), format!("{t}{tie}"))
             }
             SourceMode::Bulk => return self.bulk_page(dialect, cursor, rows),
         };
@@ -139,6 +133,22 @@ impl Table {
             "SELECT {}{time_column} FROM {} WHERE {condition} ORDER BY {order} LIMIT {rows}",
             self.selected, self.from
         )
+    }
+
+    /// Behind a cursor of time; none at the beginning.
+    fn after(&self, dialect: &dyn Dialect, cursor: &Cursor) -> Option<String> {
+        let last = literal(dialect, &Cell::Timestamp(cursor.time?));
+        let t = self.time.as_deref().unwrap_or("NULL");
+        Some(match &self.id {
+            None => format!("{t} > {last}"),
+            Some(id) => format!("{t} >= {last} AND ({t} > {last} OR {id} > {})", cursor.id.unwrap_or(i64::MIN)),
+        })
+    }
+
+    /// How many rows lie between two cursors of time, the first excluded.
+    pub(crate) fn between(&self, dialect: &dyn Dialect, from: &Cursor, to: &Cursor) -> String {
+        let after = |cursor| self.after(dialect, cursor).unwrap_or_else(|| "1 = 1".to_owned());
+        format!("SELECT COUNT(*) FROM {} WHERE {} AND NOT ({})", self.from, after(from), after(to))
     }
 
     /// All rows of one time.

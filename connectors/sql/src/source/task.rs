@@ -2,6 +2,7 @@
 use super::config::{SourceKeys, SourceMode};
 use super::cursor::{Cursor, legacy_partition_of};
 use super::dialect::{SourceDatabase, SourceDialect};
+use super::late::Audit;
 use super::page::Reader;
 use super::rounds::{Reads, Round, is_over, resumed, round_of};
 use super::table::{Bounds, Table};
@@ -12,7 +13,7 @@ use crate::session::{Session, TextRow, number, text};
 use async_trait::async_trait;
 use elasticflow_api::context::SourceContext;
 use elasticflow_api::error::Result;
-use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceTask};
+use elasticflow_api::source::{Boundary, Figure, Read, Report, SourceBatch, SourceTask};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ struct Reading {
     is_settling: bool,
     /// Whether a bulk read is under way in the session's snapshot.
     in_snapshot: bool,
+    audit: Audit,
 }
 
 /// A batch source task.
@@ -78,15 +80,19 @@ impl SqlSource {
             cursor = Cursor { run: cursor.run + 1, ..Cursor::default() };
             progress.push(reader.position(&cursor));
         }
-        self.session = Some(session);
         let now = cx.clock.monotonic();
         if let Some(reading) = self.tables.get_mut(at) {
+            reading.audit.read(records.len());
+            if page.is_last {
+                audited(&mut reading.audit, session.as_mut(), (&reader, &cursor), now).await?;
+            }
             reading.cursor = cursor;
             reading.in_snapshot = self.keys.mode == SourceMode::Bulk && !is_bulk_end;
             let poll = self.keys.poll_interval.duration();
             let rest = if reading.is_settling { poll.min(self.keys.settle.duration()) } else { poll };
             reading.due = if page.is_last { now + rest } else { now };
         }
+        self.session = Some(session);
         Ok(SourceBatch {
             records,
             progress,
@@ -212,6 +218,30 @@ impl SqlSource {
     }
 }
 
+/// Counts once more what was read an interval ago, when that is due.
+async fn audited(
+    audit: &mut Audit,
+    session: &mut dyn Session,
+    (reader, cursor): (&Reader<'_>, &Cursor),
+    now: Duration,
+) -> Result<(), Error> {
+    let Some(window) = audit.caught_up(cursor, now) else { return Ok(()) };
+    let table = reader.table;
+    let sql = table.between(reader.dialect, &window.from, &window.to);
+    let rows = session.rows(&sql).await.map_err(Error::at(format!("counting late rows of table {}", table.name)))?;
+    let rows = rows.first().and_then(|row| number(row, 0)).unwrap_or_default();
+    let late = audit.counted(&window, u64::try_from(rows).unwrap_or_default());
+    if late > 0 {
+        tracing::warn!(
+            code = "SQL-0033",
+            table = table.name,
+            late,
+            "rows were committed behind the time that was read and are not read; raise timestamp.delay.interval.ms above the longest transaction"
+        );
+    }
+    Ok(())
+}
+
 fn nothing() -> Page {
     Page { rows: Vec::new(), is_last: true }
 }
@@ -249,6 +279,7 @@ impl SourceTask for SqlSource {
                 samples: VecDeque::new(),
                 is_settling: false,
                 in_snapshot: false,
+                audit: Audit::new(self.keys.audit.duration()),
             });
         }
         self.session = Some(session);
@@ -275,6 +306,23 @@ impl SourceTask for SqlSource {
         }
         self.turn = at + 1;
         Ok(self.read(at, cx).await?)
+    }
+
+    fn report(&self) -> Option<Report> {
+        let audited = self.tables.iter().filter(|_| self.keys.audit.0 > 0);
+        let figure = |reading: &Reading| Figure {
+            name: "elasticflow_sql_late_rows_total",
+            help: "rows that were committed behind the time that was read, at least",
+            counts: true,
+            label: Some(("table", reading.table.name.clone())),
+            #[expect(clippy::cast_precision_loss, reason = "a count of rows for people")]
+            value: reading.audit.late as f64,
+        };
+        let figures: Vec<Figure> = audited.map(figure).collect();
+        let late: u64 = self.tables.iter().map(|reading| reading.audit.late).sum();
+        let missed = if late == 0 { String::new() } else { format!("; {late} rows came too late and were not read") };
+        let words = format!("reading {} tables in turn, mode {}{missed}", self.tables.len(), self.keys.mode.word());
+        Some(Report { phase: "reading", words, figures })
     }
 
     async fn stop(&mut self) {

@@ -1,11 +1,12 @@
-//! The batch source: whole tables, or rows above a growing column, page by page in key order.
+//! The batch source: whole tables, or rows above a growing column, a time or both, page by page in that order.
 //!
-//! A position is the last value read of a table; it moves with the rows in one Kafka transaction, so a restart goes on at
-//! the next row. `bulk` reads a table in row-id order and begins again after `poll.interval.ms`.
+//! A position is the last value or time read of a table; it moves with the rows in one Kafka transaction, so a restart goes
+//! on at the next row; rows of one time are never cut apart. `bulk` reads a table in row-id order and begins again after `poll.interval.ms`.
 mod page;
 mod table;
+mod times;
 
-use crate::config::{SourceConfig, SourceMode};
+use crate::config::SourceConfig;
 use crate::connection::{Blocking, open_for_reading, path_of};
 use crate::error::Error;
 use async_trait::async_trait;
@@ -15,8 +16,9 @@ use elasticflow_api::error::Result;
 use elasticflow_api::position::{SourceOffset, SourcePartition};
 use elasticflow_api::registry::{Guarantee, TaskConfig};
 use elasticflow_api::source::{Boundary, Read, SourceBatch, SourceConnector, SourceTask};
+use elasticflow_sql::source::config::SourceMode;
 use elasticflow_sql::source::rounds::{Reads, Round, is_over, resumed, round_of};
-use page::Cursor;
+use page::{Bounds, Cursor};
 use rusqlite::Connection;
 use serde_json::{Map, Value as Json};
 use std::sync::Arc;
@@ -44,11 +46,23 @@ impl SourceConnector for SqliteSource {
 
     async fn validate(&self, config: &SourceConfig, _: &ConnectorContext) -> ValidationReport {
         let mut report = ValidationReport::default();
+        if has_time(config.mode) && config.timestamps.is_empty() {
+            let text = format!("mode {} needs timestamp.column.name", config.mode.word());
+            report.error("timestamp.column.name", text);
+            return report;
+        }
         if let Err(error) = path_of(&config.url) {
             report.error("connection.url", error.to_string());
-        } else if let Err(error) = tables_of(config).await {
-            let error = elasticflow_api::ConnectorError::from(error);
-            report.error("connection.url", error.message);
+            return report;
+        }
+        let text = |error: Error| elasticflow_api::ConnectorError::from(error).message;
+        match tables_of(config).await {
+            Err(error) => report.error("connection.url", text(error)),
+            Ok(names) => {
+                if let Err(error) = described(config, names).await {
+                    report.error("mode", text(error));
+                }
+            }
         }
         report
     }
@@ -90,6 +104,21 @@ async fn tables_of(config: &SourceConfig) -> std::result::Result<Vec<String>, Er
     read.await.map_err(|_| Error::Bug("reading the table names panicked".to_owned()))?
 }
 
+/// The file, open, and its tables as this mode reads them.
+async fn described(
+    config: &SourceConfig,
+    names: Vec<String>,
+) -> std::result::Result<(Connection, Vec<Table>), Error> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || {
+        let connection = open_for_reading(&config)?;
+        let described: std::result::Result<Vec<Table>, Error> =
+            names.iter().map(|name| Table::describe(&connection, name, &config)).collect();
+        described.map(|tables| (connection, tables))
+    });
+    opened.await.map_err(|_| Error::Bug("opening the file panicked".to_owned()))?
+}
+
 /// One table and where reading stands.
 struct Reading {
     table: Arc<Table>,
@@ -111,19 +140,15 @@ pub struct Task {
 #[async_trait]
 impl SourceTask for Task {
     async fn start(&mut self, cx: &SourceContext) -> Result<()> {
-        let (config, names) = (self.config.clone(), self.names.clone());
-        let opened = tokio::task::spawn_blocking(move || {
-            let connection = open_for_reading(&config)?;
-            let described: std::result::Result<Vec<Table>, Error> =
-                names.iter().map(|name| Table::describe(&connection, name, &config)).collect();
-            described.map(|tables| (connection, tables))
-        });
-        let (connection, tables) = opened.await.map_err(|_| Error::Bug("opening the file panicked".to_owned()))??;
+        let (connection, tables) = described(&self.config, self.names.clone()).await?;
         self.reader.set(connection);
         let mut stored_reads = Vec::with_capacity(tables.len());
         for table in tables {
             let stored = cx.offsets.get(&table.partition)?;
-            let cursor = Cursor::from_stored(self.config.mode, stored.as_ref(), &table.name)?;
+            let cursor = match &stored {
+                Some(stored) => Cursor::from_stored(self.config.mode, stored, &table.name)?,
+                None => self.first_cursor().await?,
+            };
             stored_reads.push(stored.is_some().then(|| cursor.reads()));
             self.tables.push(Reading { table: Arc::new(table), cursor, due: Duration::ZERO });
         }
@@ -156,6 +181,19 @@ impl SourceTask for Task {
 }
 
 impl Task {
+    /// Where reading begins in a table of which nothing is stored.
+    async fn first_cursor(&mut self) -> std::result::Result<Cursor, Error> {
+        let mode = self.config.mode;
+        match self.config.initial.filter(|_| has_time(mode)) {
+            None => Ok(Cursor::fresh(mode)),
+            Some(-1) => {
+                let now = self.reader.call(|connection| times::now(connection));
+                Ok(Cursor::after(mode, now.await?))
+            }
+            Some(ms) => Ok(Cursor::after(mode, ms)),
+        }
+    }
+
     fn runs(&self) -> impl Iterator<Item = i64> {
         self.tables.iter().map(|reading| reading.cursor.run)
     }
@@ -185,11 +223,13 @@ impl Task {
     async fn read_page(&mut self, at: usize, cx: &SourceContext) -> Result<SourceBatch> {
         let Some(reading) = self.tables.get(at) else { return Ok(SourceBatch::default()) };
         let (table, mut cursor) = (Arc::clone(&reading.table), reading.cursor.clone());
-        let rows_max = cx.batch_max.records.min(self.config.batch_max_rows as usize).max(1);
-        let bytes_max = cx.batch_max.bytes;
-        let page = self.reader.call(move |connection| {
-            page::read(connection, &table, &mut cursor, rows_max, bytes_max).map(|p| (p, cursor))
-        });
+        let bounds = Bounds {
+            rows: cx.batch_max.records.min(self.config.batch_max_rows as usize).max(1),
+            bytes: cx.batch_max.bytes,
+            delay: i64::try_from(self.config.delay.0).unwrap_or(i64::MAX),
+        };
+        let page =
+            self.reader.call(move |connection| page::read(connection, &table, &mut cursor, bounds).map(|p| (p, cursor)));
         let (page, cursor) = page.await?;
         let rest = Duration::from_millis(self.config.poll_interval_ms);
         let now = cx.clock.monotonic();
@@ -217,6 +257,11 @@ fn partition_of(table: &str) -> SourcePartition {
 /// Whether a mode reads each row once.
 fn is_bulk(mode: SourceMode) -> bool {
     mode == SourceMode::Bulk
+}
+
+/// Whether a mode looks at times.
+fn has_time(mode: SourceMode) -> bool {
+    matches!(mode, SourceMode::Timestamp | SourceMode::TimestampIncrementing)
 }
 
 /// A stored offset as JSON.

@@ -1,11 +1,13 @@
-//! What a table looks like: columns, key, the column that orders its rows.
-use super::partition_of;
+//! What a table looks like: columns, key, what orders its rows, and the statements that follow.
+use super::times::milliseconds;
+use super::{has_time, partition_of};
 use crate::config::SourceConfig;
 use crate::connection::quoted;
 use crate::error::Error;
 use crate::types::column_schema;
 use elasticflow_api::data::{Field, Kind, Schema, SchemaRef};
 use elasticflow_api::position::SourcePartition;
+use elasticflow_sql::source::config::SourceMode;
 use rusqlite::Connection;
 use std::sync::Arc;
 
@@ -23,8 +25,17 @@ pub(crate) struct Table {
     pub(crate) key: Option<SchemaRef>,
     /// Column indices of the primary key.
     pub(crate) key_columns: Vec<usize>,
-    /// The page statement: parameters are the last value and the row limit; the first column is the ordering value.
-    pub(crate) page_sql: String,
+    /// Statements of this mode.
+    pub(super) statements: Statements,
+}
+
+/// Statements over a table. The first column is the growing value, the second the time, each null in a mode without it; the
+/// table's own columns follow. Rows whose time cannot be read come first, so that none is passed over.
+pub(super) struct Statements {
+    /// A page: parameters by mode, see [`super::page`].
+    pub(super) page: String,
+    /// Every row of one time.
+    pub(super) ties: String,
 }
 
 /// Names of the user's tables.
@@ -49,7 +60,7 @@ impl Table {
         if columns.is_empty() {
             return Err(Error::Config(format!("table {name} is not in the file")));
         }
-        let order = ordering_column(connection, name, &columns, config)?;
+        let statements = statements(connection, name, &columns, config)?;
         let field = |c: &Column| Field { name: Arc::from(c.name.as_str()), schema: Arc::new(c.schema.clone()) };
         let mut key: Vec<(i64, usize)> =
             columns.iter().enumerate().filter(|(_, c)| c.key_place > 0).map(|(at, c)| (c.key_place, at)).collect();
@@ -57,21 +68,42 @@ impl Table {
         let key_columns: Vec<usize> = key.into_iter().map(|(_, at)| at).collect();
         let key_fields: Vec<Field> = key_columns.iter().filter_map(|at| columns.get(*at)).map(field).collect();
         let topic = format!("{}{name}", config.topic_prefix);
-        let list: Vec<String> = columns.iter().map(|c| quoted(&c.name)).collect();
         Ok(Self {
             name: name.to_owned(),
             partition: Arc::new(partition_of(name)),
             schema: row_schema(name, columns.iter().map(field).collect()),
             key: (!key_fields.is_empty()).then(|| row_schema(&format!("{name}.Key"), key_fields)),
             key_columns,
-            page_sql: format!(
-                "SELECT {order}, {} FROM {} WHERE {order} > ?1 ORDER BY {order} LIMIT ?2",
-                list.join(", "),
-                quoted(name)
-            ),
+            statements,
             topic: Arc::from(topic),
         })
     }
+}
+
+fn statements(
+    connection: &Connection,
+    name: &str,
+    columns: &[Column],
+    config: &SourceConfig,
+) -> Result<Statements, Error> {
+    let id = match config.mode {
+        SourceMode::Timestamp => None,
+        _ => Some(ordering_column(connection, name, columns, config)?),
+    };
+    let time = has_time(config.mode).then(|| time_columns(name, columns, config)).transpose()?;
+    let list: Vec<String> = columns.iter().map(|c| quoted(&c.name)).collect();
+    let (id, null) = (id.as_deref().unwrap_or("NULL"), "NULL".to_owned());
+    let at = time.as_deref().map_or(null, milliseconds);
+    let select = format!("SELECT {id}, {at}, {} FROM {}", list.join(", "), quoted(name));
+    let unread = time.map(|time| format!("({time} IS NOT NULL AND {at} IS NULL)")).unwrap_or_default();
+    let page = match config.mode {
+        SourceMode::Bulk | SourceMode::Incrementing => format!("{select} WHERE {id} > ?1 ORDER BY {id} LIMIT ?2"),
+        SourceMode::Timestamp => format!("{select} WHERE ({at} > ?1 AND {at} < ?3) OR {unread} ORDER BY {at} LIMIT ?2"),
+        SourceMode::TimestampIncrementing => format!(
+            "{select} WHERE ({at} >= ?1 AND ({at} > ?1 OR {id} > ?4) AND {at} < ?3) OR {unread} ORDER BY {at}, {id} LIMIT ?2"
+        ),
+    };
+    Ok(Statements { page, ties: format!("{select} WHERE {at} = ?1") })
 }
 
 fn row_schema(name: &str, fields: Vec<Field>) -> SchemaRef {
@@ -99,6 +131,32 @@ fn columns(connection: &Connection, table: &str) -> Result<Vec<Column>, Error> {
     rows.map_err(at())?.collect::<Result<_, _>>().map_err(at())
 }
 
+fn may_be_null(key: &str, columns: &str, table: &str) -> String {
+    format!(
+        "{key}: {columns} of table {table} may be NULL; declare it NOT NULL (validate.non.null=false to accept that such rows are never read)"
+    )
+}
+
+/// The expression of a row's time, as it is stored.
+fn time_columns(table: &str, columns: &[Column], config: &SourceConfig) -> Result<String, Error> {
+    let mut names = Vec::with_capacity(config.timestamps.len());
+    let mut all_optional = true;
+    for name in &config.timestamps {
+        let Some(column) = columns.iter().find(|c| c.name.eq_ignore_ascii_case(name)) else {
+            return Err(Error::Config(format!("timestamp.column.name: table {table} has no column {name}")));
+        };
+        all_optional &= column.schema.optional;
+        names.push(quoted(&column.name));
+    }
+    if all_optional && config.non_null {
+        return Err(Error::Config(may_be_null("timestamp.column.name", &config.timestamps.join(", "), table)));
+    }
+    Ok(match names.as_slice() {
+        [one] => one.clone(),
+        several => format!("COALESCE({})", several.join(", ")),
+    })
+}
+
 /// The column that orders a table's rows: the named one, which must hold integers, or the row id.
 fn ordering_column(
     connection: &Connection,
@@ -117,6 +175,9 @@ fn ordering_column(
         };
     }
     match columns.iter().find(|c| c.name.eq_ignore_ascii_case(named)) {
+        Some(column) if column.schema.optional && config.non_null => {
+            Err(Error::Config(may_be_null("incrementing.column.name", named, table)))
+        }
         Some(column) if column.schema.kind == Kind::Int64 => Ok(quoted(&column.name)),
         Some(_) => {
             Err(Error::Config(format!("incrementing.column.name: {named} of table {table} is not an integer column")))

@@ -131,7 +131,7 @@ reasons! {
     /// Another batch is open in the store.
     StoreBusy = "STORE_BUSY", "0061", "wait for the open batch, or publish both together";
     /// A record without a batch stands in the topic of an open batch.
-    ForeignRecord = "FOREIGN_RECORD", "0062", "use a topic of its own, or flow.batch.foreign=stage";
+    ForeignRecord = "FOREIGN_RECORD", "0062", "give it a topic of its own, or its source flow.batch.mode=run";
     /// The destination cannot publish a batch at once.
     BatchNotAtomic = "BATCH_NOT_ATOMIC", "0063", "publish progressively, or use another kind of batch";
     /// Nothing has moved for long.

@@ -78,27 +78,38 @@ impl Tables {
     /// # Errors
     /// The server does not answer.
     pub async fn numbers(&self, sql: &str) -> Result<Option<Vec<i64>>> {
+        Ok(self.all_numbers(sql).await?.into_iter().next())
+    }
+
+    /// Runs a query of numbers; no rows when a table is not there yet.
+    ///
+    /// # Errors
+    /// The server does not answer.
+    pub async fn all_numbers(&self, sql: &str) -> Result<Vec<Vec<i64>>> {
         let number = |text: &str| text.parse::<i64>().context("a number was expected");
         match self.system {
             System::Mysql => {
                 let mut conn = self.account.connect().await?;
                 conn.query_drop(format!("USE {}", self.schema)).await?;
-                let row: Option<mysql_async::Row> = match conn.query_first(sql).await {
-                    Err(mysql_async::Error::Server(e)) if e.code == 1146 => None,
+                let rows: Vec<mysql_async::Row> = match conn.query(sql).await {
+                    Err(mysql_async::Error::Server(e)) if e.code == 1146 => Vec::new(),
                     other => other?,
                 };
                 let value = |value| number(&mysql_async::from_value::<String>(value));
-                row.map(|row| row.unwrap().into_iter().map(value).collect()).transpose()
+                rows.into_iter().map(|row| row.unwrap().into_iter().map(value).collect()).collect()
             }
             System::Postgresql => {
                 let messages = self.simple(&self.schema, sql).await;
                 let messages = match messages {
-                    Err(error) if is_no_table(&error) => return Ok(None),
+                    Err(error) if is_no_table(&error) => return Ok(Vec::new()),
                     other => other?,
                 };
-                let row =
-                    messages.iter().find_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
-                row.map(|row| (0..row.len()).map(|at| number(row.get(at).unwrap_or_default())).collect()).transpose()
+                let rows =
+                    messages.iter().filter_map(|m| if let SimpleQueryMessage::Row(row) = m { Some(row) } else { None });
+                let cells = |row: &tokio_postgres::SimpleQueryRow| {
+                    (0..row.len()).map(|at| number(row.get(at).unwrap_or_default())).collect()
+                };
+                rows.map(cells).collect()
             }
         }
     }

@@ -5,6 +5,7 @@ use crate::wire::{Flavour, Session};
 use mysql_async::Row;
 use mysql_async::prelude::Queryable;
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::sync::Arc;
 
 const DOING: &str = "reading information_schema";
 
@@ -24,7 +25,7 @@ pub struct TableFacts {
     /// Table.
     pub name: String,
     /// Columns in order.
-    pub columns: Vec<Column>,
+    pub columns: Vec<Arc<Column>>,
     /// Columns that identify a row, in key order: the primary key, else a unique index without nullable columns.
     pub key: Vec<String>,
     /// Whether the key is the primary key.
@@ -76,7 +77,8 @@ pub(crate) async fn described_columns(session: &mut Session, db: &str, name: &st
 
 /// A table, or none if it is not there.
 pub async fn table(session: &mut Session, db: &str, name: &str) -> Result<Option<TableFacts>> {
-    let columns: Vec<Column> = described_columns(session, db, name).await?.iter().map(Column::described).collect();
+    let described = described_columns(session, db, name).await?;
+    let columns: Vec<Arc<Column>> = described.iter().map(Column::described).map(Arc::new).collect();
     if columns.is_empty() {
         return Ok(None);
     }

@@ -140,7 +140,7 @@ impl SchemaLog {
     fn corrected(&mut self, table: &Table) -> Option<SchemaChange> {
         let last = self.told.get_mut(table.id.as_ref())?;
         let told = &last.description.columns;
-        if told.len() == table.slots.len() && told.iter().zip(&table.slots).all(|(t, s)| is_told(t, &s.column)) {
+        if told.len() == table.slots.len() && told.iter().zip(table.slots.iter()).all(|(t, s)| is_told(t, &s.column)) {
             return None;
         }
         let column = |slot: &Slot| {

@@ -27,7 +27,7 @@ pub struct Slot {
     /// How it is read from the log; none in a version that only a snapshot reads.
     pub op: Option<Op>,
     /// Its type.
-    pub column: Column,
+    pub column: Arc<Column>,
     /// How it goes into records; none for a column that is left out.
     pub converter: Option<Converter>,
     /// Mask and length of the column.
@@ -57,7 +57,7 @@ pub struct Table {
     /// Topic of its records.
     pub topic: Arc<str>,
     /// Every column of the table.
-    pub slots: Vec<Slot>,
+    pub slots: Arc<[Slot]>,
     /// Captured columns.
     pub captured: usize,
     /// Key of records.
@@ -93,7 +93,7 @@ pub struct TableShape<'a> {
     /// Table.
     pub name: &'a str,
     /// Columns.
-    pub columns: &'a [Column],
+    pub columns: &'a [Arc<Column>],
     /// Columns that identify a row, by name.
     pub key: &'a [String],
     /// The map of the log, if the version is read from it.
@@ -115,6 +115,7 @@ impl Maker {
             let op = shape.map.and_then(|m| m.columns.get(i)).map(|c| op_for(column, c));
             slots.push(self.slot(&id, column, (op, identity.contains(&i)), &mut fields)?);
         }
+        let slots: Arc<[Slot]> = slots.into();
         let adjust = |suffix: &str| {
             let name = topic(&[&self.config.topic_prefix, shape.db, shape.name, suffix], ".");
             self.config.schema_adjustment.schema_name(&name)
@@ -143,7 +144,7 @@ impl Maker {
     fn slot(
         &self,
         table: &str,
-        column: &Column,
+        column: &Arc<Column>,
         (op, identifies): (Option<Op>, bool),
         fields: &mut Fields,
     ) -> Result<Slot> {
@@ -151,7 +152,7 @@ impl Maker {
         let mut slot = Slot {
             name: Arc::from(column.name.as_str()),
             op,
-            column: column.clone(),
+            column: Arc::clone(column),
             converter: None,
             mask: None,
             exact: if identifies { Some(plan::exact(column, &name)?) } else { None },
@@ -300,7 +301,7 @@ impl Table {
     pub fn image(&self, r: &mut Reader<'_>, present: &Present, body: &Bytes) -> Result<Vec<Value>, RowError> {
         let mut cells = Cells::begin(r, present)?;
         let mut values = Vec::with_capacity(self.captured);
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             let state = cells.step();
             let Some(converter) = &slot.converter else {
                 if let (Cell::Value, Some(op)) = (state, slot.op) {
@@ -333,7 +334,7 @@ impl Table {
         let mut cells = Cells::begin(r, present)?;
         let mut values: Vec<Value> = Vec::with_capacity(self.captured);
         let mut json = 0;
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             let is_json = matches!(slot.op, Some(Op::Json { .. }));
             let steps = is_json && partial.has(json);
             json += usize::from(is_json);

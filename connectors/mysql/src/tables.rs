@@ -230,15 +230,15 @@ impl Tables {
             if let Some(Ty::Uuid | Ty::Inet4 | Ty::Inet6) = same.map(|n| &n.ty) {
                 column.ty = same.map_or(Ty::Unknown, |n| n.ty.clone());
             }
-            column
+            Arc::new(column)
         };
-        let columns: Vec<Column> = map.columns.iter().map(column).collect();
+        let columns: Vec<Arc<Column>> = map.columns.iter().map(column).collect();
         let key = map.primary_key.as_deref().unwrap_or_default();
         let key: Vec<String> = key.iter().filter_map(|i| columns.get(*i)).map(|c| c.name.clone()).collect();
         self.make(map, &columns, &key)
     }
 
-    fn make(&mut self, map: &TableMap, columns: &[Column], key: &[String]) -> Result<Arc<Table>> {
+    fn make(&mut self, map: &TableMap, columns: &[Arc<Column>], key: &[String]) -> Result<Arc<Table>> {
         let shape = TableShape { db: &map.db, name: &map.table, columns, key, map: Some(map) };
         let table = self.maker.table(&shape)?;
         Ok(self.stable(table))

@@ -7,6 +7,7 @@ pub mod mysql;
 pub mod one_sink;
 pub mod sinks;
 pub mod sql_sink;
+pub mod visitor;
 
 use crate::chaos::Toll;
 use crate::ledger::Report;

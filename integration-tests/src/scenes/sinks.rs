@@ -3,11 +3,13 @@
 //! The destination is read as its users read it: files by name, rows of a table without a key, documents. So a record that
 //! came twice is seen twice.
 use super::run_number;
+use super::visitor::Visitor;
 use crate::chaos::{self, Kills};
 use crate::follow::{cluster, create_topic};
 use crate::search::Search;
+use crate::tables::Tables;
 use crate::worker::{Worker, WorkerOptions};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::{ClientProperties, Kafka, OutRecord, SendError};
 use serde_json::{Value, json};
@@ -25,6 +27,8 @@ const SETTLE_MAX: Duration = Duration::from_secs(90);
 /// Nothing is left in doubt by then.
 const DOUBT_MAX: Duration = Duration::from_secs(30);
 const CONNECTOR: &str = "numbered";
+/// The table of every database.
+const TABLE: &str = "CREATE TABLE numbered (p INTEGER, n INTEGER, total INTEGER)";
 
 /// Where the records go.
 #[derive(Clone)]
@@ -35,6 +39,8 @@ pub enum Target {
     Sqlite(PathBuf),
     /// A server; the index has the topic's name.
     Elasticsearch(Search),
+    /// A schema of MySQL or PostgreSQL.
+    Sql(Tables),
 }
 
 /// A worker with a sink, and a load that goes on until it is told to stop.
@@ -88,13 +94,23 @@ impl Scene {
     /// # Errors
     /// The worker does not start, or refuses the sink.
     pub async fn start(dir: &Path, bootstrap: &str, target: Target) -> Result<Self> {
+        // A real cluster allows no session below 6 s; the development broker does.
+        Self::start_with(dir, bootstrap, target, Duration::from_secs(6)).await
+    }
+
+    /// The same; a member of the sink's group that is dead is gone after so long.
+    ///
+    /// # Errors
+    /// As for [`Self::start`].
+    pub async fn start_with(dir: &Path, bootstrap: &str, target: Target, session: Duration) -> Result<Self> {
         let (kafka, run) = (cluster(bootstrap)?, run_number());
         let topic = format!("numbered-{run}");
         create_topic(&kafka, &topic, i32::try_from(PARTITIONS)?).await?;
-        prepare(&target)?;
+        prepare(&target).await?;
         let mut options = WorkerOptions::new(dir, bootstrap, &format!("sinks-{run}"))?;
-        // A real cluster allows no session below 6 s; the development broker does.
-        options.properties.insert("consumer.session.timeout.ms".to_owned(), "6000".to_owned());
+        for (key, time) in [("session.timeout.ms", session), ("heartbeat.interval.ms", session / 3)] {
+            options.properties.insert(format!("consumer.{key}"), time.as_millis().to_string());
+        }
         let worker = Worker::start(options).await?;
         worker.rest().create(CONNECTOR, &config(&target, &topic)).await?;
         worker.rest().await_running(CONNECTOR, chaos::RUNNING_AGAIN_MAX).await?;
@@ -111,6 +127,18 @@ impl Scene {
             self.worker = chaos::kill_at(self.worker, CONNECTOR, point, *hit).await?;
         }
         Ok(self)
+    }
+
+    /// Ends the worker at every point once, while another member of its group takes partitions and gives them back.
+    ///
+    /// # Errors
+    /// As for [`Self::at_points`]; the other member is never given one.
+    pub async fn at_points_with_a_visitor(self, points: &[(&str, u32)]) -> Result<Self> {
+        let visitor = Visitor::start(&self.kafka, CONNECTOR, &self.topic);
+        let scene = self.at_points(points).await;
+        let held = visitor.stop().await?;
+        ensure!(scene.is_err() || held > 0, "the visitor was never given a partition");
+        scene
     }
 
     /// Ends the worker at random moments.
@@ -186,6 +214,11 @@ fn config(target: &Target, topic: &str) -> Value {
             "connector.class": "io.confluent.connect.elasticsearch.ElasticsearchSinkConnector",
             "connection.url": search.url(), "key.ignore": "true", "schema.ignore": "true",
         }),
+        Target::Sql(tables) => json!({
+            "connector.class": "io.confluent.connect.jdbc.JdbcSinkConnector", "connection.url": tables.url(),
+            "connection.user": tables.account().0, "connection.password": tables.account().1,
+            "table.name.format": "numbered", "insert.mode": "insert", "pk.mode": "none", "batch.max.records": "50",
+        }),
     };
     if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
         config.extend(own);
@@ -194,7 +227,7 @@ fn config(target: &Target, topic: &str) -> Value {
 }
 
 /// What the destination needs beforehand.
-fn prepare(target: &Target) -> Result<()> {
+async fn prepare(target: &Target) -> Result<()> {
     match target {
         Target::Files(path) => Ok(std::fs::create_dir_all(path)?),
         Target::Sqlite(path) => {
@@ -203,16 +236,17 @@ fn prepare(target: &Target) -> Result<()> {
             }
             let database = rusqlite::Connection::open(path)?;
             database.pragma_update(None, "journal_mode", "wal")?;
-            Ok(database.execute_batch("CREATE TABLE numbered (p INTEGER, n INTEGER, total INTEGER)")?)
+            Ok(database.execute_batch(TABLE)?)
         }
         Target::Elasticsearch(_) => Ok(()),
+        Target::Sql(tables) => tables.run(TABLE).await,
     }
 }
 
 impl Target {
     /// Whether what is read has the order in which it was written.
     fn has_order(&self) -> bool {
-        !matches!(self, Self::Elasticsearch(_))
+        !matches!(self, Self::Elasticsearch(_) | Self::Sql(_))
     }
 
     /// Partition and number of every record that a reader sees.
@@ -233,6 +267,11 @@ impl Target {
                 }
                 let all = search.all(topic, "total").await?;
                 all.iter().map(|(_, document)| row_of(document)).collect()
+            }
+            Self::Sql(tables) => {
+                let rows = tables.all_numbers("SELECT p, n FROM numbered").await?;
+                let pair = |row: Vec<i64>| row.first().copied().zip(row.get(1).copied()).context("two columns");
+                rows.into_iter().map(|row| numbers(pair(row)?)).collect()
             }
         }
     }

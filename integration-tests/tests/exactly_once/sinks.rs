@@ -1,9 +1,11 @@
 //! Kafka to a destination: the worker is ended at every step of the sink loop, frozen, and killed at random.
 use elasticflow_devkafka::{Broker, Config};
 use elasticflow_integration_tests::chaos::Kills;
+use elasticflow_integration_tests::scenes::run_number;
 use elasticflow_integration_tests::scenes::sinks::{Scene, Target};
 use elasticflow_integration_tests::search::Search;
 use elasticflow_integration_tests::servers::setting;
+use elasticflow_integration_tests::tables::{System, Tables, runs};
 use std::time::Duration;
 
 /// How often each step is tried; a longer proof sets `EF_ROUNDS`.
@@ -82,6 +84,48 @@ async fn an_index_holds_every_record_once_after_an_end_at_every_step() {
     };
     let points: Vec<_> = EVERY.iter().copied().chain([("sink.flush.after", 2)]).collect();
     killed_at(|_| Target::Elasticsearch(Search::new(&url)), &points).await;
+}
+
+/// Partitions are asked back, and given back.
+const REVOKED: [(&str, u32); 2] = [("sink.revoke.before", 1), ("sink.revoke.after", 1)];
+
+async fn killed_while_revoked(target: impl Fn(&std::path::Path) -> Target, points: &[(&'static str, u32)]) {
+    let broker = Broker::start(Config::default()).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let session = Duration::from_secs(2);
+    let mut scene = Scene::start_with(dir.path(), &broker.bootstrap(), target(dir.path()), session).await.unwrap();
+    for _ in 0..rounds() {
+        scene = scene.at_points_with_a_visitor(points).await.unwrap();
+    }
+    scene.finish().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_tables_and_an_index_are_whole_after_ends_in_rebalances() {
+    killed_while_revoked(|dir| Target::Files(dir.join("out")), &REVOKED).await;
+    killed_while_revoked(|dir| Target::Sqlite(dir.join("out.db")), &REVOKED).await;
+    let Ok(url) = setting("EF_ELASTICSEARCH") else { return println!("skipped: the index needs EF_ELASTICSEARCH") };
+    killed_while_revoked(|_| Target::Elasticsearch(Search::new(&url)), &REVOKED).await;
+}
+
+async fn a_database_is_whole(system: System) {
+    if !runs(system) {
+        return println!("skipped: it needs {}", system.variable());
+    }
+    let tables = Tables::create(system, &format!("revoked_{}", run_number())).await.unwrap();
+    let points = [REVOKED[0], REVOKED[1], ("sink.dead_letter.after", 1)];
+    killed_while_revoked(|_| Target::Sql(tables.clone()), &points).await;
+    tables.drop_all().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mysql_is_whole_after_ends_in_rebalances_and_at_dead_letters() {
+    a_database_is_whole(System::Mysql).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgresql_is_whole_after_ends_in_rebalances_and_at_dead_letters() {
+    a_database_is_whole(System::Postgresql).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

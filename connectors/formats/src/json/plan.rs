@@ -103,6 +103,14 @@ impl Plan {
         Ok(Self { node: Node::new(schema, style)?, envelope: envelope.freeze() })
     }
 
+    /// Prepares a schema whose values are only written without it: nothing stands before them.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn of_payload(schema: &SchemaRef, style: &Style) -> Result<Self, FormatError> {
+        Ok(Self { node: Node::new(schema, style)?, envelope: Bytes::new() })
+    }
+
     /// Appends a value.
     ///
     /// # Errors

@@ -75,7 +75,8 @@ impl Reading {
         if !map.full {
             return None;
         }
-        let columns: Vec<Column> = map.columns.iter().map(|c| Column::mapped(c, &self.collations)).collect();
+        let mapped = |c| Arc::new(Column::mapped(c, &self.collations));
+        let columns: Vec<Arc<Column>> = map.columns.iter().map(mapped).collect();
         let key = map.primary_key.as_deref().unwrap_or_default();
         let key: Vec<String> = key.iter().filter_map(|i| columns.get(*i)).map(|c| c.name.clone()).collect();
         let shape = TableShape { db: &map.db, name: &map.table, columns: &columns, key: &key, map: Some(map) };

@@ -79,7 +79,7 @@ impl Pen {
     /// None if a default of the column cannot be written.
     pub(crate) fn new(slot: &Slot, (field, place): (&Field, usize), style: Style) -> Option<Self> {
         let converter = slot.converter.as_ref()?;
-        let plan = Plan::new(&field.schema, &style).ok()?;
+        let plan = Plan::of_payload(&field.schema, &style).ok()?;
         let written = |value: &Value| {
             let mut out = BytesMut::new();
             plan.write(value, &mut out).ok().map(|()| Box::from(&out[..]))

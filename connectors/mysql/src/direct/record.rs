@@ -16,6 +16,9 @@ use std::sync::Arc;
 
 /// How the rows of a version are written.
 pub struct TableJson {
+    /// Those of the version.
+    slots: Arc<[Slot]>,
+    /// A column of each slot.
     columns: Vec<Column>,
     /// Braces, names and colons of the key; none without a key.
     key: Vec<Box<[u8]>>,
@@ -45,7 +48,6 @@ impl Image {
 
 /// A column of the log.
 struct Column {
-    slot: Slot,
     /// None for a column that is left out.
     pen: Option<Pen>,
     /// Its place in the key.
@@ -55,7 +57,7 @@ struct Column {
 /// The parts of a version that records are made of.
 pub(crate) struct Parts<'a> {
     pub(crate) topic: &'a Arc<str>,
-    pub(crate) slots: &'a [Slot],
+    pub(crate) slots: &'a Arc<[Slot]>,
     pub(crate) key: Option<&'a Key>,
     pub(crate) value: &'a SchemaRef,
     pub(crate) envelope: &'a SchemaRef,
@@ -73,14 +75,14 @@ impl TableJson {
             return None;
         }
         let (mut columns, mut captured) = (Vec::with_capacity(parts.slots.len()), 0);
-        for slot in parts.slots {
+        for slot in parts.slots.iter() {
             let (mut pen, mut in_key) = (None, None);
             if slot.converter.is_some() {
                 pen = Some(Pen::new(slot, (fields.get(captured)?, captured), style)?);
                 in_key = places.iter().position(|p| *p == captured);
                 captured += 1;
             }
-            columns.push(Column { slot: slot.clone(), pen, in_key });
+            columns.push(Column { pen, in_key });
         }
         let lead = |schemas: bool, schema: &SchemaRef| match schemas {
             true => Plan::new(schema, &style).ok().map(|plan| plan.lead().clone()),
@@ -91,6 +93,7 @@ impl TableJson {
             Target { topic: Arc::clone(parts.topic), key_lead, value_lead: lead(forms.value.schemas, parts.envelope)? };
         let in_key = |place: &usize| fields.get(*place);
         Some(Self {
+            slots: Arc::clone(parts.slots),
             columns,
             key: places.iter().filter_map(in_key).enumerate().map(|(i, field)| lead_of(field, i)).collect(),
             tells_keys_apart: places
@@ -113,10 +116,10 @@ impl TableJson {
         scratch.keys.clear();
         scratch.keys.resize(self.key.len(), 0..0);
         let mut cells = Cells::begin(r, present)?;
-        for column in &self.columns {
+        for (slot, column) in self.slots.iter().zip(&self.columns) {
             let state = cells.step();
             let Some(pen) = &column.pen else {
-                if let (Cell::Value, Some(op)) = (state, column.slot.op) {
+                if let (Cell::Value, Some(op)) = (state, slot.op) {
                     skip(op, r)?;
                 }
                 continue;
@@ -125,8 +128,8 @@ impl TableJson {
             let start = out.len();
             match state {
                 Cell::Value => {
-                    let raw = cell(column.slot.op.ok_or(Unfit)?, r)?;
-                    pen.value((&column.slot, Some(body)), raw, out, &mut scratch.cell)?;
+                    let raw = cell(slot.op.ok_or(Unfit)?, r)?;
+                    pen.value((slot, Some(body)), raw, out, &mut scratch.cell)?;
                 }
                 Cell::Null => out.extend_from_slice(pen.null.as_ref().ok_or(Unfit)?),
                 Cell::Absent => return Err(Unfit),
@@ -149,12 +152,12 @@ impl TableJson {
         scratch.keys.clear();
         scratch.keys.resize(self.key.len(), 0..0);
         for (place, cell) in cells {
-            let column = self.columns.get(place).ok_or(Unfit)?;
+            let (slot, column) = self.slots.get(place).zip(self.columns.get(place)).ok_or(Unfit)?;
             let Some(pen) = &column.pen else { continue };
             out.extend_from_slice(&pen.lead);
             let start = out.len();
-            match raw_of(cell, &column.slot.column.ty)? {
-                Some(raw) => pen.value((&column.slot, None), raw, &mut out, &mut scratch.cell)?,
+            match raw_of(cell, &slot.column.ty)? {
+                Some(raw) => pen.value((slot, None), raw, &mut out, &mut scratch.cell)?,
                 None => out.extend_from_slice(pen.null.as_ref().ok_or(Unfit)?),
             }
             if let Some(to) = column.in_key.and_then(|place| scratch.keys.get_mut(place)) {

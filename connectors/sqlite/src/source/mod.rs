@@ -105,10 +105,7 @@ async fn tables_of(config: &SourceConfig) -> std::result::Result<Vec<String>, Er
 }
 
 /// The file, open, and its tables as this mode reads them.
-async fn described(
-    config: &SourceConfig,
-    names: Vec<String>,
-) -> std::result::Result<(Connection, Vec<Table>), Error> {
+async fn described(config: &SourceConfig, names: Vec<String>) -> std::result::Result<(Connection, Vec<Table>), Error> {
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || {
         let connection = open_for_reading(&config)?;
@@ -228,8 +225,9 @@ impl Task {
             bytes: cx.batch_max.bytes,
             delay: i64::try_from(self.config.delay.0).unwrap_or(i64::MAX),
         };
-        let page =
-            self.reader.call(move |connection| page::read(connection, &table, &mut cursor, bounds).map(|p| (p, cursor)));
+        let page = self
+            .reader
+            .call(move |connection| page::read(connection, &table, &mut cursor, bounds).map(|p| (p, cursor)));
         let (page, cursor) = page.await?;
         let rest = Duration::from_millis(self.config.poll_interval_ms);
         let now = cx.clock.monotonic();

@@ -128,12 +128,7 @@ impl Cursor {
 
 /// Reads a page. A row whose value is not of its declared type, or whose time is none, is `Definite`: skipping it would lose
 /// it.
-pub(crate) fn read(
-    connection: &Connection,
-    table: &Table,
-    cursor: &mut Cursor,
-    bounds: Bounds,
-) -> Result<Page, Error> {
+pub(crate) fn read(connection: &Connection, table: &Table, cursor: &mut Cursor, bounds: Bounds) -> Result<Page, Error> {
     let parameters = cursor.parameters(connection, bounds)?;
     let (mut found, is_last) = rows(connection, table, cursor.mode, (&table.statements.page, &parameters), bounds)?;
     if let Some(last) = found.last().map(|row| row.time).filter(|_| cursor.mode == SourceMode::Timestamp && !is_last) {

@@ -159,7 +159,9 @@ async fn rows_of_one_time_are_never_cut_apart() {
     let (read, stored) = pages(&props, Vec::new()).await;
     assert_eq!(read, [vec![1], vec![2, 3], vec![4, 5, 6, 7, 8], vec![9]]);
     assert_eq!(stored[0].1.0["timestamp"], 1_699_999_984_000_i64);
-    writer.execute_batch("UPDATE t SET at = '2023-11-14T22:14:00.5Z' WHERE id = 4; DELETE FROM t WHERE id = 1").unwrap();
+    writer
+        .execute_batch("UPDATE t SET at = '2023-11-14T22:14:00.5Z' WHERE id = 4; DELETE FROM t WHERE id = 1")
+        .unwrap();
     let (read, stored) = pages(&props, stored).await;
     assert_eq!(read, [[4]], "what has changed since");
     assert_eq!(stored[0].1.0["timestamp_nanos"], 500_000_000);

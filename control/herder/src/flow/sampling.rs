@@ -28,9 +28,9 @@ pub(crate) struct Partitions {
     asked: Option<Duration>,
 }
 
-/// How long a list of topics is good.
+/// How long numbers of partitions are good.
 const GOOD_FOR: Duration = Duration::from_secs(30);
-/// How soon it is asked again for a topic that is not in it.
+/// How soon it is asked again for a topic of which there is none.
 const AGAIN: Duration = Duration::from_secs(3);
 
 impl Partitions {
@@ -39,9 +39,10 @@ impl Partitions {
         let unknown = topics.iter().any(|t| !self.counts.contains_key(*t));
         if age.is_none_or(|age| age > GOOD_FOR || (unknown && age > AGAIN)) {
             self.asked = Some(now);
-            match admin.topics().await {
+            let names: Vec<String> = topics.iter().map(|topic| (*topic).clone()).collect();
+            match admin.partitions(&names).await {
                 Ok(counts) => self.counts = counts,
-                Err(error) => tracing::debug!(%error, "topics could not be listed for flow control"),
+                Err(error) => tracing::debug!(%error, "topics could not be described for flow control"),
             }
         }
         let all = |topic: &&String| {

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Topics of the brokers themselves.
 const BROKERS_OWN: [&str; 4] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
+/// Most topics of one question.
+const DESCRIBED_AT_ONCE: usize = 1_000;
 /// Ids that are fenced at the same time; each takes a client of four threads for a moment.
 const FENCED_AT_ONCE: usize = 8;
 /// After how long something is looked for again, at most.
@@ -160,8 +162,8 @@ fn wait_until_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<
 /// Whether the leader of each partition answers. Another refusal than that it does not lead yet is an answer: what the
 /// topic is used for may be permitted where the question is not.
 fn is_led(handle: &Arc<Handle>, topic: &str, limit: Duration) -> Result<bool, Refusal> {
-    let metadata = handle.metadata(Some(topic), limit)?;
-    let partitions = match metadata.topics.get(topic) {
+    let described = handle.describe_topics(&[topic.to_owned()], limit)?;
+    let partitions = match described.get(topic) {
         Some(Ok(partitions @ 1..)) => partitions,
         Some(Err(code @ Code::TopicAuthorizationFailed)) => {
             return Err(Refusal { text: rights::NOT_SHOWN.to_owned(), ..Refusal::of(*code) });
@@ -195,9 +197,7 @@ impl Admin for RdAdmin {
     }
 
     async fn ensure_topic(&self, topic: &TopicSpec) -> Result<(), KafkaError> {
-        let name = topic.name.clone();
-        let known = self.ask("cannot list topics".to_owned(), |handle, limit| handle.metadata(None, limit)).await?;
-        if known.topics.get(&name).is_some_and(Result::is_ok) {
+        if self.partitions(std::slice::from_ref(&topic.name)).await?.contains_key(&topic.name) {
             return self.check_topic(topic).await;
         }
         self.create_topic(topic).await?;
@@ -283,6 +283,17 @@ impl Admin for RdAdmin {
             .filter(|(name, _)| !own(name))
             .filter_map(|(name, n)| Some((name, n.ok()?)))
             .collect())
+    }
+
+    async fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, i32>, KafkaError> {
+        let mut found = BTreeMap::new();
+        for some in topics.chunks(DESCRIBED_AT_ONCE) {
+            let some = some.to_vec();
+            let ask = move |handle: &Arc<Handle>, limit| handle.describe_topics(&some, limit);
+            let described = self.ask("cannot describe topics".to_owned(), ask).await?;
+            found.extend(described.into_iter().filter_map(|(name, n)| Some((name, n.ok()?))));
+        }
+        Ok(found)
     }
 
     async fn delete_group(&self, group: &str) -> Result<(), KafkaError> {

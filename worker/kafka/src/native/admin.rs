@@ -24,14 +24,14 @@ pub(crate) enum GroupChange {
 }
 
 /// Options and answer queue of one call.
-struct Call {
+pub(super) struct Call {
     options: NonNull<sys::rd_kafka_AdminOptions_t>,
     queue: Queue,
     limit: Duration,
 }
 
 impl Call {
-    fn new(client: &Arc<Handle>, op: Op, limit: Duration) -> Result<Self, Refusal> {
+    pub(super) fn new(client: &Arc<Handle>, op: Op, limit: Duration) -> Result<Self, Refusal> {
         let queue = client.fresh_queue().ok_or_else(|| Refusal::of(Code::CriticalSystemResource))?;
         // SAFETY: the client is live; the options are ours.
         let options = NonNull::new(unsafe { sys::rd_kafka_AdminOptions_new(client.raw(), op) })
@@ -50,12 +50,17 @@ impl Call {
         Ok(call)
     }
 
-    fn options(&self) -> *mut sys::rd_kafka_AdminOptions_t {
+    pub(super) fn options(&self) -> *mut sys::rd_kafka_AdminOptions_t {
         self.options.as_ptr()
     }
 
+    /// Where the answer comes.
+    pub(super) fn queue(&self) -> *mut sys::rd_kafka_queue_t {
+        self.queue.raw()
+    }
+
     /// Waits for the answer of the call that was just made.
-    fn answer(&self) -> Result<Event<'_>, Refusal> {
+    pub(super) fn answer(&self) -> Result<Event<'_>, Refusal> {
         // The request has its own limit; this one is a guard a little later.
         let answer = self.queue.poll(self.limit + Duration::from_secs(1));
         let answer = answer.ok_or_else(|| Refusal::of(Code::OperationTimedOut))?;

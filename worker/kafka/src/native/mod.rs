@@ -7,6 +7,7 @@
 mod admin;
 mod conf;
 mod consume;
+mod described;
 mod event;
 mod fetched;
 mod handle;

@@ -232,6 +232,12 @@ pub trait Admin: Send + Sync {
     ) -> Result<(), KafkaError>;
     /// Every topic's name with its number of partitions; internal ones of the broker left out.
     async fn topics(&self) -> Result<BTreeMap<String, i32>, KafkaError>;
+    /// Number of partitions of those of some topics that are there, and may be seen; creates none.
+    async fn partitions(&self, topics: &[String]) -> Result<BTreeMap<String, i32>, KafkaError> {
+        let mut all = self.topics().await?;
+        all.retain(|name, _| topics.contains(name));
+        Ok(all)
+    }
     /// Deletes a consumer group; a group that does not exist is fine, one with members is `Config`.
     async fn delete_group(&self, group: &str) -> Result<(), KafkaError>;
     /// Fences transactional ids by initialising a short-lived producer for each.

@@ -31,6 +31,18 @@ async fn an_existing_topic_that_is_not_compacted_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn topics_are_described_by_name_and_none_is_created_by_that() {
+    let cluster = cluster().await;
+    let names = vec![cluster.topic("one", 1, &[]).await, cluster.topic("three", 3, &[]).await, unique("absent")];
+    let wanted = BTreeMap::from([(names[0].clone(), 1), (names[1].clone(), 3)]);
+    for _ in 0..2 {
+        assert_eq!(cluster.kafka.admin().partitions(&names).await.unwrap(), wanted);
+    }
+    assert!(!cluster.kafka.admin().topics().await.unwrap().contains_key(&names[2]));
+    assert!(cluster.kafka.admin().partitions(&[]).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_brokers_own_topics_are_not_listed() {
     let cluster = cluster().await;
     let (topic, group) = (cluster.topic("t", 1, &[]).await, unique("g"));

@@ -99,7 +99,11 @@ fn one_that_has_nothing_left_to_try_closes_after_a_while() {
     assert_eq!(tried.state(s(60)), BreakerState::HalfOpen, "a trial that goes on is waited for");
     tried.succeeded(s(60));
     assert_eq!(tried.state(s(64)), BreakerState::HalfOpen);
-    assert_eq!((tried.state(s(65)), tried.opened(s(65))), (BreakerState::Closed, None), "one went well, and no other came");
+    assert_eq!(
+        (tried.state(s(65)), tried.opened(s(65))),
+        (BreakerState::Closed, None),
+        "one went well, and no other came"
+    );
     assert_eq!((tried.ask(s(66)), tried.ask(s(66))), (Admission::Go, Admission::Go));
 
     assert_eq!((untried.state(s(34)), untried.opened(s(34))), (BreakerState::HalfOpen, Some(s(0))));

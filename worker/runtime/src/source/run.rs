@@ -40,7 +40,7 @@ pub(crate) async fn run(task: Arc<Supervision>) -> Result<(), TaskError> {
     if let Some((key, value)) = encoder.json_forms().filter(|_| transforms.is_empty()) {
         connector.written_as(key, value);
     }
-    let topics = Topics::new(properties, options.topic_creation, (options.kafka.admin(), Arc::clone(&options.clock)))?;
+    let topics = Topics::new(properties, options.topic_creation, options.kafka.admin())?;
 
     let Some(outlet) = fenced(&task, &settings).await? else { return Err(TaskError::Fenced) };
     let stored = Arc::new(read_offsets(&task, &settings).await?);

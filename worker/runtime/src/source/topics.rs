@@ -1,16 +1,10 @@
 //! Topics that a source writes to: reported when first seen, created if `topic.creation.*` says how.
 use crate::error::{Doing, TaskError};
-use elasticflow_api::clock::Clock;
 use elasticflow_config::Properties;
 use elasticflow_kafka::ports::{Admin, TopicSpec};
 use regex::Regex;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
-
-/// How long a list of the cluster's topics is relied on: a source of thousands of tables meets their topics one by one, and
-/// a client takes long to go through a list of thousands.
-const LISTED_FOR: Duration = Duration::from_secs(1);
 
 /// Which topics were seen, and how others are created.
 pub(super) struct Topics {
@@ -18,10 +12,7 @@ pub(super) struct Topics {
     /// Mostly that of the next record, recognised by its pointer.
     last: Option<Arc<str>>,
     groups: Vec<Group>,
-    /// Topics of the cluster, and when they were asked for.
-    listed: Option<(Duration, HashSet<String>)>,
     admin: Arc<dyn Admin>,
-    clock: Arc<dyn Clock>,
 }
 
 /// One of `topic.creation.groups`, or `default`, which stands last and matches everything.
@@ -36,17 +27,13 @@ struct Group {
 
 impl Topics {
     /// Without `topic.creation.*` keys, or with `topic.creation.enable=false` on the worker, creation is the broker's.
-    pub(super) fn new(
-        connector: &Properties,
-        enabled: bool,
-        (admin, clock): (Arc<dyn Admin>, Arc<dyn Clock>),
-    ) -> Result<Self, TaskError> {
+    pub(super) fn new(connector: &Properties, enabled: bool, admin: Arc<dyn Admin>) -> Result<Self, TaskError> {
         let asked = connector.0.keys().any(|k| k.starts_with("topic.creation."));
         if asked && !enabled {
             tracing::warn!("topic.creation.* is ignored: topic.creation.enable is false on this worker");
         }
         let groups = if asked && enabled { groups(connector)? } else { Vec::new() };
-        Ok(Self { seen: HashSet::new(), last: None, groups, listed: None, admin, clock })
+        Ok(Self { seen: HashSet::new(), last: None, groups, admin })
     }
 
     /// True the first time.
@@ -64,7 +51,8 @@ impl Topics {
     /// Creates a topic that is seen for the first time, if it is missing and a group matches.
     pub(super) async fn first_seen(&mut self, topic: &Arc<str>) -> Result<(), TaskError> {
         if let Some(group) = self.groups.iter().position(|g| g.matches(topic)) {
-            let there = self.is_there(topic).await?;
+            let name = [topic.to_string()];
+            let there = self.admin.partitions(&name).await.doing("looking for a topic")?.contains_key(&**topic);
             if let Some(group) = self.groups.get(group).filter(|_| !there) {
                 self.admin.create_topic(&group.spec(topic)).await.doing("creating a topic of the source")?;
                 tracing::info!(%topic, partitions = group.partitions, "topic created");
@@ -72,18 +60,6 @@ impl Topics {
         }
         self.seen.insert(Arc::clone(topic));
         Ok(())
-    }
-
-    /// Whether the cluster had the topic when it was asked last.
-    async fn is_there(&mut self, topic: &str) -> Result<bool, TaskError> {
-        let now = self.clock.monotonic();
-        if let Some((_, listed)) = self.listed.as_ref().filter(|(at, _)| now.saturating_sub(*at) < LISTED_FOR) {
-            return Ok(listed.contains(topic));
-        }
-        let listed: HashSet<String> = self.admin.topics().await.doing("listing topics")?.into_keys().collect();
-        let there = listed.contains(topic);
-        self.listed = Some((self.clock.monotonic(), listed));
-        Ok(there)
     }
 }
 

@@ -237,6 +237,9 @@ async fn wrong_settings_are_named(case: &dyn SqlSourceCase) {
     let nameless: &[(&str, &str)] = &[("mode", "incrementing")];
     let report = case.source().validate(&properties(nameless), &context()).await.to_string();
     assert_eq!(report.contains("incrementing.column.name"), !case.numbers_every_row(), "{report}");
+    let audit = &[("mode", "bulk"), ("late.row.audit.ms", "1000")];
+    let report = case.source().validate(&properties(audit), &context()).await.to_string();
+    assert_eq!(report.contains("late.row.audit.ms"), !case.numbers_every_row(), "{report}");
     for (settings, word) in [
         (&[("mode", "incrementing"), ("incrementing.column.name", "nope")][..], "nope"),
         (&[("mode", "incrementing"), ("incrementing.column.name", "id")], "NULL"),

@@ -25,6 +25,10 @@ pub fn check_keys(keys: &SourceKeys, report: &mut ValidationReport) {
     if needs_time && keys.timestamps.is_empty() {
         report.error("timestamp.column.name", format!("mode {} needs timestamp.column.name", keys.mode.word()));
     }
+    if !needs_time && keys.audit.0 > 0 {
+        let text = format!("mode {} has no time that rows could come behind; leave it out", keys.mode.word());
+        report.error("late.row.audit.ms", text);
+    }
     if !keys.tables.is_empty() && !keys.excluded.is_empty() {
         report.error("table.blacklist", "table.whitelist and table.blacklist exclude each other");
     }

@@ -209,16 +209,15 @@ impl Machine {
         }
     }
 
-    /// Whether nothing has been left to try: since a good trial for as long as the first open time, without one for as long
-    /// as the longest. Who has no work any more would else be half open for ever, and its incident never over.
+    /// Whether nothing has been left to try for as long as the longest open time. Who has no work any more would else be
+    /// half open for ever, and its incident never over. Calls that nobody asked for are heard of when they end: one that
+    /// hangs is to end within the window, or it is taken for none.
     fn is_idle(&self, now: Duration) -> bool {
-        let (since, most) = match self.inner {
+        let since = match self.inner {
             Inner::Closed { .. } | Inner::HalfOpen { busy: true, .. } => return false,
-            Inner::Open { until } => (until, self.longest()),
-            Inner::HalfOpen { good: 0, since, .. } => (since, self.longest()),
-            Inner::HalfOpen { since, .. } => (since, self.settings.open.duration()),
+            Inner::Open { until: since } | Inner::HalfOpen { since, .. } => since,
         };
-        now.saturating_sub(since) >= most
+        now.saturating_sub(since) >= self.longest().max(WINDOW)
     }
 
     /// Closes when it has been idle.

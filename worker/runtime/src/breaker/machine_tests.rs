@@ -89,28 +89,33 @@ fn a_call_after_the_open_time_is_a_trial_though_nobody_asked_for_it() {
 }
 
 #[test]
-fn one_that_has_nothing_left_to_try_closes_after_a_while() {
-    let keys = [("flow.breaker.consecutive", "1"), ("flow.breaker.open.max.ms", "30000")];
+fn one_that_has_nothing_left_to_try_closes_after_the_longest_open_time() {
+    let keys = [("flow.breaker.consecutive", "1"), ("flow.breaker.open.max.ms", "90000")];
     let mut tried = machine(&keys);
     let mut untried = tried.clone();
     tried.failed(s(0), 0.5);
     untried.failed(s(0), 0.5);
     assert_eq!((tried.ask(s(6)), tried.state(s(6))), (Admission::Go, BreakerState::HalfOpen));
-    assert_eq!(tried.state(s(60)), BreakerState::HalfOpen, "a trial that goes on is waited for");
-    tried.succeeded(s(60));
-    assert_eq!(tried.state(s(64)), BreakerState::HalfOpen);
-    assert_eq!(
-        (tried.state(s(65)), tried.opened(s(65))),
-        (BreakerState::Closed, None),
-        "one went well, and no other came"
-    );
-    assert_eq!((tried.ask(s(66)), tried.ask(s(66))), (Admission::Go, Admission::Go));
+    assert_eq!(tried.state(s(200)), BreakerState::HalfOpen, "a trial that goes on is waited for");
+    tried.succeeded(s(200));
+    assert_eq!((tried.state(s(289)), tried.opened(s(289))), (BreakerState::HalfOpen, Some(s(0))));
+    assert_eq!((tried.state(s(290)), tried.opened(s(290))), (BreakerState::Closed, None));
+    assert_eq!((tried.ask(s(291)), tried.ask(s(291))), (Admission::Go, Admission::Go));
 
-    assert_eq!((untried.state(s(34)), untried.opened(s(34))), (BreakerState::HalfOpen, Some(s(0))));
-    assert_eq!((untried.state(s(35)), untried.opened(s(35))), (BreakerState::Closed, None));
-    untried.failed(s(36), 0.5);
-    assert_eq!(untried.state(s(36)), BreakerState::Open, "what fails then is a new row of failures");
-    assert_eq!(untried.times, 2);
+    assert_eq!((untried.state(s(94)), untried.opened(s(94))), (BreakerState::HalfOpen, Some(s(0))));
+    assert_eq!((untried.state(s(95)), untried.opened(s(95))), (BreakerState::Closed, None));
+    untried.failed(s(96), 0.5);
+    assert_eq!((untried.state(s(96)), untried.times), (BreakerState::Open, 2), "a new row of failures");
+}
+
+#[test]
+fn a_call_that_hangs_for_longer_than_the_open_time_is_still_a_trial() {
+    let keys = [("flow.breaker.consecutive", "2"), ("flow.breaker.open.max.ms", "5000")];
+    let mut machine = machine(&keys);
+    (0..2).for_each(|_| machine.failed(s(0), 0.5));
+    assert_eq!(machine.state(s(45)), BreakerState::HalfOpen);
+    machine.failed(s(45), 0.5);
+    assert_eq!((machine.state(s(45)), machine.times), (BreakerState::Open, 1), "one failure opens it again");
 }
 
 #[test]

@@ -26,7 +26,8 @@ pub fn check_keys(keys: &SourceKeys, report: &mut ValidationReport) {
         report.error("timestamp.column.name", format!("mode {} needs timestamp.column.name", keys.mode.word()));
     }
     if !needs_time && keys.audit.0 > 0 {
-        let text = format!("mode {} has no time that rows could come behind; leave it out", keys.mode.word());
+        let text =
+            format!("mode {} has no time that rows could come behind; leave late.row.audit.ms out", keys.mode.word());
         report.error("late.row.audit.ms", text);
     }
     if !keys.tables.is_empty() && !keys.excluded.is_empty() {

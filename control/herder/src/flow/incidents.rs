@@ -1,8 +1,10 @@
 //! Incidents: what is wrong is opened once, told once, and resolved once when it is over.
 //!
 //! The leader keeps them; each is a row of the flow topic, with what was told of it, so that a new leader opens none a
-//! second time and tells what is still to be told. The rows that wait are the queue: it is bounded by [`OPEN_MAX`], and one
-//! message is on its way at a time, beside the leader's periods, so that a hook that fails slows nothing down.
+//! second time and tells what is still to be told. Nothing is told before its row was read back: a leader that dies right
+//! after it has told of an incident that only it knows of would have its successor open another one. The rows that wait are
+//! the queue: it is bounded by [`OPEN_MAX`], and one message is on its way at a time, beside the leader's periods, so that a
+//! hook that fails slows nothing down.
 use super::board::Board;
 use super::hooks::{HookPort, RETRIES, message, message_id, next, wait};
 use super::quotas::used_up;
@@ -20,7 +22,8 @@ const OPEN_MAX: usize = 1_000;
 /// Most that are over and still shown, and for how long.
 const OVER_MAX: usize = 500;
 const SHOWN_MS: i64 = 24 * 3_600_000;
-/// A source at its cap is held and let go by turns: it is over when it has not been held for so long.
+/// A source at its cap is held and let go by turns, and a breaker before a system that fails now and then opens and closes
+/// by turns: that is one incident, and over when it has not been so for so long.
 const CALM: Duration = Duration::from_secs(30);
 /// Longest text of an incident.
 const TEXT_MAX: usize = 500;
@@ -64,6 +67,8 @@ struct Flying {
 pub(crate) struct Incidents {
     hook: Option<Arc<dyn HookPort>>,
     rows: BTreeMap<String, AlertRow>,
+    /// What is to be told next of rows as they were read back.
+    stored: BTreeMap<String, Told>,
     flying: Option<Flying>,
     /// When a message that failed is tried again.
     due: BTreeMap<String, Duration>,
@@ -82,8 +87,8 @@ pub(crate) struct Moment<'a> {
 
 impl Incidents {
     pub(crate) fn new(hook: Option<Arc<dyn HookPort>>) -> Self {
-        let (rows, due, calm) = Default::default();
-        Self { hook, rows, flying: None, due, calm, overflowed: false }
+        let (rows, stored, due, calm) = Default::default();
+        Self { hook, rows, stored, flying: None, due, calm, overflowed: false }
     }
 
     /// This worker begins to lead: what others have stored is what it goes on from.
@@ -92,6 +97,11 @@ impl Incidents {
         self.flying = None;
         self.due.clear();
         self.calm.clear();
+    }
+
+    /// What has come back of the rows that were written; before each period.
+    pub(crate) fn read_back(&mut self, stored: &BTreeMap<String, AlertRow>) {
+        self.stored = stored.iter().filter_map(|(id, row)| Some((id.clone(), next(row)?))).collect();
     }
 
     /// One period: rows that have changed.
@@ -121,7 +131,8 @@ impl Incidents {
                 continue;
             }
             let since = *self.calm.entry(id.clone()).or_insert(moment.now);
-            let lasts = if row.kind == "cap_reached" { CALM } else { Duration::ZERO };
+            let by_turns = matches!(row.kind.as_str(), "cap_reached" | "breaker_open");
+            let lasts = if by_turns { CALM } else { Duration::ZERO };
             if moment.now.saturating_sub(since) >= lasts {
                 self.calm.remove(id);
                 row.resolved_ms = Some(moment.now_ms);
@@ -198,9 +209,8 @@ impl Incidents {
         let (Some(hook), None) = (&self.hook, &self.flying) else { return };
         let is_due = |id: &&String| self.due.get(*id).is_none_or(|due| *due <= moment.now);
         let waiting = self.rows.iter().filter_map(|(id, row)| Some((id, row, next(row)?)));
-        let Some((id, row, what)) = waiting.filter(|(id, ..)| is_due(id)).min_by_key(|(_, row, _)| row.since_ms) else {
-            return;
-        };
+        let waiting = waiting.filter(|(id, _, what)| is_due(id) && self.stored.get(*id) == Some(what));
+        let Some((id, row, what)) = waiting.min_by_key(|(_, row, _)| row.since_ms) else { return };
         let body = message(id, row, what, (moment.cluster, moment.link)).to_string().into_bytes();
         let (hook, name, id) = (Arc::clone(hook), message_id(id, what), id.clone());
         self.due.remove(&id);
@@ -261,7 +271,7 @@ pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board:
     findings
 }
 
-/// Open when half or more of its tasks are; over when none is.
+/// Open when half or more of its tasks are; over when none is any more.
 fn breaker(name: &str, board: &Board, findings: &mut Findings) {
     let tasks = board.meters.connector(name).tasks;
     let open: Vec<_> = tasks.values().filter(|m| m.report.state.starts_with("breaker_")).collect();

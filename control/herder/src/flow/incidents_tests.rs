@@ -34,6 +34,11 @@ fn wrong(subject: &str) -> Findings {
     Findings { wrong: [(("task_failed", subject.to_owned()), condition)].into(), unknown: BTreeSet::new() }
 }
 
+fn breaker_of(connector: &str) -> Findings {
+    let condition = Condition { connector: connector.to_owned(), text: "it is open".to_owned() };
+    Findings { wrong: [(("breaker_open", connector.to_owned()), condition)].into(), unknown: BTreeSet::new() }
+}
+
 fn unknown(subject: &str) -> Findings {
     Findings { wrong: BTreeMap::new(), unknown: [("task_failed", subject.to_owned())].into() }
 }
@@ -56,6 +61,7 @@ impl Scene {
         self.second += 1;
         let now_ms = i64::try_from(self.second).unwrap() * 1_000;
         let moment = Moment { now: Duration::from_secs(self.second), now_ms, cluster: "g", link: "http://w" };
+        self.incidents.read_back(&self.stored);
         for record in self.incidents.period(findings, &moment).await {
             let FlowRecord::Alert { id, row } = record else { panic!("{record:?}") };
             match row {
@@ -100,7 +106,7 @@ async fn a_message_that_is_not_taken_is_told_again_and_the_others_do_not_wait_fo
     let receiver = Arc::<Receiver>::default();
     *receiver.refuses.lock() = 1;
     let mut scene = Scene::new(Some(&receiver));
-    scene.second(wrong("a")).await;
+    scene.seconds(2, || wrong("a")).await;
     let both = || {
         let mut both = wrong("a");
         both.wrong.extend(wrong("b").wrong);
@@ -111,7 +117,7 @@ async fn a_message_that_is_not_taken_is_told_again_and_the_others_do_not_wait_fo
     assert_eq!(scene.stored["task_failed-a-1000"].attempts, 1);
     scene.seconds(5, both).await;
     let told: Vec<_> = receiver.heard.lock().iter().map(|(id, _)| id.clone()).collect();
-    assert_eq!(told, ["task_failed-b-2000.opened", "task_failed-a-1000.opened"]);
+    assert_eq!(told, ["task_failed-b-3000.opened", "task_failed-a-1000.opened"]);
 }
 
 #[tokio::test]
@@ -136,6 +142,36 @@ async fn a_new_leader_opens_nothing_again_and_tells_what_was_not_told() {
     new.seconds(3, || wrong("a")).await;
     assert_eq!(receiver.states(), ["open"]);
     new.seconds(3, Findings::default).await;
+    assert_eq!(receiver.states(), ["open", "resolved"]);
+}
+
+#[tokio::test]
+async fn nothing_is_told_that_a_successor_would_not_know_of() {
+    let receiver = Arc::<Receiver>::default();
+    let mut old = Scene::new(Some(&receiver));
+    old.second(wrong("a")).await;
+    assert!(receiver.states().is_empty(), "its row has not come back");
+    // It dies before its row was written.
+    let mut new = Scene { second: old.second, ..Scene::new(Some(&receiver)) };
+    new.incidents.begin(&new.stored);
+    new.seconds(5, || wrong("a")).await;
+    assert_eq!(receiver.states(), ["open"]);
+    new.second(Findings::default()).await;
+    assert_eq!(receiver.states(), ["open"], "the row of its end has not come back");
+    new.second(Findings::default()).await;
+    assert_eq!(receiver.states(), ["open", "resolved"]);
+}
+
+#[tokio::test]
+async fn a_breaker_that_opens_and_closes_by_turns_is_one_incident() {
+    let receiver = Arc::<Receiver>::default();
+    let mut scene = Scene::new(Some(&receiver));
+    for _ in 0..5 {
+        scene.seconds(3, || breaker_of("index")).await;
+        scene.seconds(29, Findings::default).await;
+    }
+    assert_eq!(receiver.states(), ["open"]);
+    scene.seconds(3, Findings::default).await;
     assert_eq!(receiver.states(), ["open", "resolved"]);
 }
 

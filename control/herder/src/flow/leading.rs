@@ -81,6 +81,7 @@ impl Lead {
     async fn incidents(&mut self) -> Vec<FlowRecord> {
         let (findings, forgotten) = {
             let board = self.board.lock();
+            self.incidents.read_back(&board.alerts);
             let connectors = self.handle.view.all();
             let gone = board.breakers.keys().filter(|name| !connectors.contains_key(*name));
             let forget = |name: &String| FlowRecord::Breaker { connector: name.clone(), row: None };

@@ -8,6 +8,7 @@ use crate::sources::Sources;
 use crate::txmeta::Stored;
 use crate::wire::{DumpFrom, Flavour, Session};
 use mysql_async::prelude::Queryable;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// Looks at prepared XA transactions, and the time between them, before the start is tried again later.
@@ -157,12 +158,13 @@ pub async fn fresh(session: &mut Session, config: &CdcConfig) -> Result<Beginnin
     Ok(Beginning { from, at, gtids, skip: Part::default(), snapshot, finished: false, transaction: Stored::default() })
 }
 
-/// Waits until no XA transaction is prepared: the rows of one stand in the log before the place that was just taken, and a query
-/// does not see them before its commit.
+/// Waits until no XA transaction is left that was prepared at first: the rows of one stand in the log before the place that was
+/// just taken, and a query does not see them before its commit. Those that are prepared later stand behind that place.
 async fn decided(session: &mut Session) -> Result<()> {
-    for _ in 0..XA_LOOKS {
-        let open: Vec<mysql_async::Row> = match session.conn.query("XA RECOVER").await {
-            Ok(open) => open,
+    let mut open: Option<BTreeSet<Vec<u8>>> = None;
+    for _ in 0..=XA_LOOKS {
+        let listed: Vec<(u64, u64, u64, Vec<u8>)> = match session.conn.query("XA RECOVER").await {
+            Ok(listed) => listed,
             Err(mysql_async::Error::Server(refused)) => {
                 tracing::warn!(
                     refused.code,
@@ -172,14 +174,15 @@ async fn decided(session: &mut Session) -> Result<()> {
             }
             Err(cause) => return Err(of_client(cause, "looking for prepared XA transactions")),
         };
-        if open.is_empty() {
+        let listed: BTreeSet<Vec<u8>> = listed.into_iter().map(|(.., id)| id).collect();
+        let left = open.map_or_else(|| listed.clone(), |open| open.intersection(&listed).cloned().collect());
+        if left.is_empty() {
             return Ok(());
         }
+        open = Some(left);
         tokio::time::sleep(XA_PAUSE).await;
     }
-    let open: Vec<mysql_async::Row> =
-        session.conn.query("XA RECOVER").await.map_err(|e| of_client(e, "looking for prepared XA transactions"))?;
-    if open.is_empty() { Ok(()) } else { Err(Error::XaPrepared { count: open.len() }) }
+    Err(Error::XaPrepared { count: open.map_or(0, |open| open.len()) })
 }
 
 async fn oldest(session: &mut Session) -> Result<Beginning> {

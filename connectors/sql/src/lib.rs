@@ -8,6 +8,7 @@
 //! prepared form per size, can be halved by slices when a row in it is bad, and costs no allocation per value.
 //!
 //! Absent on purpose: connections, TLS, codes of particular servers, Kafka.
+pub mod branches;
 pub mod calendar;
 pub mod cell;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod source;
 pub mod table;
 pub mod url;
 
+pub use branches::Branches;
 pub use dialect::Dialect;
 pub use error::{Error, SqlError, Trouble};
 pub use session::{Database, Session};

@@ -25,6 +25,13 @@ pub trait Database: Send + Sync + 'static {
         let _ = (session, table);
         Ok(())
     }
+
+    /// Looks whether the server keeps prepared branches as [`Branches`](crate::Branches) need it, and whether this user may
+    /// list them.
+    async fn check_branches(&self, session: &mut dyn Session) -> Result<(), Error> {
+        let _ = session;
+        Ok(())
+    }
 }
 
 /// A connection. After an error other than of a row it is dropped, which ends its transaction.

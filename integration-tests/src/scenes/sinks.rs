@@ -41,6 +41,8 @@ pub enum Target {
     Elasticsearch(Search),
     /// A schema of MySQL or PostgreSQL.
     Sql(Tables),
+    /// A schema of MySQL that is written in XA transactions.
+    Branches(Tables),
 }
 
 /// A worker with a sink, and a load that goes on until it is told to stop.
@@ -219,6 +221,12 @@ fn config(target: &Target, topic: &str) -> Value {
             "connection.user": tables.account().0, "connection.password": tables.account().1,
             "table.name.format": "numbered", "insert.mode": "insert", "pk.mode": "none", "batch.max.records": "50",
         }),
+        Target::Branches(tables) => json!({
+            "connector.class": "elasticflow.connectors.MysqlSinkConnector", "connection.url": tables.url(),
+            "connection.user": tables.account().0, "connection.password": tables.account().1,
+            "table.name.format": "numbered", "insert.mode": "insert", "pk.mode": "none",
+            "delivery.technique": "xa", "commit.interval.ms": "300",
+        }),
     };
     if let (Value::Object(config), Value::Object(own)) = (&mut config, own) {
         config.extend(own);
@@ -239,14 +247,14 @@ async fn prepare(target: &Target) -> Result<()> {
             Ok(database.execute_batch(TABLE)?)
         }
         Target::Elasticsearch(_) => Ok(()),
-        Target::Sql(tables) => tables.run(TABLE).await,
+        Target::Sql(tables) | Target::Branches(tables) => tables.run(TABLE).await,
     }
 }
 
 impl Target {
     /// Whether what is read has the order in which it was written.
     fn has_order(&self) -> bool {
-        !matches!(self, Self::Elasticsearch(_) | Self::Sql(_))
+        !matches!(self, Self::Elasticsearch(_) | Self::Sql(_) | Self::Branches(_))
     }
 
     /// Partition and number of every record that a reader sees.
@@ -268,7 +276,7 @@ impl Target {
                 let all = search.all(topic, "total").await?;
                 all.iter().map(|(_, document)| row_of(document)).collect()
             }
-            Self::Sql(tables) => {
+            Self::Sql(tables) | Self::Branches(tables) => {
                 let rows = tables.all_numbers("SELECT p, n FROM numbered").await?;
                 let pair = |row: Vec<i64>| row.first().copied().zip(row.get(1).copied()).context("two columns");
                 rows.into_iter().map(|row| numbers(pair(row)?)).collect()

@@ -55,10 +55,13 @@ fn at_round(points: &[(&'static str, u32)], round: u32) -> Vec<(&'static str, u3
     points.iter().map(hit).collect()
 }
 
+/// How long the group waits for a member that was killed; the development broker allows so little.
+const SESSION: Duration = Duration::from_secs(2);
+
 async fn killed_at(target: impl Fn(&std::path::Path) -> Target, points: &[(&'static str, u32)]) {
     let broker = Broker::start(Config::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let mut scene = Scene::start(dir.path(), &broker.bootstrap(), target(dir.path())).await.unwrap();
+    let mut scene = Scene::start_with(dir.path(), &broker.bootstrap(), target(dir.path()), SESSION).await.unwrap();
     for round in 0..rounds() {
         scene = scene.at_points(&at_round(points, round)).await.unwrap();
     }
@@ -69,6 +72,42 @@ async fn killed_at(target: impl Fn(&std::path::Path) -> Target, points: &[(&'sta
 async fn files_hold_every_record_once_after_an_end_at_every_step() {
     let points: Vec<_> = TWO_PHASE.iter().chain(&LATE).copied().collect();
     killed_at(|dir| Target::Files(dir.join("out")), &points).await;
+}
+
+/// A schema of MySQL, or why there is none.
+async fn branched(name: &str) -> Option<Tables> {
+    if !runs(System::Mysql) {
+        println!("skipped: it needs {}", System::Mysql.variable());
+        return None;
+    }
+    Some(Tables::create(System::Mysql, &format!("{name}_{}", run_number())).await.unwrap())
+}
+
+/// A branch that is left over would hold its table for ever.
+async fn dropped(tables: &Tables) {
+    let dropped = tokio::time::timeout(Duration::from_secs(30), tables.drop_all()).await;
+    dropped.expect("no branch holds the table").unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_hold_every_record_once_after_an_end_at_every_step() {
+    let Some(tables) = branched("branches").await else { return };
+    let points: Vec<_> = TWO_PHASE.iter().chain(&LATE).copied().collect();
+    killed_at(|_| Target::Branches(tables.clone()), &points).await;
+    dropped(&tables).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn branches_are_whole_after_a_zombie_and_kills_at_random() {
+    let Some(tables) = branched("zombie").await else { return };
+    let broker = Broker::start(Config::default()).await.unwrap();
+    let (dir, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let target = Target::Branches(tables.clone());
+    let scene = Scene::start_with(dir.path(), &broker.bootstrap(), target, SESSION).await.unwrap();
+    let scene = scene.under_kills(&Kills { count: 10, within_ms: 1_500, seed: 6 }).await.unwrap();
+    let scene = scene.with_a_zombie(other.path(), 2 * SESSION, 2 * SESSION).await.unwrap();
+    scene.finish().await.unwrap();
+    dropped(&tables).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,8 +131,7 @@ const REVOKED: [(&str, u32); 2] = [("sink.revoke.before", 1), ("sink.revoke.afte
 async fn killed_while_revoked(target: impl Fn(&std::path::Path) -> Target, points: &[(&'static str, u32)]) {
     let broker = Broker::start(Config::default()).await.unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let session = Duration::from_secs(2);
-    let mut scene = Scene::start_with(dir.path(), &broker.bootstrap(), target(dir.path()), session).await.unwrap();
+    let mut scene = Scene::start_with(dir.path(), &broker.bootstrap(), target(dir.path()), SESSION).await.unwrap();
     for _ in 0..rounds() {
         scene = scene.at_points_with_a_visitor(points).await.unwrap();
     }
@@ -143,7 +181,7 @@ async fn ten_kills_at_random_leave_files_and_tables_whole() {
         let dir = tempfile::tempdir().unwrap();
         let out = dir.path().join("out");
         let target = if seed == 3 { Target::Files(out) } else { Target::Sqlite(out) };
-        let scene = Scene::start(dir.path(), &broker.bootstrap(), target).await.unwrap();
+        let scene = Scene::start_with(dir.path(), &broker.bootstrap(), target, SESSION).await.unwrap();
         let kills = Kills { count: 10, within_ms: 1_500, seed };
         scene.under_kills(&kills).await.unwrap().finish().await.unwrap();
     }

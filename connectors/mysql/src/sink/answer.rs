@@ -5,7 +5,8 @@ use elasticflow_sql::error::without_quoted;
 /// What a code means; one place, one table, one test.
 pub(super) fn trouble_of(code: u16) -> Trouble {
     match code {
-        1205 | 1213 | 1317 | 3024 | 1969 | 1040 | 1203 | 1226 | 4031 | 1290 | 1792 | 1836 => Trouble::Passing,
+        1205 | 1213 | 1317 | 3024 | 1969 | 1040 | 1203 | 1226 | 4031 | 1290 | 1792 | 1836 | 1402 | 1440 | 1613
+        | 1614 => Trouble::Passing,
         2006 | 2013 | 1053 | 1077..=1080 | 1152 | 1158..=1161 | 1184 | 1927 => Trouble::Lost,
         1021 | 1114 | 1037 | 1038 | 1041 => Trouble::NoSpace,
         1044..=1046
@@ -67,7 +68,7 @@ mod tests {
     #[test]
     fn every_listed_code_has_its_class() {
         for (codes, trouble) in [
-            (&[1205_u16, 1213, 1040, 1290][..], Trouble::Passing),
+            (&[1205_u16, 1213, 1040, 1290, 1440, 1614][..], Trouble::Passing),
             (&[2006, 2013, 1053], Trouble::Lost),
             (&[1021, 1114], Trouble::NoSpace),
             (&[1045, 1142, 1049, 1064], Trouble::Config),

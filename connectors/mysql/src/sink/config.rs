@@ -1,8 +1,27 @@
 //! Settings of the sink: those of every SQL sink and MySQL's own.
 use crate::config::SslMode;
-use elasticflow_config::{KeyDef, Reader, Settings, settings};
+use elasticflow_config::{KeyDef, Reader, Settings, choice, settings};
 use elasticflow_sql::config::SinkKeys;
 use std::sync::LazyLock;
+
+choice! {
+    /// How exactly-once is kept.
+    pub enum Technique {
+        /// Offsets are stored in the data's own transaction.
+        OffsetTable = "offset-table",
+        /// Rows are prepared in an XA transaction, which is decided in Kafka together with the group's offsets.
+        Xa = "xa",
+    }
+}
+
+settings! {
+    /// What only the sink has.
+    pub struct TechniqueKeys {
+        /// How exactly-once is kept: by the offset table, or by XA transactions that are prepared, decided in Kafka and committed;
+        /// `xa` needs MySQL 8.0.30 or MariaDB 10.5, and on MySQL the right XA_RECOVER_ADMIN.
+        "delivery.technique" => technique: Technique { default: "offset-table", group: "Delivery", importance: Low },
+    }
+}
 
 settings! {
     /// What only MySQL and MariaDB have.
@@ -51,15 +70,18 @@ pub struct MysqlSinkConfig {
     pub keys: SinkKeys,
     /// MySQL's own.
     pub own: MysqlKeys,
+    /// How exactly-once is kept.
+    pub technique: Technique,
 }
 
 impl Settings for MysqlSinkConfig {
     fn keys() -> &'static [KeyDef] {
-        static KEYS: LazyLock<Vec<KeyDef>> = LazyLock::new(|| [SinkKeys::keys(), MysqlKeys::keys()].concat());
+        static KEYS: LazyLock<Vec<KeyDef>> =
+            LazyLock::new(|| [SinkKeys::keys(), TechniqueKeys::keys(), MysqlKeys::keys()].concat());
         &KEYS
     }
     fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let (keys, own) = (SinkKeys::read(reader), MysqlKeys::read(reader));
-        Some(Self { keys: keys?, own: own? })
+        let (keys, own, technique) = (SinkKeys::read(reader), MysqlKeys::read(reader), TechniqueKeys::read(reader));
+        Some(Self { keys: keys?, own: own?, technique: technique?.technique })
     }
 }

@@ -167,6 +167,10 @@ impl Database for MysqlDatabase {
         Ok(Box::new(self.prepared(first?).await?))
     }
 
+    async fn check_branches(&self, session: &mut dyn Session) -> Result<(), Error> {
+        super::branches::check(session).await
+    }
+
     async fn check_table(&self, session: &mut dyn Session, table: &TableName) -> Result<(), Error> {
         let this: &dyn Dialect = &MYSQL;
         let schema = table.schema.as_ref().map_or_else(|| "DATABASE()".to_owned(), |s| this.text_literal(s));

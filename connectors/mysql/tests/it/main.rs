@@ -23,6 +23,7 @@ mod report;
 mod schema_changes;
 mod signals;
 mod sink;
+mod sink_xa;
 mod snapshot;
 mod sources;
 mod storms;

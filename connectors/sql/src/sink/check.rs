@@ -81,3 +81,24 @@ pub async fn alter_offsets(
     session.close().await;
     Ok(())
 }
+
+/// Empties the rows of partitions whose offsets a user has changed, for a sink whose offsets are the group's: the offset
+/// table may hold older ones, which would count.
+///
+/// # Errors
+/// The database does not take it.
+pub async fn forget_offsets(
+    database: &dyn Database,
+    keys: &SinkKeys,
+    id: &TaskId,
+    offsets: &BTreeMap<TopicPartition, Option<Offset>>,
+) -> Result<()> {
+    let mut session = database.connect().await.map_err(Error::at("connecting"))?;
+    let table = Offsets::new(database.dialect(), id, &keys.offset_table);
+    if table.exists(session.as_mut()).await? {
+        let none = offsets.keys().map(|tp| (tp.clone(), None)).collect();
+        table.alter(session.as_mut(), &none).await?;
+    }
+    session.close().await;
+    Ok(())
+}

@@ -1,5 +1,7 @@
 //! The sink engine: every put is one transaction of rows, next offsets and owner epochs.
 //!
+//! `prepared` is the same engine as a two-phase sink, for systems that keep prepared transactions.
+//!
 //! Reading order: [`task`] (sessions, retries, epochs) -> `writer` (one batch) -> `shape` and `plan` (where a record goes)
 //! -> `tables` -> `rows` (text of rows, one per key) -> `statement` -> `offsets`.
 //!
@@ -14,7 +16,9 @@ mod check;
 mod kept;
 mod offsets;
 mod plan;
+mod prepared;
 mod reset;
+mod retry;
 mod rows;
 mod shape;
 mod staging;
@@ -23,5 +27,6 @@ mod tables;
 mod task;
 mod writer;
 
-pub use check::{alter_offsets, check_keys, guarantee, plan, publishes};
+pub use check::{alter_offsets, check_keys, forget_offsets, guarantee, plan, publishes};
+pub use prepared::PreparedSink;
 pub use task::SqlSink;

@@ -51,7 +51,8 @@ impl Offsets {
         })
     }
 
-    async fn exists(&self, session: &mut dyn Session) -> Result<bool, Error> {
+    /// Whether the table is there.
+    pub(crate) async fn exists(&self, session: &mut dyn Session) -> Result<bool, Error> {
         let columns = session.rows(&self.dialect.describe(&self.table)).await;
         Ok(columns.map_err(Error::at("looking for the offset table"))?.len() >= COLUMNS)
     }
@@ -163,6 +164,12 @@ impl Offsets {
             list.join(",")
         );
         session.execute(&update).await.map_err(Error::at(doing))
+    }
+
+    /// Empties rows of partitions whose offsets are kept elsewhere from now on, inside a transaction.
+    pub(crate) async fn empty(&self, session: &mut dyn Session, partitions: &[TopicPartition]) -> Result<(), Error> {
+        let slots = partitions.iter().map(|tp| (self.slot(tp), None)).collect();
+        self.set(session, &slots, "emptying rows of the offset table").await.map(drop)
     }
 
     /// Sets or forgets offsets on behalf of a user, and raises the epochs so that an owner that still runs is refused.

@@ -1,29 +1,23 @@
 //! The task: sessions, retries, epochs.
 use super::batches::Ledger;
 use super::offsets::Offsets;
+use super::retry::{connected, retry_after};
 use super::staging::Stage;
-use super::writer::{Transaction, Writer, locked, moves};
+use super::writer::{Handed, Transaction, Writer, locked, moves};
 use crate::config::{Delivery, EnvelopeMode, SinkKeys};
 use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::session::{Database, Session};
 use crate::table::TableName;
 use async_trait::async_trait;
-use elasticflow_api::clock::Clock;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::error::Result;
-use elasticflow_api::position::{ConsumedOffsets, Offset, TaskId, TopicPartition};
+use elasticflow_api::position::{ConsumedOffsets, TaskId, TopicPartition};
 use elasticflow_api::sink::{
     AtomicBatches, BatchPart, IdempotentSink, SinkBatch, SinkKind, SinkTask, StartAt, TransactionalSink,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
-
-/// Wait before the first retry of a transaction that lost a lock: whoever held it is done by then.
-const FIRST_RETRY: Duration = Duration::from_millis(20);
-/// Tries of a statement whose answer no rule covers.
-const UNKNOWN_TRIES: u32 = 2;
 
 /// A sink task over any database.
 pub struct SqlSink {
@@ -107,22 +101,6 @@ impl SqlSink {
         self.writer.forget_tables();
     }
 
-    /// Connects as often as the settings say.
-    async fn connect_at_start(&mut self, clock: &dyn Clock) -> Result<(), Error> {
-        let mut tries = 1;
-        loop {
-            match self.session().await.map(drop) {
-                Ok(()) => return Ok(()),
-                Err(error) if error.may_pass() && tries < self.keys.attempts => {
-                    tracing::warn!(%error, tries, "cannot connect yet");
-                    clock.sleep(self.keys.connect_backoff.duration()).await;
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-
     async fn take_over(&mut self, new: &[TopicPartition]) -> Result<BTreeMap<TopicPartition, StartAt>, Error> {
         let begin = self.database.dialect().begin();
         let mut session = match self.session.take() {
@@ -145,7 +123,7 @@ impl SqlSink {
         batch: &SinkBatch,
         part: Option<&BatchPart>,
         cx: &SinkContext,
-        handed: &mut BTreeSet<(TopicPartition, Offset)>,
+        handed: &mut Handed,
     ) -> Result<(), Error> {
         self.session().await?;
         let Some(mut session) = self.session.take() else { return Err(Error::Bug("a session was lost")) };
@@ -160,16 +138,7 @@ impl SqlSink {
             None => BTreeMap::new(),
         };
         self.writer.write(&mut tx, &planned, &stored).await?;
-        let rejected = std::mem::take(&mut tx.rejected);
-        for (at, error) in rejected {
-            let Some(record) = batch.records.get(at) else { continue };
-            let applied = stored.get(&record.origin.at).and_then(|row| row.next);
-            let is_new = applied.is_none_or(|next| record.origin.offset >= next)
-                && handed.insert((record.origin.at.clone(), record.origin.offset));
-            if is_new {
-                cx.errant.reject(record, error)?;
-            }
-        }
+        tx.hand_over(&stored, cx, handed)?;
         // Before the commit: a crash in between repeats the dead letters and loses none.
         cx.errant.settle().await?;
         if let Some(offsets) = &self.offsets {
@@ -188,19 +157,6 @@ impl SqlSink {
     fn ledger<'a>(&'a self, session: &'a mut dyn Session) -> Result<Ledger<'a>, Error> {
         Ok(Ledger { dialect: self.dialect(), id: self.id()?, session, schema: self.ledger_schema() })
     }
-
-    /// How long to wait before another try; `None` when the error stands.
-    fn retry_after(&mut self, error: &Error, tries: u32) -> Option<Duration> {
-        if error.is_structure() {
-            // Somebody changed a table: it is described again, once.
-            self.writer.forget_tables();
-            return (tries == 0).then_some(Duration::ZERO);
-        }
-        let most = if error.is_unknown() { UNKNOWN_TRIES } else { self.keys.max_retries };
-        let again = (error.may_pass() || error.is_unknown()) && tries < most;
-        let backoff = self.keys.retry_backoff.duration();
-        again.then(|| if tries == 0 { FIRST_RETRY.min(backoff) } else { backoff })
-    }
 }
 
 #[async_trait]
@@ -215,7 +171,7 @@ impl SinkTask for SqlSink {
 
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
         self.id = Some(cx.task.clone());
-        self.connect_at_start(cx.clock.as_ref()).await?;
+        self.session = Some(connected(self.database.as_ref(), &self.keys, cx.clock.as_ref()).await?);
         if self.keys.delivery == Delivery::ExactlyOnce {
             let offsets = Offsets::new(self.database.dialect(), &cx.task, &self.keys.offset_table);
             offsets.create(self.session().await?.as_mut()).await?;
@@ -236,11 +192,15 @@ impl SinkTask for SqlSink {
             return Ok(());
         }
         let part = self.part.take();
-        let mut handed = BTreeSet::new();
+        let mut handed = Handed::new();
         let mut tries = 0;
         loop {
             let Err(error) = self.attempt(&batch, part.as_ref(), cx, &mut handed).await else { break };
-            let Some(wait) = self.retry_after(&error, tries) else { return Err(error.into()) };
+            let Some(wait) = retry_after(&self.keys, &error, tries) else { return Err(error.into()) };
+            if error.is_structure() {
+                // Somebody changed a table: it is described again.
+                self.writer.forget_tables();
+            }
             tracing::warn!(%error, tries, "a batch was not written; trying it again");
             cx.flow.waiting(&error.to_string());
             tries += 1;

@@ -9,9 +9,10 @@ use crate::config::{InsertMode, SinkKeys};
 use crate::error::{Error, SqlError, Trouble, bad};
 use crate::session::{Database, Session};
 use elasticflow_api::RecordError;
+use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_api::sink::SinkBatch;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -43,6 +44,30 @@ pub(crate) struct Transaction<'a> {
     pub(crate) batch: &'a SinkBatch,
     /// Bad records found so far.
     pub(crate) rejected: Vec<Rejected>,
+}
+
+/// Records that were handed to the error policy: a transaction that is tried again hands them over once.
+pub(crate) type Handed = BTreeSet<(TopicPartition, Offset)>;
+
+impl Transaction<'_> {
+    /// Hands bad records at or above the stored offsets to the error policy.
+    pub(crate) fn hand_over(
+        &mut self,
+        stored: &BTreeMap<TopicPartition, Stored>,
+        cx: &SinkContext,
+        handed: &mut Handed,
+    ) -> Result<(), Error> {
+        for (at, error) in std::mem::take(&mut self.rejected) {
+            let Some(record) = self.batch.records.get(at) else { continue };
+            let applied = stored.get(&record.origin.at).and_then(|row| row.next);
+            let is_new = applied.is_none_or(|next| record.origin.offset >= next)
+                && handed.insert((record.origin.at.clone(), record.origin.offset));
+            if is_new {
+                cx.errant.reject(record, error)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Writer {

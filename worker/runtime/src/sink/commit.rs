@@ -75,6 +75,7 @@ impl Cycle {
         if offsets.0.is_empty() {
             return Ok(());
         }
+        self.task.budget.settle(&offsets);
         let moved = self.consumer.commit(&offsets).await;
         failpoint!("sink.offsets.after");
         match moved {
@@ -96,9 +97,7 @@ impl Cycle {
         let from = if matches!(self.sink, Kind::Idempotent(_)) { &mut self.durable } else { &mut self.consumed };
         let all: BTreeMap<TopicPartition, Offset> = std::mem::take(from);
         self.since = (!self.consumed.is_empty()).then(|| self.task.services.options.clock.monotonic());
-        let taken = ConsumedOffsets(all.into_iter().filter(|(at, _)| self.assigned.contains(at)).collect());
-        self.task.budget.settle(&taken);
-        taken
+        ConsumedOffsets(all.into_iter().filter(|(at, _)| self.assigned.contains(at)).collect())
     }
 
     /// Two-phase: prepare, decide, commit.
@@ -109,10 +108,8 @@ impl Cycle {
             return Ok(());
         }
         let metadata = self.consumer.group_metadata();
-        let letters = self.intake.rejects.drain();
         let Kind::TwoPhase(two_phase) = &mut self.sink else { return Ok(()) };
-        let dead = self.intake.rejects.topic().map(|topic| (topic, letters.as_slice()));
-        let unit = two_phase.run_unit(&self.cx, &offsets, &metadata, dead);
+        let unit = two_phase.run_unit(&self.cx, &offsets, &metadata, &self.intake.rejects);
         shown(&self.task, &self.flow, "prepare or commit", unit).await?;
         self.task.breaker.called(None);
         self.counted_durable();

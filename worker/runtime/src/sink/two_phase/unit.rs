@@ -1,5 +1,6 @@
 //! One unit: prepare, decide, commit, forget.
 use super::super::pending::pending;
+use super::super::rejects::Rejects;
 use super::TwoPhase;
 use super::records::{connector_name, unit_key, unit_value};
 use crate::dead_letters::{DeadLetters, Letter};
@@ -15,7 +16,7 @@ use elasticflow_kafka::ports::{CommitError, GroupMetadata, KafkaError};
 use elasticflow_protocol::{Answer, Consequence, after_decide};
 
 /// Dead letters of a unit with their topic.
-pub(in crate::sink) type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
+type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
 
 fn answer_of(error: &CommitError) -> Answer {
     match error {
@@ -32,7 +33,7 @@ impl TwoPhase {
         cx: &SinkContext,
         offsets: &ConsumedOffsets,
         group: &GroupMetadata,
-        dead: Dead<'_>,
+        rejects: &Rejects,
     ) -> Result<(), TaskError> {
         let unit = self.next_unit()?;
         failpoint!("sink.prepare.before");
@@ -44,6 +45,10 @@ impl TwoPhase {
             return Err(TaskError::Bug(format!("a handle's token is longer than {} bytes", Handle::TOKEN_MAX)));
         }
         failpoint!("sink.decide.before");
+        self.task.budget.settle(offsets);
+        // Preparing may find bad records too.
+        let letters = rejects.drain();
+        let dead = rejects.topic().map(|topic| (topic, letters.as_slice()));
         let forgotten = self.forget.len();
         self.decide(handle.as_ref(), offsets, group, dead).await?;
         failpoint!("sink.decide.after");

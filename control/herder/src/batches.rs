@@ -144,7 +144,7 @@ impl Letters {
 
     async fn batches(&self) -> Result<Vec<BatchRecord>, KafkaError> {
         let topic = batches_topic(self.group());
-        if !self.kafka().admin().topics().await?.contains_key(&topic) {
+        if self.kafka().admin().partitions_of(&topic).await?.is_none() {
             return Ok(Vec::new());
         }
         let log = self.kafka().log(&topic).await?;

@@ -65,7 +65,7 @@ impl DeadLetters {
         let keys: LetterKeys = parsed(&task.spec.properties)?;
         let Some(topic) = keys.topic.filter(|t| !t.is_empty()) else { return Ok(None) };
         let admin = task.services.options.kafka.admin();
-        if !admin.topics().await.doing("listing topics")?.contains_key(&topic) {
+        if admin.partitions_of(&topic).await.doing("looking the dead letter topic up")?.is_none() {
             let spec =
                 |replication| TopicSpec { name: topic.clone(), partitions: 1, replication, configs: BTreeMap::new() };
             let wanted = keys.replication;

@@ -84,8 +84,8 @@ impl Letters {
     }
 
     async fn partitions(&self, topic: &str) -> Result<i32, HerderError> {
-        let topics = self.kafka.admin().topics().await.map_err(|e| failed("list topics", &e))?;
-        Ok(topics.get(topic).copied().unwrap_or(0))
+        let there = self.kafka.admin().partitions_of(topic).await.map_err(|e| failed("look a topic up", &e))?;
+        Ok(there.unwrap_or(0))
     }
 
     /// Letters that a filter names, from a cursor on.

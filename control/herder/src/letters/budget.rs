@@ -61,8 +61,8 @@ impl Letters {
         let settings: BudgetSettings = parse(&settings_of(config, &self.cx.options.worker))
             .map_err(|report| HerderError::BadRequest(report.to_string()))?;
         let topic = budget_topic(&self.cx.options.group_id);
-        let topics = self.kafka.admin().topics().await.map_err(|e| failed("list topics", &e))?;
-        let rows = match topics.contains_key(&topic) {
+        let there = self.kafka.admin().partitions_of(&topic).await.map_err(|e| failed("look a topic up", &e))?;
+        let rows = match there.is_some() {
             true => self.budget_rows(&topic, name).await.map_err(|e| failed("read the topic of error budgets", &e))?,
             false => Vec::new(),
         };
@@ -85,7 +85,7 @@ impl Letters {
         });
         let scope = (window, marks.max().unwrap_or(0));
         let topic = share_topic(&self.cx.options.group_id);
-        let sum = match topics.contains_key(&topic) {
+        let sum = match there.is_some() {
             true => self.share(&topic, name, &scope).await.map_err(|e| failed("read the topic of error shares", &e))?,
             false => Sum::default(),
         };

@@ -32,8 +32,8 @@ impl Letters {
     /// Reads the replay topic to its end; a connector without one has only open letters.
     pub(super) async fn states(&self, of: &Addressee) -> Result<States, HerderError> {
         let topic = self.replay_topic(of);
-        let topics = self.kafka.admin().topics().await.map_err(|e| failed("list topics", &e))?;
-        if !topics.contains_key(&topic) {
+        let there = self.kafka.admin().partitions_of(&topic).await.map_err(|e| failed("look a topic up", &e))?;
+        if there.is_none() {
             return Ok(States::default());
         }
         let group = group(&of.name, &of.config);

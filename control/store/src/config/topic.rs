@@ -437,7 +437,7 @@ impl Owner {
 /// Rows of one key order each other only within one partition.
 async fn ensure_single(admin: Arc<dyn Admin>, topic: &InternalTopic) -> Result<(), KafkaError> {
     admin.ensure_topic(&InternalTopic { partitions: 1, ..topic.clone() }.spec()).await?;
-    match admin.topics().await?.get(&topic.name) {
+    match admin.partitions_of(&topic.name).await? {
         None | Some(1) => Ok(()),
         Some(count) => Err(KafkaError::Config(format!(
             "Topic '{}' supplied via the 'config.storage.topic' property is required to have a single partition in order to guarantee consistency of connector configurations, but found {count} partitions.",

@@ -238,6 +238,10 @@ pub trait Admin: Send + Sync {
         all.retain(|name, _| topics.contains(name));
         Ok(all)
     }
+    /// The same for one topic; `None`: it is not there, or may not be seen.
+    async fn partitions_of(&self, topic: &str) -> Result<Option<i32>, KafkaError> {
+        Ok(self.partitions(&[topic.to_owned()]).await?.get(topic).copied())
+    }
     /// Deletes a consumer group; a group that does not exist is fine, one with members is `Config`.
     async fn delete_group(&self, group: &str) -> Result<(), KafkaError>;
     /// Fences transactional ids by initialising a short-lived producer for each.

@@ -20,7 +20,7 @@ pub(super) fn topic_of(task: &Supervision) -> Arc<str> {
 pub(super) async fn subscription(task: &Supervision, own: &Subscription) -> Result<Subscription, TaskError> {
     let topic = topic_of(task);
     let admin = task.services.options.kafka.admin();
-    if !admin.topics().await.doing("listing topics")?.contains_key(&*topic) {
+    if admin.partitions_of(&topic).await.doing("looking the replay topic up")?.is_none() {
         return Ok(own.clone());
     }
     Ok(match own {

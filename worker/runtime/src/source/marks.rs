@@ -15,12 +15,12 @@ use bytes::Bytes;
 use elasticflow_api::context::Limits;
 use elasticflow_api::position::{Offset, TopicPartition};
 use elasticflow_config::flow::{BatchAction, BatchMode, BatchSettings, settings_of};
-use elasticflow_kafka::ports::{Kafka, OutRecord};
+use elasticflow_kafka::ports::{Admin, Kafka, OutRecord};
 use elasticflow_protocol::{
     BATCH_HEADER, BATCH_MARKER_HEADER, BATCH_RECORDS_HEADER, BatchKind, BatchRecord, BatchRow, BatchState,
     batches_topic,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -181,7 +181,7 @@ impl Marks {
         }
         self.header = None;
         let kafka = &self.task.services.options.kafka;
-        let known = kafka.admin().topics().await.doing("listing topics")?;
+        let known = partitions(kafka.admin().as_ref(), &row).await?;
         for (topic, ends) in &mut row.topics {
             for partition in 0..known.get(topic).copied().unwrap_or(0) {
                 let at = TopicPartition { topic: topic.as_str().into(), partition };
@@ -245,7 +245,7 @@ impl Marks {
     /// Whether retention has removed its records from every topic.
     async fn is_gone(&self, row: &BatchRow) -> Result<bool, TaskError> {
         let kafka = &self.task.services.options.kafka;
-        let known = kafka.admin().topics().await.doing("listing topics")?;
+        let known = partitions(kafka.admin().as_ref(), row).await?;
         for (topic, ends) in row.topics.iter().filter(|(topic, _)| known.contains_key(*topic)) {
             let at = |partition: i32| TopicPartition { topic: topic.as_str().into(), partition };
             let with: Vec<_> = ends.iter().filter(|(_, end)| **end > 0).map(|(partition, _)| at(*partition)).collect();
@@ -258,6 +258,12 @@ impl Marks {
         }
         Ok(true)
     }
+}
+
+/// Partitions of the topics of a batch.
+async fn partitions(admin: &dyn Admin, row: &BatchRow) -> Result<BTreeMap<String, i32>, TaskError> {
+    let topics: Vec<String> = row.topics.keys().cloned().collect();
+    admin.partitions(&topics).await.doing("looking topics up")
 }
 
 /// What publishing does, as it is told to sinks.
@@ -276,13 +282,13 @@ async fn send_markers(
     headers: &[(Arc<str>, Option<Bytes>)],
     transaction: &mut Transaction,
 ) -> Result<(), TaskError> {
-    let known = task.services.options.kafka.admin().topics().await.doing("listing topics")?;
-    let Some(partitions) = known.get(topic) else {
+    let admin = task.services.options.kafka.admin();
+    let Some(partitions) = admin.partitions_of(topic).await.doing("looking a topic up")? else {
         return Err(TaskError::Config(format!(
             "flow.batch.markers=true writes into every partition of {topic}, which is not there yet; create the topic, or set topic.creation.default.partitions"
         )));
     };
-    for partition in 0..*partitions {
+    for partition in 0..partitions {
         let partition = Some(partition);
         let out = OutRecord { topic, partition, key: None, value: None, headers, timestamp_ms: None };
         transaction.send(out).await.map_err(|refused| match refused {

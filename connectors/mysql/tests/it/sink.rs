@@ -28,11 +28,16 @@ impl Case {
             println!("skipped: {test} needs {variable}");
             return None;
         };
+        Some(Self::create(address, user, password).await)
+    }
+
+    /// A database on the server at `host:port`.
+    pub(crate) async fn create(address: String, user: String, password: String) -> Self {
         let stamp = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
         let case = Self { address, user, password, database: format!("sink_{}", stamp % 1_000_000_000_000) };
         let mut conn = case.conn(None).await;
         conn.query_drop(format!("CREATE DATABASE {} CHARACTER SET utf8mb4", case.database)).await.unwrap();
-        Some(case)
+        case
     }
 
     async fn conn(&self, database: Option<&str>) -> Conn {

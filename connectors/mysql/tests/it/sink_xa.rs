@@ -1,4 +1,5 @@
 //! The sink with `delivery.technique=xa` on real servers.
+use crate::private::Private;
 use crate::sink::Case;
 use crate::support::Server;
 use async_trait::async_trait;
@@ -130,6 +131,38 @@ async fn a_unit_that_another_session_holds_is_committed_when_that_has_ended() {
         assert_eq!(second.sink.commit(&decided).await.unwrap(), Committed::Before);
         assert!(second.sink.in_doubt().await.unwrap().is_empty());
         case.drop_database().await;
+    }
+}
+
+#[tokio::test]
+async fn units_survive_the_death_of_the_server() {
+    for (variable, service) in [("EF_MYSQL", "mysql"), ("EF_MARIADB", "mariadb")] {
+        let Some(shared) = Server::of(variable, "units_survive_the_death_of_the_server").await else { continue };
+        let private = Private::start(service, "");
+        let server = private.server(&shared);
+        let case = Case::create(format!("{}:{}", server.host, server.port), server.user, server.password).await;
+        let mut task = Task::of(&case, &xa(&case), "dead").await;
+        let decided = task.prepare(1, vec![record("dead", 0, key(1), row(1, "a"))]).await;
+        let undecided = task.prepare(2, vec![record("dead", 1, key(2), row(2, "b"))]).await;
+        private.kill();
+        private.up();
+        let mut next = Task::of(&case, &xa(&case), "dead").await;
+        let mut doubt = next.sink.in_doubt().await.unwrap();
+        doubt.sort_by_key(|handle| handle.unit.commit);
+        assert_eq!(doubt, [decided.clone(), undecided.clone()], "{service}");
+        assert_eq!(next.sink.commit(&decided).await.unwrap(), Committed::Now);
+        next.sink.abort(&undecided).await.unwrap();
+        assert_eq!(names(&case, "dead").await, ["1:a"]);
+        private.kill();
+        private.up();
+        let mut last = Task::of(&case, &xa(&case), "dead").await;
+        assert_eq!(last.sink.commit(&decided).await.unwrap(), Committed::Before, "{service} remembers it");
+        // A roll-back need not be on the disk: what was undecided may be there once more, and is rolled back once more.
+        for again in last.sink.in_doubt().await.unwrap() {
+            assert_eq!(again, undecided, "{service}");
+            last.sink.abort(&again).await.unwrap();
+        }
+        assert_eq!(names(&case, "dead").await, ["1:a"]);
     }
 }
 

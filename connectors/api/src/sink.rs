@@ -9,6 +9,7 @@ use bytes::Bytes;
 use elasticflow_config::{Settings, ValidationReport};
 use std::collections::BTreeMap;
 use std::future::Future;
+use std::time::Duration;
 
 /// A sink connector.
 pub trait SinkConnector: Send + Sync + 'static {
@@ -162,6 +163,11 @@ pub trait TransactionalSink: SinkTask {}
 /// Destinations that can prepare a unit durably and invisibly.
 #[async_trait]
 pub trait TwoPhaseSink: SinkTask {
+    /// Time between units where `commit.interval.ms` is not set: nothing of a unit is seen before it is committed.
+    fn unit_every(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+
     /// Makes everything put since the last unit durable but invisible.
     ///
     /// Called: once per unit, after the last `put`. On `Ok(Some)`: the unit survives a crash of this process and of the

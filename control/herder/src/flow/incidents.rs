@@ -123,6 +123,7 @@ impl Incidents {
             let Some(row) = self.rows.get_mut(id) else { continue };
             let same = |key: &&Key| key.0 == row.kind && key.1 == row.subject;
             if unknown.iter().any(|key| same(&key)) {
+                self.calm.remove(id);
                 continue;
             }
             if let Some(key) = wrong.keys().find(same).cloned() {

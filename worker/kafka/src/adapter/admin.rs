@@ -11,6 +11,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+/// Partitions whose offsets are asked for at once: librdkafka holds some twenty kilobytes of each until all are answered.
+const LISTED_AT_ONCE: usize = 250;
+
 /// Topics of the brokers themselves.
 const BROKERS_OWN: [&str; 4] =
     ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
@@ -86,13 +89,14 @@ impl RdAdmin {
         of: &[TopicPartition],
         edge: i64,
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
-        if of.is_empty() {
-            return Ok(BTreeMap::new());
+        let mut all = BTreeMap::new();
+        for some in of.chunks(LISTED_AT_ONCE) {
+            let list = Partitions::of(some.iter().map(|at| (at, edge)));
+            let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
+            let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.edges(&list, limit)?)).await?;
+            all.extend(rows.into_iter().map(|row| (row.at, Offset(row.offset))));
         }
-        let list = Partitions::of(of.iter().map(|at| (at, edge)));
-        let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
-        let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.edges(&list, limit)?)).await?;
-        Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
+        Ok(all)
     }
 }
 
@@ -221,14 +225,16 @@ impl Admin for RdAdmin {
         of: &[TopicPartition],
         since_ms: i64,
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
-        if of.is_empty() {
-            return Ok(BTreeMap::new());
-        }
         let doing = "cannot look for offsets by time";
-        let list = Partitions::of(of.iter().map(|at| (at, since_ms.max(0))));
-        let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
-        let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.list_offsets(&list, limit)?)).await?;
-        Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
+        let mut all = BTreeMap::new();
+        for some in of.chunks(LISTED_AT_ONCE) {
+            let list = Partitions::of(some.iter().map(|at| (at, since_ms.max(0))));
+            let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
+            let rows =
+                self.ask(doing.to_owned(), move |handle, limit| good(handle.list_offsets(&list, limit)?)).await?;
+            all.extend(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))));
+        }
+        Ok(all)
     }
 
     async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {

@@ -24,9 +24,6 @@ use std::time::Duration;
 /// How often offsets move at most where every put could move them: they are a round trip each.
 const OFFSETS_EVERY: Duration = Duration::from_millis(200);
 
-/// Time between units where nothing else is configured.
-const UNIT_EVERY: Duration = Duration::from_secs(60);
-
 /// Time between two looks for units that fenced owners have left.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 
@@ -135,8 +132,8 @@ impl Cycle {
     /// When what waits must be committed.
     fn deadline(&self) -> impl Future<Output = ()> + use<> {
         let clock = Arc::clone(&self.task.services.options.clock);
-        let every = self.settings.interval.unwrap_or(match self.sink {
-            Kind::TwoPhase(_) => UNIT_EVERY,
+        let every = self.settings.interval.unwrap_or(match &self.sink {
+            Kind::TwoPhase(two_phase) => two_phase.sink.unit_every(),
             Kind::Idempotent(_) | Kind::Transactional(_) => OFFSETS_EVERY,
         });
         let wait = self.since.map(|since| (since + every).saturating_sub(clock.monotonic()));

@@ -230,6 +230,18 @@ async fn partitions_move_between_tasks_without_loss_or_doubling() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_lasts_as_long_as_its_sink_says_where_nothing_is_configured() {
+    let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
+    let fixture = fixture(&script);
+    let runtime = fixture.runtime();
+    let began = tokio::time::Instant::now();
+    runtime.start_task(fixture.spec(TaskKind::Sink, &[("topics", "in")])).unwrap();
+    until("offsets are at the end", || consumed(&fixture) == 40).await;
+    let waited = began.elapsed();
+    assert!((2..20).contains(&waited.as_secs()), "{waited:?} of virtual time");
+}
+
+#[tokio::test(start_paused = true)]
 async fn lost_partitions_are_read_again_by_a_new_instance() {
     for kind in [SinkType::Idempotent, SinkType::TwoPhase] {
         let script = SinkScript::new(kind, |_| Hook::Go);

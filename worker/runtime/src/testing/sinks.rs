@@ -13,6 +13,7 @@ use elasticflow_config::ValidationReport;
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Which kind of task the sink makes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -208,6 +209,10 @@ impl TransactionalSink for Task {}
 
 #[async_trait]
 impl TwoPhaseSink for Task {
+    fn unit_every(&self) -> Duration {
+        Duration::from_secs(2)
+    }
+
     async fn prepare(&mut self, unit: &UnitId, _: &SinkContext) -> Result<Option<Handle>> {
         self.script.at("prepare").await?;
         if self.buffer.is_empty() {

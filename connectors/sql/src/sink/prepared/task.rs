@@ -22,6 +22,8 @@ use std::time::Duration;
 /// Waits before a branch that is neither prepared nor committed is looked for again: another caller may be in the middle.
 const LOOK_AGAIN: [Duration; 4] =
     [Duration::from_millis(50), Duration::from_secs(1), Duration::from_secs(9), Duration::from_secs(20)];
+/// A table is looked at sooner than files are; a unit costs some ten round trips.
+const UNIT_EVERY: Duration = Duration::from_secs(1);
 /// First byte of tokens.
 const FORMAT: u8 = 1;
 
@@ -200,6 +202,10 @@ impl SinkTask for PreparedSink {
 
 #[async_trait]
 impl TwoPhaseSink for PreparedSink {
+    fn unit_every(&self) -> Duration {
+        UNIT_EVERY
+    }
+
     async fn prepare(&mut self, unit: &UnitId, cx: &SinkContext) -> Result<Option<Handle>> {
         let batch = std::mem::replace(&mut self.waiting, nothing());
         if batch.records.is_empty() && self.former_of(&batch).is_empty() {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// A task that does not run again by then never will.
 pub const RUNNING_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// A point that is not reached by then lies on no path of the load.
-const POINT_MAX: Duration = Duration::from_secs(40);
+const POINT_MAX: Duration = Duration::from_secs(90);
 /// One kill in so many does not wait for the connector to run: it hits the start.
 const KILL_AT_START: u32 = 5;
 /// Environment variable that arms points.

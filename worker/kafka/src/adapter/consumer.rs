@@ -19,6 +19,7 @@ use elasticflow_api::position::{ConsumedOffsets, Offset, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -43,6 +44,8 @@ pub(crate) struct RdConsumer {
     pub(super) given: BTreeSet<TopicPartition>,
     /// Asked back, not confirmed yet, oldest first.
     asked_back: VecDeque<Vec<TopicPartition>>,
+    /// Losses that were told.
+    losses: u64,
     /// Being read.
     pub(super) active: BTreeSet<TopicPartition>,
     paused: BTreeSet<TopicPartition>,
@@ -73,7 +76,8 @@ impl RdConsumer {
         let ready = Arc::new(Notify::new());
         let (happenings, complaint) = (Mutex::default(), Complaint::default());
         let lanes = Lanes::new(&ready);
-        let member = Arc::new(Member { happenings, ready, complaint, group: group.to_owned() });
+        let losses = AtomicU64::new(0);
+        let member = Arc::new(Member { happenings, losses, ready, complaint, group: group.to_owned() });
         let consumer = Self {
             lanes,
             client: Client::run(events, Arc::clone(&member) as _, alive)?,
@@ -85,6 +89,7 @@ impl RdConsumer {
             begin,
             given: BTreeSet::new(),
             asked_back: VecDeque::new(),
+            losses: 0,
             active: BTreeSet::new(),
             paused: BTreeSet::new(),
             taken: VecDeque::new(),
@@ -131,6 +136,7 @@ impl RdConsumer {
                 Consumed::Revoked(partitions)
             }
             Happening::Lost(partitions) => {
+                self.losses += 1;
                 self.stop_reading(&partitions);
                 self.asked_back.clear();
                 Consumed::Lost(partitions)
@@ -310,8 +316,11 @@ impl Consumer for RdConsumer {
         committed.map_err(|refusal| errors::plain(self.member.complaint.explain(&self.doing(what), &refusal)))
     }
 
-    fn group_metadata(&self) -> GroupMetadata {
-        GroupMetadata(self.handle().group_metadata().map(Bytes::from).unwrap_or_default())
+    fn group_metadata(&self) -> Option<GroupMetadata> {
+        let metadata = self.handle().group_metadata().map(Bytes::from)?;
+        // After it was read: a loss is counted before the member may join anew.
+        let is_told = self.member.losses.load(Ordering::Acquire) == self.losses;
+        is_told.then_some(GroupMetadata(metadata))
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {

@@ -7,6 +7,7 @@ use elasticflow_api::position::{Offset, TopicPartition};
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
@@ -26,6 +27,8 @@ pub(super) enum Happening {
 /// Shared by the client's thread and the owner.
 pub(super) struct Member {
     pub(super) happenings: Mutex<VecDeque<Happening>>,
+    /// How often partitions were lost.
+    pub(super) losses: AtomicU64,
     pub(super) ready: Arc<Notify>,
     pub(super) complaint: Complaint,
     pub(super) group: String,
@@ -46,6 +49,9 @@ impl Member {
         let partitions: Vec<_> = event.partitions().into_iter().map(|row| row.at).collect();
         let is_assignment = event.code() == Code::AssignPartitions;
         let is_lost = !is_assignment && client.is_assignment_lost();
+        if is_lost && !partitions.is_empty() {
+            self.losses.fetch_add(1, Ordering::AcqRel);
+        }
         // Nothing to wait for: nothing is given, or it is gone already.
         if partitions.is_empty() || is_lost {
             answer(client, is_assignment, &partitions);

@@ -173,8 +173,9 @@ pub trait Consumer: Send {
     ) -> Result<BTreeMap<TopicPartition, Option<Offset>>, KafkaError>;
     /// Commits outside a transaction (acknowledged sinks; best effort for transactional ones, so that lag can be seen).
     async fn commit(&mut self, offsets: &ConsumedOffsets) -> Result<(), KafkaError>;
-    /// For `send_offsets`.
-    fn group_metadata(&self) -> GroupMetadata;
+    /// For `send_offsets`, taken right before it: the generation moves on by itself while the partitions stay. `None`: some
+    /// were lost, and `next` has not told it yet; the group may have given them to somebody else.
+    fn group_metadata(&self) -> Option<GroupMetadata>;
     /// Stops and resumes delivery without leaving the group.
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError>;
     /// See `pause`.

@@ -77,7 +77,7 @@ async fn consumed_offsets_are_committed_with_the_records() {
     let mut producer = cluster.transactional(&unique("id")).await;
     producer.begin().unwrap();
     producer.send(record(&output, "k", "v")).unwrap();
-    producer.send_offsets(&offsets(&input, 7), &consumer.group_metadata()).await.unwrap();
+    producer.send_offsets(&offsets(&input, 7), &consumer.group_metadata().unwrap()).await.unwrap();
     producer.commit().await.unwrap();
     let stable = consumer.stable_offsets(&[at(&input, 0)], Duration::from_secs(10)).await.unwrap();
     assert_eq!(stable[&at(&input, 0)], Some(Offset(7)));
@@ -91,7 +91,7 @@ async fn stable_offsets_wait_for_an_open_transaction() {
     join(&mut *consumer).await;
     let mut producer = cluster.transactional(&unique("id")).await;
     producer.begin().unwrap();
-    producer.send_offsets(&offsets(&input, 3), &consumer.group_metadata()).await.unwrap();
+    producer.send_offsets(&offsets(&input, 3), &consumer.group_metadata().unwrap()).await.unwrap();
     let early = consumer.stable_offsets(&[at(&input, 0)], Duration::from_millis(500)).await;
     assert!(matches!(early, Err(KafkaError::Retriable(_))), "undecided offsets were answered: {early:?}");
     let partitions = [at(&input, 0)];
@@ -107,7 +107,7 @@ async fn a_member_that_lost_its_place_cannot_commit_offsets() {
     let (input, output, group) = (cluster.topic("in", 1, &[]).await, cluster.topic("out", 1, &[]).await, unique("g"));
     let mut consumer = cluster.consumer(&group, &input);
     join(&mut *consumer).await;
-    let metadata: GroupMetadata = consumer.group_metadata();
+    let metadata: GroupMetadata = consumer.group_metadata().unwrap();
     drop(consumer);
     let mut successor = cluster.consumer(&group, &input);
     join(&mut *successor).await;

@@ -107,9 +107,8 @@ impl Cycle {
         if offsets.0.is_empty() {
             return Ok(());
         }
-        let metadata = self.consumer.group_metadata();
         let Kind::TwoPhase(two_phase) = &mut self.sink else { return Ok(()) };
-        let unit = two_phase.run_unit(&self.cx, &offsets, &metadata, &self.intake.rejects);
+        let unit = two_phase.run_unit(&self.cx, &offsets, self.consumer.as_mut(), &self.intake.rejects);
         shown(&self.task, &self.flow, "prepare or commit", unit).await?;
         self.task.breaker.called(None);
         self.counted_durable();

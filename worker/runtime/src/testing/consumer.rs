@@ -182,8 +182,8 @@ impl Consumer for FakeConsumer {
         })
     }
 
-    fn group_metadata(&self) -> GroupMetadata {
-        GroupMetadata(Bytes::from(format!("{} {}", self.member, self.group)))
+    fn group_metadata(&self) -> Option<GroupMetadata> {
+        Some(GroupMetadata(Bytes::from(format!("{} {}", self.member, self.group))))
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {

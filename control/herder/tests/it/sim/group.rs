@@ -253,8 +253,8 @@ impl Consumer for SimConsumer {
             _ => Ok(()),
         }
     }
-    fn group_metadata(&self) -> GroupMetadata {
-        GroupMetadata(bytes::Bytes::new())
+    fn group_metadata(&self) -> Option<GroupMetadata> {
+        Some(GroupMetadata(bytes::Bytes::new()))
     }
     fn pause(&mut self, _: &[TopicPartition]) -> Result<(), KafkaError> {
         Ok(())

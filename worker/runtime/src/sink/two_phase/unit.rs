@@ -12,8 +12,11 @@ use elasticflow_api::ErrorClass;
 use elasticflow_api::context::SinkContext;
 use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};
 use elasticflow_api::sink::{Committed, Handle};
-use elasticflow_kafka::ports::{CommitError, GroupMetadata, KafkaError};
+use elasticflow_kafka::ports::{CommitError, Consumer, KafkaError};
 use elasticflow_protocol::{Answer, Consequence, after_decide};
+
+/// How often a unit is decided again after a transaction that certainly was not committed.
+const DECIDED_AGAIN: u32 = 3;
 
 /// Dead letters of a unit with their topic.
 type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
@@ -32,7 +35,7 @@ impl TwoPhase {
         &mut self,
         cx: &SinkContext,
         offsets: &ConsumedOffsets,
-        group: &GroupMetadata,
+        consumer: &mut dyn Consumer,
         rejects: &Rejects,
     ) -> Result<(), TaskError> {
         let unit = self.next_unit()?;
@@ -50,7 +53,7 @@ impl TwoPhase {
         let letters = rejects.drain();
         let dead = rejects.topic().map(|topic| (topic, letters.as_slice()));
         let forgotten = self.forget.len();
-        self.decide(handle.as_ref(), offsets, group, dead).await?;
+        self.decide(handle.as_ref(), offsets, consumer, dead).await?;
         failpoint!("sink.decide.after");
         self.forget.drain(..forgotten);
         if let Some(handle) = handle {
@@ -74,12 +77,21 @@ impl TwoPhase {
         &mut self,
         handle: Option<&Handle>,
         offsets: &ConsumedOffsets,
-        group: &GroupMetadata,
+        consumer: &mut dyn Consumer,
         dead: Dead<'_>,
     ) -> Result<(), TaskError> {
-        self.producer.begin().doing("opening the decide transaction")?;
-        if let Err(error) = self.fill(handle, offsets, group, dead).await {
-            return Err(self.not_decided(handle, error).await);
+        let mut tried = 0;
+        loop {
+            self.producer.begin().doing("opening the decide transaction")?;
+            let Err(error) = self.fill(handle, offsets, consumer, dead).await else { break };
+            let may_pass = matches!(error, TaskError::Kafka { source: KafkaError::Retriable(_), .. });
+            tried += 1;
+            // A generation that has moved on meanwhile, mostly: it is not decided, and may be decided in the new one.
+            if !may_pass || tried > DECIDED_AGAIN || self.producer.abort().await.is_err() {
+                return Err(self.not_decided(handle, error).await);
+            }
+            self.task.metrics.transactions_aborted.add(1);
+            tracing::debug!(task = %self.task.spec.id, %error, tried, "a unit is to be decided again");
         }
         failpoint!("sink.decide.sent");
         let Err(error) = self.producer.commit().await else { return Ok(()) };
@@ -93,7 +105,7 @@ impl TwoPhase {
         &mut self,
         handle: Option<&Handle>,
         offsets: &ConsumedOffsets,
-        group: &GroupMetadata,
+        consumer: &mut dyn Consumer,
         dead: Dead<'_>,
     ) -> Result<(), TaskError> {
         if let Some(handle) = handle {
@@ -104,7 +116,12 @@ impl TwoPhase {
         if let Some((topic, letters)) = dead {
             topic.send(letters, self.writer()).await?;
         }
-        self.producer.send_offsets(offsets, group).await.doing("sending consumed offsets")
+        let doing = "sending consumed offsets";
+        let Some(group) = consumer.group_metadata() else {
+            let source = KafkaError::Retriable("the group has taken partitions away".to_owned());
+            return Err(TaskError::Kafka { doing, source });
+        };
+        self.producer.send_offsets(offsets, &group).await.doing(doing)
     }
 
     async fn send_tombstones(&mut self) -> Result<(), TaskError> {

@@ -89,12 +89,23 @@ impl RdAdmin {
         of: &[TopicPartition],
         edge: i64,
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
-        let mut all = BTreeMap::new();
+        let rows = self.listed(doing, of, edge, Handle::edges).await?;
+        Ok(rows.into_iter().map(|row| (row.at, Offset(row.offset))).collect())
+    }
+
+    /// Asks for the offset of each partition at a moment, of so many at a time that little memory is held.
+    async fn listed(
+        &self,
+        doing: &'static str,
+        of: &[TopicPartition],
+        moment: i64,
+        ask: fn(&Arc<Handle>, &Partitions, Duration) -> Result<Vec<Partition>, Refusal>,
+    ) -> Result<Vec<Partition>, KafkaError> {
+        let mut all = Vec::with_capacity(of.len());
         for some in of.chunks(LISTED_AT_ONCE) {
-            let list = Partitions::of(some.iter().map(|at| (at, edge)));
+            let list = Partitions::of(some.iter().map(|at| (at, moment)));
             let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
-            let rows = self.ask(doing.to_owned(), move |handle, limit| good(handle.edges(&list, limit)?)).await?;
-            all.extend(rows.into_iter().map(|row| (row.at, Offset(row.offset))));
+            all.extend(self.ask(doing.to_owned(), move |handle, limit| good(ask(handle, &list, limit)?)).await?);
         }
         Ok(all)
     }
@@ -226,15 +237,8 @@ impl Admin for RdAdmin {
         since_ms: i64,
     ) -> Result<BTreeMap<TopicPartition, Offset>, KafkaError> {
         let doing = "cannot look for offsets by time";
-        let mut all = BTreeMap::new();
-        for some in of.chunks(LISTED_AT_ONCE) {
-            let list = Partitions::of(some.iter().map(|at| (at, since_ms.max(0))));
-            let list = list.map_err(|refusal| errors::refused_plainly(doing, &refusal))?;
-            let rows =
-                self.ask(doing.to_owned(), move |handle, limit| good(handle.list_offsets(&list, limit)?)).await?;
-            all.extend(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))));
-        }
-        Ok(all)
+        let rows = self.listed(doing, of, since_ms.max(0), Handle::list_offsets).await?;
+        Ok(rows.into_iter().filter_map(|row| Some((row.at.clone(), Offset(row.position()?)))).collect())
     }
 
     async fn topic_config(&self, topic: &str) -> Result<BTreeMap<String, String>, KafkaError> {

@@ -24,8 +24,8 @@ use std::time::Duration;
 /// How often offsets move at most where every put could move them: they are a round trip each.
 const OFFSETS_EVERY: Duration = Duration::from_millis(200);
 
-/// Time between two looks for units that fenced owners have left.
-const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Time between two looks for units that fenced owners have left: nothing stays in doubt, and locked, for more than 30 s.
+const SWEEP_EVERY: Duration = Duration::from_secs(20);
 
 /// The sink, by kind.
 pub(super) enum Kind {

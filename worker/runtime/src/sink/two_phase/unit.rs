@@ -116,6 +116,8 @@ impl TwoPhase {
         if let Some((topic, letters)) = dead {
             topic.send(letters, self.writer()).await?;
         }
+        // An abort while librdkafka still registers a partition ends the process: it counts the answer below zero.
+        self.producer.drain().await.doing("writing decisions")?;
         let doing = "sending consumed offsets";
         let Some(group) = consumer.group_metadata() else {
             let source = KafkaError::Retriable("the group has taken partitions away".to_owned());

@@ -18,6 +18,9 @@ pub(crate) struct Progress {
     /// Key of the last row sent, as SQL literals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) key: Option<Vec<String>>,
+    /// Key of the last row of the table that is to be read, as SQL literals.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) end: Option<Vec<String>>,
     /// How far the tables themselves have been told; none when that is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) schema: Option<Step>,

@@ -36,6 +36,8 @@ pub struct Ask {
     pub table: Arc<Table>,
     /// Key of the last row of the chunk before, as SQL literals; none at the beginning.
     pub after: Option<Vec<String>>,
+    /// Key of the last row of the table, as SQL literals; none if it is still to be learnt.
+    pub end: Option<Vec<String>>,
     /// The whole table at once.
     pub whole: bool,
     /// Condition that rows must meet, in SQL.
@@ -80,6 +82,8 @@ pub enum Told {
         high: LogPosition,
         /// Key of its last row, if more may follow.
         next: Option<Vec<String>>,
+        /// Key of the last row of the table that a snapshot has to read, if more may follow.
+        end: Option<Vec<String>>,
         /// Whether a following table has rows; told with the last chunk of a table.
         more: bool,
     },
@@ -163,7 +167,7 @@ impl ChunkReader {
         let low = self.open(&ask.covers).await?;
         let select = Select::new(&ask.table);
         let limit = self.limit.min(ask.rows_max);
-        let sql = select.chunk(ask.after.as_deref(), ask.filter.as_deref(), limit);
+        let sql = select.chunk(&ask, limit);
         let mut rows = Vec::new();
         let (mut bytes, mut last) = (0, None);
         let mut scratch = ask.directly.then(Scratch::default);
@@ -183,6 +187,11 @@ impl ChunkReader {
                 rows.push(row);
             }
         }
+        let end = match ask.end {
+            // Small tables are read without it.
+            None if last.is_some() => self.greatest(&select).await?,
+            known => known,
+        };
         self.close().await?;
         let high = match &low {
             Mark::Position(exact) if self.session.flavour == Flavour::MariaDb => exact.clone(),
@@ -193,7 +202,15 @@ impl ChunkReader {
             self.limit = (self.config.chunk_bytes / per_row).clamp(1, self.config.chunk_rows);
         }
         let more = last.is_none() && self.any_follows(&ask.following).await?;
-        self.tell(Told::Chunk { rows, seen: low, high, next: last, more }).await
+        self.tell(Told::Chunk { rows, seen: low, high, next: last, end, more }).await
+    }
+
+    /// The greatest key of a table, under the snapshot that is open: rows behind it have come after, so that the log has
+    /// them. Without such an end a table that grows faster than it is read would be read for ever.
+    async fn greatest(&mut self, select: &Select<'_>) -> Result<Option<Vec<String>>> {
+        let row: Option<mysql_async::Row> =
+            self.session.conn.exec_first(select.greatest(), ()).await.map_err(|e| of_client(e, READING))?;
+        row.map(|row| select.literals(&row.unwrap())).transpose()
     }
 
     async fn whole(&mut self, ask: Ask) -> Result<()> {

@@ -1,4 +1,5 @@
 //! The queries of a table, and the keys of their rows.
+use super::Ask;
 use super::cells::{literal, raw_of};
 use crate::binlog::DecodeError;
 use crate::column::Ty;
@@ -75,15 +76,24 @@ impl<'a> Select<'a> {
         format!("SELECT {} FROM {}.{}", list.join(", "), quoted(&self.table.db), quoted(&self.table.name))
     }
 
-    pub(super) fn chunk(&self, after: Option<&[String]>, filter: Option<&str>, limit: usize) -> String {
-        let keys: Vec<String> = self.table.identity.iter().map(|i| self.name(*i)).collect();
-        let wanted = match (after.map(|literals| beyond(&keys, literals)), filter) {
-            (Some(beyond), Some(filter)) => format!(" WHERE ({beyond}) AND ({filter})"),
-            (Some(beyond), None) => format!(" WHERE {beyond}"),
-            (None, Some(filter)) => format!(" WHERE ({filter})"),
-            (None, None) => String::new(),
-        };
+    fn keys(&self) -> Vec<String> {
+        self.table.identity.iter().map(|i| self.name(*i)).collect()
+    }
+
+    /// The next rows of the table.
+    pub(super) fn chunk(&self, ask: &Ask, limit: usize) -> String {
+        let keys = self.keys();
+        let after = ask.after.as_ref().map(|literals| beyond(&keys, literals));
+        let end = ask.end.as_ref().map(|literals| up_to(&keys, literals));
+        let wanted: Vec<String> =
+            after.iter().chain(&end).chain(&ask.filter).map(|condition| format!("({condition})")).collect();
+        let wanted = if wanted.is_empty() { String::new() } else { format!(" WHERE {}", wanted.join(" AND ")) };
         format!("{}{wanted} ORDER BY {} LIMIT {limit}", self.all(), keys.join(", "))
+    }
+
+    /// The row with the greatest key.
+    pub(super) fn greatest(&self) -> String {
+        format!("{} ORDER BY {} DESC LIMIT 1", self.all(), self.keys().join(" DESC, "))
     }
 
     /// The key of a row as SQL literals.
@@ -115,11 +125,22 @@ impl<'a> Select<'a> {
 
 /// `(a > x) OR (a = x AND b > y)`.
 fn beyond(keys: &[String], literals: &[String]) -> String {
+    compared(keys, literals, [">", ">"])
+}
+
+/// `(a < x) OR (a = x AND b <= y)`.
+fn up_to(keys: &[String], literals: &[String]) -> String {
+    compared(keys, literals, ["<", "<="])
+}
+
+/// By all columns but the last one, and by that.
+fn compared(keys: &[String], literals: &[String], [sign, sign_of_last]: [&str; 2]) -> String {
     let pairs: Vec<(&String, &String)> = keys.iter().zip(literals).collect();
     let mut parts = Vec::with_capacity(pairs.len());
     for (n, (key, value)) in pairs.iter().enumerate() {
         let equal: String = pairs.iter().take(n).map(|(k, v)| format!("{k} = {v} AND ")).collect();
-        parts.push(format!("({equal}{key} > {value})"));
+        let sign = if n + 1 == pairs.len() { sign_of_last } else { sign };
+        parts.push(format!("({equal}{key} {sign} {value})"));
     }
     parts.join(" OR ")
 }
@@ -133,6 +154,8 @@ mod tests {
         let keys = ["`a`".to_owned(), "`b`".to_owned(), "`c`".to_owned()];
         let literals = ["1".to_owned(), "2".to_owned(), "3".to_owned()];
         assert_eq!(beyond(&keys, &literals), "(`a` > 1) OR (`a` = 1 AND `b` > 2) OR (`a` = 1 AND `b` = 2 AND `c` > 3)");
+        assert_eq!(up_to(&keys, &literals), "(`a` < 1) OR (`a` = 1 AND `b` < 2) OR (`a` = 1 AND `b` = 2 AND `c` <= 3)");
+        assert_eq!(up_to(&keys[..1], &literals[..1]), "(`a` <= 1)");
         assert_eq!(quoted("a`b"), "`a``b`");
     }
 }

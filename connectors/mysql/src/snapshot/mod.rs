@@ -70,6 +70,8 @@ pub struct Snapshot {
     /// A list that ends with `tables`; none if they are others since it was made.
     listed: Option<Arc<[(String, String)]>>,
     pub(crate) current: Option<Arc<Table>>,
+    /// Key of the last row of the current table that is to be read, once it is known.
+    end: Option<Vec<String>>,
     phase: Phase,
     progress: Progress,
     first: bool,
@@ -178,6 +180,7 @@ impl Snapshot {
             tables: tables.into(),
             listed: None,
             current: None,
+            end: progress.end.clone(),
             phase: Phase::Idle,
             first: !resumed,
             first_of_table: progress.table.is_none(),
@@ -242,9 +245,15 @@ impl Snapshot {
     /// The stream is read again from an earlier place, maybe of another server: a chunk that waits is read again.
     pub fn interrupted(&mut self) {
         if matches!(self.phase, Phase::Ready { .. }) {
-            self.phase = Phase::Idle;
-            self.current = None;
+            self.read_again();
         }
+    }
+
+    /// The chunk is asked for again, of the table as it is by then: its keys may be ordered otherwise.
+    fn read_again(&mut self) {
+        self.phase = Phase::Idle;
+        self.current = None;
+        (self.end, self.progress.end) = (None, None);
     }
 
     /// The reader failed. Another one reads again what was asked for, unless rows of it may be out already.
@@ -256,8 +265,7 @@ impl Snapshot {
         tracing::warn!(%error, "the connection that reads tables was lost: connecting again");
         self.losses += 1;
         (self.asks, self.told, self.reader) = spawn(&self.config, &self.wake);
-        self.phase = Phase::Idle;
-        self.current = None;
+        self.read_again();
         Ok(())
     }
 
@@ -354,8 +362,7 @@ impl Snapshot {
                 let window = capture.watch.window.take();
                 let Some(window) = window.filter(|w| !w.broken) else {
                     tracing::info!("a table changed while a chunk of it was read: reading the chunk again");
-                    self.phase = Phase::Idle;
-                    self.current = None;
+                    self.read_again();
                     return Ok(());
                 };
                 let outdated = window.outdated(&seen);
@@ -388,13 +395,11 @@ impl Snapshot {
         }
         match (told, &mut self.phase) {
             (Told::Failed(error), _) => return self.reader_failed(error),
-            (Told::Chunk { rows, seen, high, next, more }, phase) => {
+            (Told::Chunk { rows, seen, high, next, end, more }, phase) => {
                 *phase = Phase::Ready { rows, seen, high, next, more };
+                self.end = end;
             }
-            (Told::Stale, phase) => {
-                *phase = Phase::Idle;
-                self.current = None;
-            }
+            (Told::Stale, _) => self.read_again(),
             (Told::Opened(at), phase) => *phase = Phase::Opening(at),
             (Told::Rows(new), Phase::Flowing { rows, .. }) => rows.extend(new),
             (Told::End(more), Phase::Flowing { ended, .. }) => *ended = Some(more),
@@ -433,7 +438,8 @@ impl Snapshot {
             // Notifications tell keys by their values.
             let directly = capture.direct.is_some() && !capture.notes.is_on();
             let after = self.progress.key.clone();
-            let ask = Ask { table, after, whole, filter, rows_max, covers, directly, following };
+            let end = self.end.clone();
+            let ask = Ask { table, after, end, whole, filter, rows_max, covers, directly, following };
             // A reader that takes nothing more has told why before: that is heard next.
             let heard = self.asks.send(ask).await.is_ok();
             self.phase = if whole && heard { Phase::Holding } else { Phase::Reading };

@@ -25,6 +25,7 @@ impl Snapshot {
         }
         self.progress.table = None;
         self.progress.key = None;
+        (self.end, self.progress.end) = (None, None);
         self.progress.columns = Vec::new();
         (self.progress.rows, self.about) = (0, None);
         (self.told_table, self.maximum) = (false, None);
@@ -87,6 +88,7 @@ impl Snapshot {
                 self.progress.table = self.tables.front().cloned();
                 self.progress.columns = key_names(table);
                 self.progress.key = Some(key);
+                self.progress.end.clone_from(&self.end);
             }
             _ => self.table_done(capture),
         }

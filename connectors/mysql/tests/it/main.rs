@@ -8,6 +8,7 @@ mod decoder;
 mod direct;
 mod fuzz;
 mod golden;
+mod growing;
 mod handover;
 mod login;
 mod matching;

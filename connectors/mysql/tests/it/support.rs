@@ -53,6 +53,10 @@ impl Offsets {
         let partition = serde_json::Map::from_iter([("server".to_owned(), server.into())]);
         Arc::new(Self(Mutex::new(Some((SourcePartition(partition), SourceOffset(offset))))))
     }
+    /// A field of the stored offset.
+    pub(crate) fn field(&self, key: &str) -> Option<serde_json::Value> {
+        self.0.lock().unwrap().as_ref()?.1.0.get(key).cloned()
+    }
     /// Changes a field of the stored offset.
     pub(crate) fn change(&self, key: &str, value: &str) {
         let mut stored = self.0.lock().unwrap();

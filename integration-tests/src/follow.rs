@@ -87,6 +87,12 @@ impl Follower {
         lock(&self.ledger)
     }
 
+    /// Tells how many lines have been read, whoever holds the follower.
+    pub fn counter(&self) -> impl Fn() -> u64 + Send + use<> {
+        let ledger = Arc::clone(&self.ledger);
+        move || lock(&ledger).observed()
+    }
+
     /// Waits until as many lines are read as are expected; gives up after `quiet` without a further one.
     ///
     /// # Errors

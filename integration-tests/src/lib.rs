@@ -10,6 +10,7 @@ pub mod connect;
 pub mod follow;
 pub mod hook;
 pub mod ledger;
+pub mod meter;
 pub mod mysql;
 pub mod openapi;
 pub mod proxy;

@@ -2,6 +2,7 @@
 use super::run_number;
 use crate::follow::{Follower, cluster, create_topic};
 use crate::ledger::{Ledger, Line, Report};
+use crate::meter::Meter;
 use crate::rest::Rest;
 use crate::worker::{Worker, WorkerOptions};
 use anyhow::{Context, Result, bail, ensure};
@@ -298,6 +299,12 @@ impl Group {
     /// The ends of all logs.
     pub fn logs(&self) -> String {
         self.workers.iter().map(|worker| format!("--- {}\n{}\n", worker.options.port, worker.log_tail())).collect()
+    }
+
+    /// Counts the records of all generators, second by second.
+    pub fn meter(&self) -> Meter {
+        let counters: Vec<_> = self.followers.values().map(Follower::counter).collect();
+        Meter::begin(move || counters.iter().map(|count| count()).sum())
     }
 
     /// Records that have been read of all generators.

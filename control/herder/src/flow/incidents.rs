@@ -7,6 +7,7 @@
 //! hook that fails slows nothing down.
 use super::board::Board;
 use super::hooks::{HookPort, RETRIES, message, message_id, next, wait};
+use super::onset::{COMMIT_PENDING, Onset};
 use super::quotas::used_up;
 use super::retention::Risk;
 use crate::answer::RunState;
@@ -29,7 +30,7 @@ const CALM: Duration = Duration::from_secs(30);
 const TEXT_MAX: usize = 500;
 
 /// Kind and subject.
-type Key = (&'static str, String);
+pub(super) type Key = (&'static str, String);
 
 /// Something that is wrong now.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,6 +75,7 @@ pub(crate) struct Incidents {
     due: BTreeMap<String, Duration>,
     /// Since when the condition of an open incident is not there any more.
     calm: BTreeMap<String, Duration>,
+    onset: Onset,
     overflowed: bool,
 }
 
@@ -87,8 +89,8 @@ pub(crate) struct Moment<'a> {
 
 impl Incidents {
     pub(crate) fn new(hook: Option<Arc<dyn HookPort>>) -> Self {
-        let (rows, stored, due, calm) = Default::default();
-        Self { hook, rows, stored, flying: None, due, calm, overflowed: false }
+        let (rows, stored, due, calm, onset) = Default::default();
+        Self { hook, rows, stored, flying: None, due, calm, onset, overflowed: false }
     }
 
     /// This worker begins to lead: what others have stored is what it goes on from.
@@ -132,7 +134,7 @@ impl Incidents {
                 continue;
             }
             let since = *self.calm.entry(id.clone()).or_insert(moment.now);
-            let by_turns = matches!(row.kind.as_str(), "cap_reached" | "breaker_open");
+            let by_turns = matches!(row.kind.as_str(), "cap_reached" | "breaker_open" | COMMIT_PENDING);
             let lasts = if by_turns { CALM } else { Duration::ZERO };
             if moment.now.saturating_sub(since) >= lasts {
                 self.calm.remove(id);
@@ -144,6 +146,7 @@ impl Incidents {
                 changed.insert(id.clone());
             }
         }
+        self.onset.hold_back(&mut wrong, moment.now);
         let mut room = OPEN_MAX.saturating_sub(open.len());
         for ((kind, subject), condition) in wrong {
             if room == 0 {
@@ -264,12 +267,28 @@ pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board:
             found("retention_risk", format!("{name} (cap)"), format!("source {name}: {}", over.text));
         }
         breaker(name, board, &mut findings);
+        commits(name, view, &mut findings);
     }
     for (name, text) in used_up(board).filter(|(name, _)| connectors.contains_key(*name)) {
         let condition = Condition { connector: name.clone(), text: format!("the quota of {name}: {text}") };
         findings.wrong.insert(("quota_used_up", name.clone()), condition);
     }
     findings
+}
+
+/// Tasks whose records wait for the destination; an open breaker says as much.
+fn commits(name: &str, view: &ConnectorView, findings: &mut Findings) {
+    if findings.wrong.contains_key(&("breaker_open", name.to_owned())) {
+        return;
+    }
+    for (task, status) in view.task_statuses.iter().filter(|(_, status)| status.state == RunState::Running) {
+        let Some(reason) = status.trace.as_deref().and_then(|trace| trace.strip_prefix("commit_pending: ")) else {
+            continue;
+        };
+        let text = format!("task {task} of {name} waits for its destination: {reason}");
+        let condition = Condition { connector: name.to_owned(), text: text.chars().take(TEXT_MAX).collect() };
+        findings.wrong.insert((COMMIT_PENDING, format!("{name}/{task}")), condition);
+    }
 }
 
 /// Open when half or more of its tasks are; over when none is any more.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::answer::PartStatus;
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use serde_json::Value as Json;
@@ -173,6 +174,38 @@ async fn a_breaker_that_opens_and_closes_by_turns_is_one_incident() {
     assert_eq!(receiver.states(), ["open"]);
     scene.seconds(3, Findings::default).await;
     assert_eq!(receiver.states(), ["open", "resolved"]);
+}
+
+/// A connector whose first task says this in its status.
+fn said(trace: &str) -> BTreeMap<String, Arc<ConnectorView>> {
+    let status = PartStatus {
+        state: RunState::Running,
+        worker_id: "w:1".to_owned(),
+        version: String::new(),
+        trace: Some(trace.to_owned()),
+        activity: None,
+    };
+    let view = ConnectorView { task_statuses: [(0, status)].into(), ..ConnectorView::default() };
+    [("sink".to_owned(), Arc::new(view))].into()
+}
+
+#[tokio::test]
+async fn a_commit_that_waits_for_a_minute_is_an_incident() {
+    let receiver = Arc::<Receiver>::default();
+    let mut scene = Scene::new(Some(&receiver));
+    let of = |trace: &str| findings(&said(trace), &Board::default());
+    scene.seconds(60, || of("commit_pending: commit of a decided unit: no right")).await;
+    scene.seconds(70, || of("waits for something else")).await;
+    assert_eq!(receiver.states(), Vec::<String>::new());
+    scene.seconds(65, || of("commit_pending: commit of a decided unit: no right")).await;
+    scene.seconds(32, || of("")).await;
+    assert_eq!(receiver.states(), ["open", "resolved"]);
+    let heard = receiver.heard.lock();
+    assert_eq!(heard[0].1["alert"]["kind"], "commit_pending");
+    assert_eq!(
+        heard[0].1["event"]["text"],
+        "task 0 of sink waits for its destination: commit of a decided unit: no right"
+    );
 }
 
 #[tokio::test]

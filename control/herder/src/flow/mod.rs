@@ -22,6 +22,7 @@ mod incidents;
 mod leading;
 mod meters;
 mod metrics;
+mod onset;
 mod overruling;
 mod picture;
 mod port;

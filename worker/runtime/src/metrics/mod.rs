@@ -132,6 +132,7 @@ pub struct TaskMetrics {
     pub dead_letter_failures: Counter,
     pub last_error_ms: Gauge,
     pub recovered_units: Counter,
+    pub units_in_doubt: Gauge,
     pub restarts: Counter,
     pub errors: [Counter; 6],
     /// What the connector itself tells; none while it tells nothing.
@@ -169,6 +170,7 @@ impl TaskMetrics {
             dead_letter_failures: Counter::default(),
             last_error_ms: Gauge::default(),
             recovered_units: Counter::default(),
+            units_in_doubt: Gauge::default(),
             restarts: Counter::default(),
             errors: Default::default(),
             report: Mutex::default(),

@@ -178,6 +178,9 @@ pub const METRICS: &[Metric] = &[
     counter("elasticflow_task_blocked_seconds_total", "time waited for room in a full queue", None, |m| {
         Some(m.blocked_us.value() as f64 / 1e6)
     }),
+    gauge("elasticflow_task_units_in_doubt", "two-phase units that are decided and not committed yet", SINK, |m| {
+        m.units_in_doubt.value().map(|n| n as f64)
+    }),
     counter("elasticflow_task_recovered_units_total", "two-phase units of earlier owners committed here", SINK, |m| {
         Some(m.recovered_units.value() as f64)
     }),

@@ -155,6 +155,13 @@ impl TwoPhase {
 
     /// Commits a decided unit, for as long as it takes: order and completeness come before availability.
     pub(super) async fn commit_until_done(&mut self, handle: &Handle) -> Result<(), TaskError> {
+        self.task.metrics.units_in_doubt.set(1);
+        self.commit_at_last(handle).await?;
+        self.task.metrics.units_in_doubt.set(0);
+        Ok(())
+    }
+
+    async fn commit_at_last(&mut self, handle: &Handle) -> Result<(), TaskError> {
         let task = std::sync::Arc::clone(&self.task);
         let options = &task.services.options;
         let mut tried = 0;

@@ -21,6 +21,29 @@ pub enum RuntimeError {
     ShuttingDown,
 }
 
+/// A bad record that nobody tolerates, and where it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}{}", self.place())]
+pub struct BadRecord {
+    /// Why it is bad.
+    #[source]
+    pub error: RecordError,
+    /// The topic; empty where it is not known.
+    pub topic: String,
+    /// Partition and offset of a record that was read from Kafka.
+    pub at: Option<(i32, i64)>,
+}
+
+impl BadRecord {
+    fn place(&self) -> String {
+        match (self.topic.as_str(), self.at) {
+            ("", _) => String::new(),
+            (topic, None) => format!(" (a record for {topic})"),
+            (topic, Some((partition, offset))) => format!(" (the record of {topic}-{partition} at offset {offset})"),
+        }
+    }
+}
+
 /// Why a task instance ended.
 #[derive(Debug, thiserror::Error)]
 pub enum TaskError {
@@ -29,7 +52,7 @@ pub enum TaskError {
     Connector(#[from] ConnectorError),
     /// A record is bad and `errors.tolerance` does not allow it.
     #[error("Tolerance exceeded in error handler")]
-    Tolerance(#[source] RecordError),
+    Tolerance(#[source] BadRecord),
     /// Kafka said so.
     #[error("{doing} failed")]
     Kafka {
@@ -93,11 +116,20 @@ impl TaskError {
     /// The error in the form of Connect's `trace`: first line, a frame, causes.
     pub fn trace(&self, task: &TaskId) -> String {
         let mut out = format!("{}: {self}\n\tat elasticflow.task({task})", self.java_class());
-        let mut cause = std::error::Error::source(self);
+        let mut cause = match self {
+            // Its own words are the first line.
+            Self::Connector(error) => std::error::Error::source(error),
+            _ => std::error::Error::source(self),
+        };
         while let Some(e) = cause {
-            let name = if e.is::<RecordError>() { DATA_EXCEPTION } else { CONNECT_EXCEPTION };
+            let bad = e.downcast_ref::<BadRecord>();
+            let name = if bad.is_some() { DATA_EXCEPTION } else { CONNECT_EXCEPTION };
             let _ = write!(out, "\nCaused by: {name}: {e}");
-            cause = e.source();
+            // What is wrong with a record is told with its place.
+            cause = match bad {
+                Some(bad) => std::error::Error::source(&bad.error),
+                None => e.source(),
+            };
         }
         out
     }

@@ -246,17 +246,15 @@ pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board:
             let condition = Condition { connector: name.clone(), text: text.chars().take(TEXT_MAX).collect() };
             findings.wrong.insert((kind, subject), condition);
         };
-        let first_line =
-            |trace: &Option<String>| trace.as_deref().and_then(|t| t.lines().next()).unwrap_or("no trace").to_owned();
         if let Some(status) = view.status.as_ref().filter(|s| s.state == RunState::Failed) {
             found(
                 "connector_failed",
                 name.clone(),
-                format!("connector {name} has failed: {}", first_line(&status.trace)),
+                format!("connector {name} has failed: {}", why(status.trace.as_deref())),
             );
         }
         for (task, status) in view.task_statuses.iter().filter(|(_, s)| s.state == RunState::Failed) {
-            let text = format!("task {task} of {name} has failed: {}", first_line(&status.trace));
+            let text = format!("task {task} of {name} has failed: {}", why(status.trace.as_deref()));
             found("task_failed", format!("{name}/{task}"), text);
         }
         if let Some(reason) = board.limits.get(name).filter(|l| l.state == "held").and_then(|l| l.reasons.first()) {
@@ -274,6 +272,22 @@ pub(crate) fn findings(connectors: &BTreeMap<String, Arc<ConnectorView>>, board:
         findings.wrong.insert(("quota_used_up", name.clone()), condition);
     }
     findings
+}
+
+/// What a trace says in one line: what happened, and what has caused it in the end.
+fn why(trace: Option<&str>) -> String {
+    let mut lines = trace.unwrap_or("no trace").lines();
+    let first = lines.next().unwrap_or_default();
+    let cause = lines.filter_map(|line| line.strip_prefix("Caused by: ")).next_back();
+    // Only the last part of a class is worth its room.
+    let plain = |text: &str| match text.split_once(": ") {
+        Some((class, said)) => format!("{}: {said}", class.rsplit('.').next().unwrap_or(class)),
+        None => text.to_owned(),
+    };
+    match cause {
+        Some(cause) => format!("{first}; caused by {}", plain(cause)),
+        None => first.to_owned(),
+    }
 }
 
 /// Tasks whose records wait for the destination; an open breaker says as much.

@@ -189,6 +189,15 @@ fn said(trace: &str) -> BTreeMap<String, Arc<ConnectorView>> {
     [("sink".to_owned(), Arc::new(view))].into()
 }
 
+#[test]
+fn an_incident_says_what_has_caused_a_failure_in_the_end() {
+    let trace = "a.b.ConnectException: Tolerance exceeded\n\tat elasticflow.task(c-0)\nCaused by: a.b.ConnectException: x\n\
+                 Caused by: a.b.DataException: TASK_PUT: the value is null";
+    let said = "a.b.ConnectException: Tolerance exceeded; caused by DataException: TASK_PUT: the value is null";
+    assert_eq!(why(Some(trace)), said);
+    assert_eq!((why(Some("a.b.C: gone")), why(None)), ("a.b.C: gone".to_owned(), "no trace".to_owned()));
+}
+
 #[tokio::test]
 async fn a_commit_that_waits_for_a_minute_is_an_incident() {
     let receiver = Arc::<Receiver>::default();

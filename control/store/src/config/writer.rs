@@ -11,8 +11,7 @@ pub(super) struct Writer {
 
 /// How the writer differs from other producers. A user waits for these few rows: nothing is gained by waiting for more, and
 /// where a broker that holds the topic or coordinates the transaction has gone, the write is given up soon and done again.
-const SETTINGS: [(&str, &str); 3] =
-    [("linger.ms", "0"), ("request.timeout.ms", "10000"), ("transaction.timeout.ms", "20000")];
+const SETTINGS: [(&str, &str); 2] = [("request.timeout.ms", "10000"), ("transaction.timeout.ms", "20000")];
 
 /// Why rows were not reported as written.
 #[derive(Debug)]

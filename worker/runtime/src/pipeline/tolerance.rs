@@ -1,6 +1,6 @@
 //! `errors.tolerance`: whether a bad record stops the task.
 use super::settings::{ErrorKeys, Tolerated};
-use crate::error::TaskError;
+use crate::error::{BadRecord, TaskError};
 use crate::metrics::TaskMetrics;
 use elasticflow_api::RecordError;
 use elasticflow_api::clock::Clock;
@@ -58,7 +58,11 @@ impl Tolerance {
             tracing::error!(error = %failed.error, "{}", self.text(&failed, place));
         }
         match self.keys.tolerance {
-            Tolerated::None => Err(TaskError::Tolerance(failed.error)),
+            Tolerated::None => Err(TaskError::Tolerance(BadRecord {
+                error: failed.error,
+                topic: place.topic.to_owned(),
+                at: place.partition.zip(place.offset),
+            })),
             Tolerated::All => {
                 self.metrics.skipped.add(1);
                 Ok(failed)

@@ -194,7 +194,10 @@ impl Errant for Rejects {
             class: ErrorClass::Record,
             code: "RUNTIME-0001",
             message: e.to_string(),
-            source: Some(Box::new(e)),
+            source: Some(match e {
+                TaskError::Tolerance(bad) => Box::new(bad),
+                other => Box::new(other),
+            }),
         })
     }
 

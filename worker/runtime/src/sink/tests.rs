@@ -326,7 +326,8 @@ async fn a_refused_batch_without_tolerance_stops_at_the_bad_row() {
     let runtime = fixture.runtime();
     runtime.start_task(spec(&fixture, &[])).unwrap();
     let trace = fixture.failure().await;
-    assert!(trace.contains("TASK_PUT: TEST-0002: a row is refused"), "{trace}");
+    let caused = "Caused by: org.apache.kafka.connect.errors.DataException: TASK_PUT: TEST-0002: a row is refused (the record of in-0 at offset 2)";
+    assert!(trace.lines().skip(2).eq([caused]), "{trace}");
     assert_eq!(script.values(), expected(2));
 }
 

@@ -1,13 +1,18 @@
 //! What `information_schema` says about tables.
 use crate::column::{Collations, Column, Described};
-use crate::error::{Result, of_client};
+use crate::error::{Error, Result, of_client};
 use crate::wire::{Flavour, Session};
 use mysql_async::Row;
-use mysql_async::prelude::Queryable;
+use mysql_async::prelude::{FromRow, Queryable};
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use std::time::Duration;
 
 const DOING: &str = "reading information_schema";
+
+/// Looks at a table that the server warns of, and the time between them.
+const LOOKS: usize = 50;
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Databases of the server itself: never captured.
 const SYSTEM: [&str; 4] = ["mysql", "information_schema", "performance_schema", "sys"];
@@ -70,9 +75,26 @@ pub(crate) async fn described_columns(session: &mut Session, db: &str, name: &st
     let sql = "SELECT COLUMN_NAME, DATA_TYPE, COLUMN_TYPE, IS_NULLABLE, COLUMN_DEFAULT, EXTRA, COLUMN_COMMENT, \
                CHARACTER_SET_NAME, CHARACTER_MAXIMUM_LENGTH, NUMERIC_PRECISION, NUMERIC_SCALE, DATETIME_PRECISION \
                FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
-    let rows: Vec<Row> = session.conn.exec(sql, (db, name)).await.map_err(|e| of_client(e, DOING))?;
+    let rows: Vec<Row> = ask(session, sql, (db, name)).await?;
     let maria = session.flavour == Flavour::MariaDb;
     Ok(rows.into_iter().map(|row| described(row, maria)).collect())
+}
+
+/// Asks about one table. A server that cannot look into it, because it is being altered, answers without rows and warns:
+/// that is no table without columns or keys, and is asked again.
+async fn ask<R: FromRow + Send + 'static>(
+    session: &mut Session,
+    sql: &'static str,
+    table: (&str, &str),
+) -> Result<Vec<R>> {
+    for _ in 0..LOOKS {
+        let rows: Vec<R> = session.conn.exec(sql, table).await.map_err(|e| of_client(e, DOING))?;
+        if !rows.is_empty() || session.conn.get_warnings() == 0 {
+            return Ok(rows);
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+    Err(Error::TableChanged { table: format!("{}.{}", table.0, table.1) })
 }
 
 /// A table, or none if it is not there.
@@ -119,7 +141,7 @@ pub(crate) async fn key(session: &mut Session, db: &str, name: &str) -> Result<(
     let sql = "SELECT INDEX_NAME, COLUMN_NAME, NULLABLE, SUB_PART FROM information_schema.STATISTICS \
                WHERE TABLE_SCHEMA = ? AND TABLE_NAME = ? AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX";
     type Part = (String, Option<String>, Option<String>, Option<u64>);
-    let parts: Vec<Part> = session.conn.exec(sql, (db, name)).await.map_err(|e| of_client(e, DOING))?;
+    let parts: Vec<Part> = ask(session, sql, (db, name)).await?;
     let of_index = |index: &str| -> Vec<&Part> { parts.iter().filter(|p| p.0 == index).collect() };
     let names = |parts: &[&Part]| parts.iter().filter_map(|p| p.1.clone()).collect::<Vec<_>>();
     let primary = of_index("PRIMARY");

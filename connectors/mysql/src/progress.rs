@@ -9,7 +9,7 @@ pub(crate) struct Progress {
     /// Last table that is complete, as database and name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) done: Option<(String, String)>,
-    /// Table whose first chunks are complete.
+    /// Table that is being read: its changes go out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) table: Option<(String, String)>,
     /// Columns of the key.
@@ -33,6 +33,13 @@ pub(crate) struct Progress {
     /// Further ones that wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) queue: Vec<Adhoc>,
+}
+
+impl Progress {
+    /// Whether rows of the snapshot have gone out.
+    pub(crate) fn has_rows(&self) -> bool {
+        self.done.is_some() || self.key.is_some()
+    }
 }
 
 fn is_zero(n: &u64) -> bool {

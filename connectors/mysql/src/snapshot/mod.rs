@@ -151,7 +151,7 @@ impl Snapshot {
             (_, Some(done)) => Some(SchemaSnapshot::plan(session, Some(done), &tables).await?),
             _ => None,
         };
-        let resumed = progress.done.is_some() || progress.table.is_some();
+        let resumed = progress.has_rows();
         tracing::info!(tables = tables.len(), resumed, "taking a snapshot");
         Ok(Self { schema, fresh: stored.is_none(), ..Self::begin(config, tables, progress, wake) })
     }
@@ -164,7 +164,7 @@ impl Snapshot {
 
     fn begin(config: &Arc<CdcConfig>, tables: Vec<(String, String)>, progress: Progress, wake: Arc<Notify>) -> Self {
         let (asks, told, reader) = spawn(config, &wake);
-        let resumed = progress.done.is_some() || progress.table.is_some();
+        let resumed = progress.has_rows();
         Self {
             schema: None,
             names: names_of(&tables),
@@ -183,7 +183,7 @@ impl Snapshot {
             end: progress.end.clone(),
             phase: Phase::Idle,
             first: !resumed,
-            first_of_table: progress.table.is_none(),
+            first_of_table: progress.key.is_none(),
             progress,
             only: config.snapshot_mode == SnapshotMode::InitialOnly,
             asks,
@@ -427,6 +427,8 @@ impl Snapshot {
                 self.learn_maximum(capture, &table).await?;
                 self.check_key(&table)?;
                 capture.watch.gated.remove(&table.id);
+                // From here on its changes go out, after a new start too: a row that was told of must not be forgotten again.
+                self.progress.table = Some((db, name));
                 capture.watch.window = Some(Window::new(Arc::clone(&table.id), KEYS_MAX));
             }
             let following = self.following();

@@ -85,7 +85,6 @@ impl Snapshot {
         self.log_advance(capture);
         match (next, &self.current) {
             (Some(key), Some(table)) => {
-                self.progress.table = self.tables.front().cloned();
                 self.progress.columns = key_names(table);
                 self.progress.key = Some(key);
                 self.progress.end.clone_from(&self.end);

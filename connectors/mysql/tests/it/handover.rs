@@ -208,7 +208,29 @@ async fn hand_over(server: &Server, db: &str, seed: u64) {
     let topic = replay(&all);
     let missing: Vec<_> = table.iter().filter(|(k, v)| topic.get(*k) != Some(v)).take(5).collect();
     let extra: Vec<_> = topic.keys().filter(|k| !table.contains_key(*k)).take(5).collect();
-    assert!(missing.is_empty() && extra.is_empty(), "seed {seed}: missing or different {missing:?}, extra {extra:?}");
+    let first = missing.first().map(|(key, _)| *key).or(extra.first().copied());
+    let history = first.map(|key| history(&all, key)).unwrap_or_default();
+    assert!(
+        missing.is_empty() && extra.is_empty(),
+        "seed {seed}: missing or different {missing:?}, extra {extra:?}; the first one's records: {history:#?}"
+    );
+}
+
+/// What was told of a row, in order: what, from where, in which of all records.
+fn history(records: &[SourceRecord], name: &str) -> Vec<String> {
+    let mut told = Vec::new();
+    for (number, record) in records.iter().enumerate() {
+        let table = record.record.topic.rsplit('.').next().unwrap();
+        let (key, value) = (datum(&record.record.key), datum(&record.record.value));
+        if format!("{table}/{key}") == name {
+            let source = &value["source"];
+            told.push(format!(
+                "{number}: {} {}:{} gtid {} snapshot {}",
+                value["op"], source["file"], source["pos"], source["gtid"], source["snapshot"]
+            ));
+        }
+    }
+    told
 }
 
 async fn hand_overs(prefix: &str, name: &str, db: &str) {

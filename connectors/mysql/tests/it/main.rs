@@ -1,5 +1,6 @@
 //! Tests against real servers. Without `EF_MYSQL` (and `EF_MARIADB`) they say that they are skipped.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests: helpers count as production code")]
+mod begun;
 mod booleans;
 mod converters;
 mod crashes;

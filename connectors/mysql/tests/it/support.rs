@@ -155,6 +155,8 @@ pub(crate) struct Harness {
     converters: Option<Box<Converters>>,
     open: Vec<SourceRecord>,
     last: Option<SourcePosition>,
+    /// Set: transactions are cut at batches, as at a limit of the worker.
+    cuts: bool,
 }
 
 impl Harness {
@@ -180,7 +182,14 @@ impl Harness {
             converters: None,
             open: Vec::new(),
             last: None,
+            cuts: false,
         }
+    }
+
+    /// Every batch is committed with its position, also one that ends inside a transaction.
+    pub(crate) fn cutting(mut self) -> Self {
+        self.cuts = true;
+        self
     }
 
     /// The task writes rows as JSON itself, as it does before a JSON converter; with schemas, what is read back has them too.
@@ -205,7 +214,7 @@ impl Harness {
             self.last = Some(position);
         }
         self.open.append(&mut records);
-        if boundary == Boundary::Complete {
+        if boundary == Boundary::Complete || self.cuts && self.last.is_some() {
             if let Some(last) = self.last.take() {
                 self.offsets.set(&last);
             }

@@ -5,7 +5,7 @@ use crate::error::Error;
 use crate::outage::{Outage, backoff};
 use bytes::{Bytes, BytesMut};
 use elasticflow_api::clock::Clock;
-use elasticflow_api::context::Endpoint;
+use elasticflow_api::context::{Endpoint, SinkFlow};
 use parking_lot::Mutex;
 use reqwest::{Certificate, Identity, Method, Proxy, Url};
 use std::sync::Arc;
@@ -49,6 +49,8 @@ pub(crate) struct Client {
     clock: Arc<dyn Clock>,
     endpoint: Arc<dyn Endpoint>,
     outage: Outage,
+    /// Where the status is told that nothing answers; none for a look in passing.
+    flow: Option<Arc<dyn SinkFlow>>,
     patience: Patience,
 }
 
@@ -93,6 +95,15 @@ impl Reply {
     pub(crate) fn is_overload(&self) -> bool {
         matches!(self.status, 429 | 500 | 502 | 503 | 504)
     }
+}
+
+/// What has kept a request from its answer: the client itself says only that it could not send.
+fn root_of(error: &reqwest::Error) -> String {
+    let mut root: &dyn std::error::Error = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
 }
 
 /// No answer.
@@ -175,7 +186,13 @@ impl Client {
             backoff: config.retry_backoff.duration(),
         };
         let (next, outage) = (AtomicUsize::new(0), Outage::default());
-        Ok(Self { http: http_client(config)?, nodes, next, login, clock, endpoint, outage, patience })
+        Ok(Self { http: http_client(config)?, nodes, next, login, clock, endpoint, outage, flow: None, patience })
+    }
+
+    /// The same for a task, whose status tells of it while nothing answers.
+    pub(crate) fn telling(mut self, flow: &Arc<dyn SinkFlow>) -> Self {
+        self.flow = Some(Arc::clone(flow));
+        self
     }
 
     pub(crate) fn patience(&self) -> Patience {
@@ -215,7 +232,10 @@ impl Client {
                 let cause = cause.without_url();
                 let now = self.now();
                 *node.out_until.lock() = now + NODE_OUT;
-                let for_ = self.outage.failed(now, &node.base, &cause);
+                let for_ = self.outage.failed(now, &node.base, &root_of(&cause));
+                if let Some(flow) = &self.flow {
+                    flow.waiting(&format!("{} does not answer: {}", node.base, root_of(&cause)));
+                }
                 Err(Silence { url: node.base.clone(), cause, for_ })
             }
         }

@@ -331,7 +331,7 @@ impl SinkTask for EsTask {
 
     async fn start(&mut self, cx: &SinkContext) -> Result<()> {
         self.name = Some(cx.task.clone());
-        let client = Client::new(&self.config, Arc::clone(&cx.clock), Arc::clone(&cx.endpoint))?;
+        let client = Client::new(&self.config, Arc::clone(&cx.clock), Arc::clone(&cx.endpoint))?.telling(&cx.flow);
         let server = check_version(&client).await?;
         if self.config.is_stream() && !server.has_streams {
             return Err(

@@ -281,6 +281,7 @@ impl Herder {
         let Some(instance) = self.actual.tasks.get_mut(&task).filter(|i| i.phase != Phase::Stopping) else { return };
         match &event.change {
             TaskChange::Running => self.show_task(&task, RunState::Running, None),
+            TaskChange::Starting { trace } => self.show_task(&task, RunState::Unassigned, Some(trace.clone())),
             TaskChange::Pending { trace } => self.show_task(&task, RunState::Running, Some(trace.clone())),
             TaskChange::Paused => self.show_task(&task, RunState::Paused, None),
             TaskChange::Held { trace } => {

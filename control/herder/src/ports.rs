@@ -83,6 +83,11 @@ pub struct TaskEvent {
 pub enum TaskChange {
     /// Started, or resumed.
     Running,
+    /// Its start waits for the system at the other end.
+    Starting {
+        /// For what.
+        trace: String,
+    },
     /// Started, and something that was read waits for the destination.
     Pending {
         /// What waits, and for what.

@@ -31,6 +31,11 @@ pub enum Happening {
 pub enum TaskState {
     /// Started, takes part.
     Running,
+    /// Its start waits for the system at the other end.
+    Starting {
+        /// For what.
+        trace: String,
+    },
     /// Started, and something that was read waits for the destination.
     Pending {
         /// What waits, and for what.

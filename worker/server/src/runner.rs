@@ -22,6 +22,7 @@ pub(crate) fn reporter(news: &TaskNews) -> Arc<dyn Fn(elasticflow_runtime::TaskE
 fn change_of(what: Happening) -> Option<TaskChange> {
     match what {
         Happening::State(TaskState::Running) => Some(TaskChange::Running),
+        Happening::State(TaskState::Starting { trace }) => Some(TaskChange::Starting { trace }),
         Happening::State(TaskState::Pending { trace }) => Some(TaskChange::Pending { trace }),
         Happening::State(TaskState::Paused) => Some(TaskChange::Paused),
         Happening::State(TaskState::Held { trace }) => Some(TaskChange::Held { trace }),

@@ -73,7 +73,7 @@ async fn what_was_told_of_is_not_forgotten(server: Server, db: &str) {
 async fn a_row_that_was_told_of_before_its_chunk_is_deleted_after_a_new_start_too_on_mysql() {
     let name = "a_row_that_was_told_of_before_its_chunk_is_deleted_after_a_new_start_too_on_mysql";
     if let Some(server) = Server::of("EF_MYSQL", name).await {
-        what_was_told_of_is_not_forgotten(server, "ef_begun").await;
+        Box::pin(what_was_told_of_is_not_forgotten(server, "ef_begun")).await;
     }
 }
 
@@ -81,6 +81,6 @@ async fn a_row_that_was_told_of_before_its_chunk_is_deleted_after_a_new_start_to
 async fn a_row_that_was_told_of_before_its_chunk_is_deleted_after_a_new_start_too_on_mariadb() {
     let name = "a_row_that_was_told_of_before_its_chunk_is_deleted_after_a_new_start_too_on_mariadb";
     if let Some(server) = Server::of("EF_MARIADB", name).await {
-        what_was_told_of_is_not_forgotten(server, "ef_begun").await;
+        Box::pin(what_was_told_of_is_not_forgotten(server, "ef_begun")).await;
     }
 }

@@ -207,7 +207,7 @@ async fn random_tables(prefix: &str, name: &str, maria: bool) {
     let variable = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
     let (count, first) = (variable("EF_RANDOM_TABLES").unwrap_or(12), variable("EF_SEED").unwrap_or(1));
     for seed in first..first + count {
-        random_table(&server, "ef_random", seed, maria).await;
+        Box::pin(random_table(&server, "ef_random", seed, maria)).await;
     }
 }
 

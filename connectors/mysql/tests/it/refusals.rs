@@ -152,14 +152,14 @@ async fn a_purged_position(server: Server, db: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purged_position_of_mysql_says_what_to_do() {
     if let Some(server) = Server::of("EF_MYSQL", "a_purged_position_of_mysql_says_what_to_do").await {
-        a_purged_position(server, "ef_purged").await;
+        Box::pin(a_purged_position(server, "ef_purged")).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_purged_position_of_mariadb_says_what_to_do() {
     if let Some(server) = Server::of("EF_MARIADB", "a_purged_position_of_mariadb_says_what_to_do").await {
-        a_purged_position(server, "ef_purged").await;
+        Box::pin(a_purged_position(server, "ef_purged")).await;
     }
 }
 

@@ -85,6 +85,7 @@ fn escaped(value: &str) -> String {
 
 fn word(state: &TaskState) -> &'static str {
     match state {
+        TaskState::Starting { .. } => "unassigned",
         TaskState::Running | TaskState::Pending { .. } => "running",
         TaskState::Paused | TaskState::Held { .. } => "paused",
         TaskState::Restarting { .. } => "restarting",

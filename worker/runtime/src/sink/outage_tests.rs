@@ -142,3 +142,15 @@ async fn a_breaker_that_stays_open_for_too_long_fails_the_task_where_that_is_ask
     let trace = fixture.failure().await;
     assert!(trace.contains("FLOW-0030 BREAKER"), "{trace}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_that_waits_is_told_with_what_it_waits_for_until_the_task_fails_or_runs() {
+    let script = SinkScript::new(SinkType::Idempotent, |op| if op == "start" { Hook::Hang } else { Hook::Go });
+    let fixture = fixture(&script);
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Sink, &KEYS)).unwrap();
+    let trace = "starting: the destination has not answered yet".to_owned();
+    until("it is told", || fixture.states() == [TaskState::Starting { trace: trace.clone() }]).await;
+    let is_over = || matches!(fixture.states().last(), Some(TaskState::Restarting { .. }));
+    until("the limit of a start is reached", is_over).await;
+}

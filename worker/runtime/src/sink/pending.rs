@@ -16,6 +16,24 @@ pub(super) fn pending(reason: &str) -> TaskState {
 
 /// Waits for a call of the sink; while it lasts too long, the status says so and why, as far as the sink has said it.
 pub(super) async fn shown<T>(task: &Supervision, flow: &Flow, doing: &'static str, call: impl Future<Output = T>) -> T {
+    let (ended, is_shown) = told(task, flow, |reason| pending(&format!("{doing}: {reason}")), call).await;
+    if is_shown {
+        task.report_target();
+    }
+    ended
+}
+
+/// Waits for the start of the sink, as [`shown`]; the task does not run meanwhile.
+pub(super) async fn starting<T>(task: &Supervision, flow: &Flow, start: impl Future<Output = T>) -> T {
+    told(task, flow, |reason| TaskState::Starting { trace: format!("starting: {reason}") }, start).await.0
+}
+
+async fn told<T>(
+    task: &Supervision,
+    flow: &Flow,
+    state: impl Fn(String) -> TaskState,
+    call: impl Future<Output = T>,
+) -> (T, bool) {
     let clock = &task.services.options.clock;
     let mut call = std::pin::pin!(call);
     let mut is_shown = false;
@@ -24,15 +42,11 @@ pub(super) async fn shown<T>(task: &Supervision, flow: &Flow, doing: &'static st
             biased;
             ended = &mut call => {
                 flow.forget_reason();
-                if is_shown {
-                    task.report_target();
-                }
-                return ended;
+                return (ended, is_shown);
             }
             () = clock.sleep(SHOWN_AFTER) => {
                 is_shown = true;
-                let reason = flow.reason().unwrap_or_else(|| "the destination has not answered yet".to_owned());
-                task.report(pending(&format!("{doing}: {reason}")));
+                task.report(state(flow.reason().unwrap_or_else(|| "the destination has not answered yet".to_owned())));
             }
         }
     }

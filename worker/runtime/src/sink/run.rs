@@ -4,6 +4,7 @@ use super::cycle::{Cycle, Kind};
 use super::flow::{Flow, Held};
 use super::intake::Intake;
 use super::leave::Backlog;
+use super::pending::starting;
 use super::precedence::Precedence;
 use super::rejects::Rejects;
 use super::settings::SinkSettings;
@@ -126,11 +127,12 @@ async fn instance(task: Arc<Supervision>) -> Result<(), TaskError> {
 /// Starts the sink, runs the loop, stops the sink.
 async fn start_and_cycle(task: &Supervision, mut cycle: Cycle) -> Result<(), TaskError> {
     let options = &task.services.options;
-    let limit = options.limits.start_max;
+    let (limit, flow) = (options.limits.start_max, Arc::clone(&cycle.flow));
+    let start = starting(task, &flow, cycle.sink.task().start(&cycle.cx));
     let ended = tokio::select! {
         biased;
         () = task.stop.cancelled() => Ok(false),
-        started = cycle.sink.task().start(&cycle.cx) => started.map(|()| true).map_err(TaskError::from),
+        started = start => started.map(|()| true).map_err(TaskError::from),
         () = options.clock.sleep(limit) => Err(TaskError::TooLong { doing: "start of the sink", limit_ms: limit.as_millis() }),
     };
     let ended = match ended {

@@ -29,6 +29,7 @@ mod joined;
 mod link;
 pub mod log;
 mod obey;
+mod outside;
 mod pace;
 pub mod plan;
 pub mod position;

@@ -27,6 +27,9 @@ pub(crate) struct Progress {
     /// The snapshot that a signal has asked for, if it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) adhoc: Option<Adhoc>,
+    /// Tables that came to be since the snapshot began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) outside: Vec<(String, String)>,
     /// Rows of the current table that have been read.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub(crate) rows: u64,

@@ -138,6 +138,11 @@ impl Tables {
         self.filters.table(db, name)
     }
 
+    /// Whether snapshots read a table.
+    pub(crate) fn snapshots(&self, db: &str, name: &str) -> bool {
+        self.filters.snapshots(db, name)
+    }
+
     /// Whether tables of a database may be captured.
     pub fn captures_database(&self, db: &str) -> bool {
         self.filters.database(db)

@@ -119,6 +119,7 @@ impl CdcTask {
         }
         if let Some(snapshot) = &snapshot {
             capture.watch.gated = snapshot.waiting();
+            capture.watch.outside = snapshot.outside();
         }
         let now = cx.clock.monotonic();
         let mut reopen = Reopen::default();
@@ -340,7 +341,7 @@ impl Running {
     fn position(&self, cx: &SourceContext, partition: &Arc<SourcePartition>) -> SourcePosition {
         let capture = &self.capture;
         let gtids = capture.gtids.text();
-        let progress = self.snapshot.as_ref().map(Snapshot::progress);
+        let progress = self.snapshot.as_ref().map(|snapshot| snapshot.progress(&capture.watch));
         let (seconds, server) = capture.last;
         let (at, part) = capture.resume();
         let parts = Parts {

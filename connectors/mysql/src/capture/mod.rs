@@ -8,6 +8,7 @@ use crate::direct::Direct;
 use crate::error::{Error, Place, Result};
 use crate::gtid::{Gtid, Gtids};
 use crate::log::{Event, Log};
+use crate::outside::Outside;
 use crate::position::{LogPosition, Part};
 use crate::report::Counts;
 use crate::schema_log::SchemaLog;
@@ -59,6 +60,8 @@ pub(crate) struct Tx {
 pub struct Watch {
     /// Tables whose rows are still to be read: their changes are part of what will be read.
     pub gated: HashSet<Arc<str>>,
+    /// Tables that come to be while a first snapshot runs.
+    pub outside: Option<Outside>,
     /// The chunk being read.
     pub window: Option<Window>,
     /// Whether, since this was reset, a transaction has come that what is being read may not have seen, although it stands before

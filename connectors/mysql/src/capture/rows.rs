@@ -96,6 +96,9 @@ impl Capture {
         if self.watch.gated.contains(&table.id) {
             return self.count_event();
         }
+        if let Some(outside) = &mut self.watch.outside {
+            outside.pass(&table, |db, name| self.tables.snapshots(db, name));
+        }
         let head = RowsHead::parse(kind, v2, &event.body, table.slots.len()).map_err(broken)?;
         let body = match form {
             Form::Packed => head.unpacked(&event.body).map_err(broken)?,

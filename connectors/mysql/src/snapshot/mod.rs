@@ -5,12 +5,13 @@ mod sending;
 pub(crate) use sending::read_origin;
 
 use crate::batch::Batch;
-use crate::capture::{Capture, Filled, Until};
+use crate::capture::{Capture, Filled, Until, Watch};
 use crate::chunk::{Ask, ChunkReader, Following, ReadRow, Told, is_chunkable};
 use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
 use crate::information;
+use crate::outside::Outside;
 use crate::pace::{Advance, Pace};
 use crate::position::LogPosition;
 use crate::preflight::reads_rows;
@@ -227,8 +228,10 @@ impl Snapshot {
         if self.progress.adhoc.is_some() {
             return HashSet::new();
         }
-        let begun = self.progress.table.as_ref();
-        let waiting = self.tables.iter().filter(|table| Some(*table) != begun);
+        let goes_out = |table: &&(String, String)| {
+            self.progress.table.as_ref() == Some(*table) || self.progress.outside.contains(*table)
+        };
+        let waiting = self.tables.iter().filter(|table| !goes_out(table));
         waiting.map(|(db, name)| Arc::from(format!("{db}.{name}"))).collect()
     }
 
@@ -237,9 +240,20 @@ impl Snapshot {
         self.only
     }
 
+    /// The tables that come to be while it runs; none of one beside the stream, which holds no changes back.
+    pub(crate) fn outside(&self) -> Option<Outside> {
+        let progress = &self.progress;
+        let is_first = progress.adhoc.is_none() && reads_rows(self.config.snapshot_mode);
+        is_first.then(|| Outside::new(self.tables.iter(), progress.done.as_ref(), &progress.outside))
+    }
+
     /// What is stored of the progress.
-    pub fn progress(&self) -> String {
-        serde_json::to_string(&self.progress).unwrap_or_default()
+    pub fn progress(&self, watch: &Watch) -> String {
+        let outside = watch.outside.as_ref().map(Outside::found).unwrap_or_default();
+        if outside.is_empty() {
+            return serde_json::to_string(&self.progress).unwrap_or_default();
+        }
+        serde_json::to_string(&Progress { outside, ..self.progress.clone() }).unwrap_or_default()
     }
 
     /// The stream is read again from an earlier place, maybe of another server: a chunk that waits is read again.

@@ -94,6 +94,7 @@ impl Snapshot {
         if self.tables.is_empty() {
             capture.watch.window = None;
             capture.watch.gated.clear();
+            capture.watch.outside = None;
             self.tell(capture, Stage::Completed);
             tracing::info!("the snapshot is complete");
             if self.only || self.progress.queue.is_empty() {

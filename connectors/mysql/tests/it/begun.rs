@@ -1,4 +1,4 @@
-//! A table whose changes go out while its first rows are still to come, and a new start in the middle of a transaction.
+//! Tables whose changes go out before the snapshot has read them, and a new start meanwhile: nothing is held back again.
 use crate::render::datum;
 use crate::support::{Harness, Offsets, Server};
 use elasticflow_api::source::SourceRecord;
@@ -67,6 +67,52 @@ async fn what_was_told_of_is_not_forgotten(server: Server, db: &str) {
     harness.caught_up(&mut conn).await;
     all.append(&mut harness.stop().await);
     assert_eq!(left(&all), [1, 2, 7].into());
+}
+
+/// A table that is made while another one is being read.
+async fn a_new_table_is_not_held_back(server: Server, db: &str) {
+    let mut conn = server.database(db).await;
+    conn.query_drop("CREATE TABLE a (id BIGINT PRIMARY KEY, v INT)").await.unwrap();
+    conn.query_drop("INSERT INTO a VALUES (1,0)").await.unwrap();
+    let config = server.config(&[("database.include.list", db)]);
+    let offsets = Arc::new(Offsets::default());
+    let mut harness = Harness::new(config.clone(), &offsets, 100);
+    harness.start().await.unwrap();
+    conn.query_drop("LOCK TABLES a WRITE").await.unwrap();
+    harness.poll().await.unwrap();
+    let mut other = server.connect().await;
+    other.query_drop(format!("CREATE TABLE {db}.n (id BIGINT PRIMARY KEY, v INT)")).await.unwrap();
+    other.query_drop(format!("INSERT INTO {db}.n VALUES (10,1),(11,1)")).await.unwrap();
+    until(&mut harness, "c", 11).await;
+    let mut all = harness.stop().await;
+    other.query_drop(format!("DELETE FROM {db}.n WHERE id=10")).await.unwrap();
+    let mut harness = Harness::new(config, &offsets, 100);
+    harness.start().await.unwrap();
+    harness.caught_up(&mut other).await;
+    assert!(harness.task.standing().unwrap().snapshot, "the first table is still locked");
+    conn.query_drop("UNLOCK TABLES").await.unwrap();
+    while harness.task.standing().unwrap().snapshot {
+        harness.poll().await.unwrap();
+    }
+    harness.caught_up(&mut conn).await;
+    all.append(&mut harness.stop().await);
+    assert_eq!(left(&all), [1, 11].into());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mysql() {
+    let name = "a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mysql";
+    if let Some(server) = Server::of("EF_MYSQL", name).await {
+        Box::pin(a_new_table_is_not_held_back(server, "ef_begun")).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mariadb() {
+    let name = "a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mariadb";
+    if let Some(server) = Server::of("EF_MARIADB", name).await {
+        Box::pin(a_new_table_is_not_held_back(server, "ef_begun")).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -41,7 +41,7 @@ const IDLE_PROGRESS: Duration = Duration::from_secs(10);
 pub struct CdcTask {
     config: Arc<CdcConfig>,
     partition: Arc<SourcePartition>,
-    running: Option<Running>,
+    running: Option<Box<Running>>,
     /// How the worker writes records, if the task may write them itself.
     forms: Option<Forms>,
 }
@@ -200,7 +200,7 @@ impl SourceTask for CdcTask {
 
     async fn start(&mut self, cx: &SourceContext) -> elasticflow_api::Result<()> {
         cx.clock.sleep(self.config.snapshot_delay.duration()).await;
-        self.running = Some(self.connect(cx).await?);
+        self.running = Some(Box::new(self.connect(cx).await?));
         Ok(())
     }
 
@@ -239,7 +239,7 @@ impl SourceTask for CdcTask {
     }
 
     fn report(&self) -> Option<Report> {
-        self.running.as_ref().map(Running::report)
+        self.running.as_deref().map(Running::report)
     }
 
     fn inbox(&self) -> Option<Inbox> {

@@ -43,6 +43,20 @@ impl Progress {
     pub(crate) fn has_rows(&self) -> bool {
         self.done.is_some() || self.key.is_some()
     }
+
+    /// The table that was being read comes first, whether it is still there or not: where it ended is no place in another
+    /// one. Tables that stand before it are newer than the snapshot, and come by the log.
+    pub(crate) fn go_on(&mut self, tables: &mut Vec<(String, String)>, wanted: impl Fn(&(String, String)) -> bool) {
+        let Some(begun) = self.table.clone() else { return };
+        tables.retain(|table| *table > begun);
+        if wanted(&begun) {
+            tables.insert(0, begun);
+            return;
+        }
+        (self.table, self.key, self.end) = (None, None, None);
+        (self.columns, self.rows) = (Vec::new(), 0);
+        self.done = Some(begun);
+    }
 }
 
 fn is_zero(n: &u64) -> bool {
@@ -63,4 +77,36 @@ pub(crate) struct Adhoc {
     /// Whether it waits to be resumed.
     #[serde(default)]
     pub(crate) paused: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(name: &str) -> (String, String) {
+        ("db".to_owned(), name.to_owned())
+    }
+
+    /// The tables that are read when the second of three was being read, and those are there now.
+    fn goes_on(now: &[&str], wanted: bool) -> (Progress, Vec<(String, String)>) {
+        let mut progress = Progress {
+            table: Some(name("m")),
+            key: Some(vec!["7".to_owned()]),
+            done: Some(name("a")),
+            ..Progress::default()
+        };
+        let mut tables = now.iter().map(|table| name(table)).collect();
+        progress.go_on(&mut tables, |_| wanted);
+        (progress, tables)
+    }
+
+    #[test]
+    fn a_table_that_is_gone_still_comes_first_and_one_that_is_new_before_it_does_not_come() {
+        let read_on = vec![name("m"), name("z")];
+        assert_eq!(goes_on(&["m", "z"], true).1, read_on);
+        assert_eq!(goes_on(&["z"], true).1, read_on);
+        assert_eq!(goes_on(&["b", "m", "z"], true).1, read_on);
+        let (progress, tables) = goes_on(&["m", "z"], false);
+        assert_eq!((progress.done, progress.key, tables), (Some(name("m")), None, vec![name("z")]));
+    }
 }

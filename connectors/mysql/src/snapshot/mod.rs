@@ -130,7 +130,7 @@ impl Snapshot {
         stored: Option<&str>,
         wake: Arc<Notify>,
     ) -> Result<Self> {
-        let progress = match stored {
+        let mut progress = match stored {
             None => Progress { v: 1, ..Progress::default() },
             Some(text) => serde_json::from_str::<Progress>(text)
                 .ok()
@@ -142,8 +142,9 @@ impl Snapshot {
         tables.retain(|(db, name)| filters.table(db, name) && filters.snapshots(db, name));
         if let Some(adhoc) = &progress.adhoc {
             tables.clone_from(&adhoc.tables);
-        } else if let Some(done) = &progress.done {
-            tables.retain(|table| table > done);
+        } else if progress.has_rows() || progress.table.is_some() {
+            tables.retain(|table| Some(table) > progress.done.as_ref());
+            progress.go_on(&mut tables, |(db, name)| filters.table(db, name) && filters.snapshots(db, name));
         } else if !reads_rows(config.snapshot_mode) {
             tables.clear();
         }

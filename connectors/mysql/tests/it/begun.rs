@@ -99,6 +99,47 @@ async fn a_new_table_is_not_held_back(server: Server, db: &str) {
     assert_eq!(left(&all), [1, 11].into());
 }
 
+/// A table that was being read, and is dropped while the task does not run.
+async fn the_next_table_is_read_whole(server: Server, db: &str) {
+    let mut conn = server.database(db).await;
+    let ids = |from: i64| (from..from + 60).map(|id| format!("({id},0)")).collect::<Vec<_>>().join(",");
+    for (table, from) in [("a", 1000), ("b", 0)] {
+        conn.query_drop(format!("CREATE TABLE {table} (id BIGINT PRIMARY KEY, v INT)")).await.unwrap();
+        conn.query_drop(format!("INSERT INTO {table} VALUES {}", ids(from))).await.unwrap();
+    }
+    let config = server.config(&[("database.include.list", db), ("snapshot.chunk.rows", "10")]);
+    let offsets = Arc::new(Offsets::default());
+    let mut harness = Harness::new(config.clone(), &offsets, 10);
+    harness.start().await.unwrap();
+    until(&mut harness, "r", 1029).await;
+    let mut all = harness.stop().await;
+    conn.query_drop("DROP TABLE a").await.unwrap();
+    let mut harness = Harness::new(config, &offsets, 10);
+    harness.start().await.unwrap();
+    while harness.task.standing().unwrap().snapshot {
+        harness.poll().await.unwrap();
+    }
+    all.append(&mut harness.stop().await);
+    let read: BTreeSet<i64> = left(&all).into_iter().filter(|id| *id < 1000).collect();
+    assert_eq!(read, (0..60).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_table_that_was_dropped_in_the_middle_the_next_one_is_read_whole_on_mysql() {
+    let name = "after_a_table_that_was_dropped_in_the_middle_the_next_one_is_read_whole_on_mysql";
+    if let Some(server) = Server::of("EF_MYSQL", name).await {
+        the_next_table_is_read_whole(server, "ef_begun").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_table_that_was_dropped_in_the_middle_the_next_one_is_read_whole_on_mariadb() {
+    let name = "after_a_table_that_was_dropped_in_the_middle_the_next_one_is_read_whole_on_mariadb";
+    if let Some(server) = Server::of("EF_MARIADB", name).await {
+        the_next_table_is_read_whole(server, "ef_begun").await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mysql() {
     let name = "a_table_that_is_made_during_a_snapshot_is_not_held_back_after_a_new_start_on_mysql";

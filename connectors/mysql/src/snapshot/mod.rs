@@ -1,12 +1,13 @@
 //! The snapshot beside the stream: which chunk is next, when its rows may go out, what is stored of its progress.
 mod asked;
+mod asking;
 mod sending;
 
 pub(crate) use sending::read_origin;
 
 use crate::batch::Batch;
 use crate::capture::{Capture, Filled, Until, Watch};
-use crate::chunk::{Ask, ChunkReader, Following, ReadRow, Told, is_chunkable};
+use crate::chunk::{Ask, ChunkReader, ReadRow, Told};
 use crate::config::{CdcConfig, SnapshotMode};
 use crate::error::{Error, Result};
 use crate::filters::Filters;
@@ -18,16 +19,13 @@ use crate::preflight::reads_rows;
 use crate::progress::{Adhoc, Progress};
 use crate::schema_snapshot::SchemaSnapshot;
 use crate::table::Table;
-use crate::window::{Mark, Window};
+use crate::window::Mark;
 use crate::wire::Session;
 use elasticflow_cdc::notify::Stage;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
-
-/// Most keys noted for one chunk; more changes than that, and the chunk is read again.
-const KEYS_MAX: usize = 1_000_000;
 
 /// Most rows of a whole table that wait here.
 const AHEAD_MAX: usize = 2000;
@@ -419,70 +417,6 @@ impl Snapshot {
             (Told::Rows(new), Phase::Flowing { rows, .. }) => rows.extend(new),
             (Told::End(more), Phase::Flowing { ended, .. }) => *ended = Some(more),
             (Told::Rows(_) | Told::End(_), _) => return Err(Error::Bug("rows of a table that is not open")),
-        }
-        Ok(())
-    }
-
-    /// Asks for the next chunk; opens its window.
-    async fn ask(&mut self, capture: &mut Capture) -> Result<()> {
-        while let Some((db, name)) = self.tables.front().cloned() {
-            let table = match &self.current {
-                Some(table) => Some(Arc::clone(table)),
-                None => capture.tables.for_snapshot(&mut capture.control, &db, &name).await?,
-            };
-            let Some(table) = table else {
-                self.table_done(capture);
-                continue;
-            };
-            self.current = Some(Arc::clone(&table));
-            let whole = !is_chunkable(&table);
-            capture.watch.overtaken = false;
-            if !whole {
-                self.learn_about(capture, &table).await?;
-                self.learn_maximum(capture, &table).await?;
-                self.check_key(&table)?;
-                capture.watch.gated.remove(&table.id);
-                // From here on its changes go out, after a new start too: a row that was told of must not be forgotten again.
-                self.progress.table = Some((db, name));
-                capture.watch.window = Some(Window::new(Arc::clone(&table.id), KEYS_MAX));
-            }
-            let following = self.following();
-            let covers = (capture.gtids.clone(), capture.log.at().clone());
-            let filter = self.progress.adhoc.as_ref().and_then(|a| a.filters.iter().find(|(t, _)| **t == *table.id));
-            let filter = filter.map(|(_, filter)| filter.clone());
-            let rows_max = if self.is_initial() { usize::MAX } else { self.config.adhoc_rows };
-            let rows_max = rows_max.min(self.pace.rows_max());
-            // Notifications tell keys by their values.
-            let directly = capture.direct.is_some() && !capture.notes.is_on();
-            let after = self.progress.key.clone();
-            let end = self.end.clone();
-            let ask = Ask { table, after, end, whole, filter, rows_max, covers, directly, following };
-            // A reader that takes nothing more has told why before: that is heard next.
-            let heard = self.asks.send(ask).await.is_ok();
-            self.phase = if whole && heard { Phase::Holding } else { Phase::Reading };
-            return Ok(());
-        }
-        // Nothing left: an empty chunk ends the snapshot.
-        let rows = Vec::new().into_iter();
-        self.phase = Phase::Sending { rows, next: None, more: false, outdated: HashSet::new() };
-        Ok(())
-    }
-
-    /// The tables after the first.
-    fn following(&mut self) -> Following {
-        let tables = &self.tables;
-        let listed = self.listed.get_or_insert_with(|| tables.iter().cloned().collect());
-        Following::new(listed, listed.len().saturating_sub(tables.len()) + 1)
-    }
-
-    /// The key by which the table is read must stay the same from chunk to chunk.
-    fn check_key(&self, table: &Table) -> Result<()> {
-        let names = key_names(table);
-        if self.progress.key.is_some() && self.progress.columns != names {
-            return Err(Error::Snapshot {
-                table: table.id.to_string(),
-                reason: "its key changed while it was read; reset the connector's offsets to begin anew".to_owned(),
-            });
         }
         Ok(())
     }

@@ -154,3 +154,16 @@ async fn a_start_that_waits_is_told_with_what_it_waits_for_until_the_task_fails_
     let is_over = || matches!(fixture.states().last(), Some(TaskState::Restarting { .. }));
     until("the limit of a start is reached", is_over).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_is_in_doubt_from_its_decision_until_it_is_committed() {
+    let sink = broken(SinkType::TwoPhase, "commit");
+    let fixture = fixture(&sink.script);
+    let runtime = fixture.runtime();
+    runtime.start_task(fixture.spec(TaskKind::Sink, &KEYS)).unwrap();
+    let in_doubt = || runtime.metrics().iter().find_map(|(metrics, _)| metrics.units_in_doubt.value());
+    until("its commit has failed", || sink.calls.lock().len() > 1).await;
+    assert_eq!(in_doubt(), Some(1));
+    sink.broken.store(false, SeqCst);
+    until("all is delivered", || sink.script.values().len() == 40 && in_doubt() == Some(0)).await;
+}

@@ -2,19 +2,24 @@
 use crate::error::HerderError;
 use crate::handle::WorkerContext;
 use crate::validation;
+use elasticflow_config::infos::Remark;
 use elasticflow_config::{Properties, shortened};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Checks name, class and values; answers the configuration as it is to be stored.
+/// Checks name, class and values; answers the configuration as it is to be stored and what is odd about it.
 ///
 /// # Errors
 /// `BadRequest` for name and class, `Invalid` with every message of the validation.
-pub(crate) async fn admit(name: &str, config: Properties, cx: &WorkerContext) -> Result<Properties, HerderError> {
+pub(crate) async fn admit(
+    name: &str,
+    config: Properties,
+    cx: &WorkerContext,
+) -> Result<(Properties, Vec<Remark>), HerderError> {
     let config = named(name, config)?;
     let infos = validation::validate(&config, &BTreeSet::new(), cx).await?;
     match validation::refusal(&infos) {
-        None => Ok(config),
+        None => Ok((config, infos.elasticflow.warnings)),
         Some(refused) => Err(refused),
     }
 }

@@ -1,5 +1,6 @@
 //! What the herder answers: serialised as they stand they are Kafka Connect's JSON.
 use elasticflow_config::Properties;
+use elasticflow_config::infos::Remarks;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 use std::collections::BTreeMap;
@@ -82,6 +83,9 @@ pub struct ConnectorInfo {
     /// Kind.
     #[serde(rename = "type")]
     pub kind: ConnectorKind,
+    /// What is odd about the configuration, in the answer to the request that stored it.
+    #[serde(skip_serializing_if = "Remarks::is_empty")]
+    pub elasticflow: Remarks,
 }
 
 /// `GET /connectors/{name}/status`.

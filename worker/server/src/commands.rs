@@ -1,7 +1,7 @@
 //! One function a command.
 use crate::cli::{Cli, Command, PluginsArgs, ValidateArgs, WorkerArgs};
 use crate::connector_file::ConnectorFile;
-use crate::output::print;
+use crate::output::{print, tell};
 use crate::{logging, worker};
 use anyhow::{Context, Result};
 use elasticflow_api::registry::Registry;
@@ -61,8 +61,7 @@ pub(crate) fn run(cli: Cli, registry: Registry) -> ExitCode {
 
 /// Says why on standard error.
 pub(crate) fn fail(text: &str, code: u8) -> ExitCode {
-    use std::io::Write;
-    drop(writeln!(std::io::stderr().lock(), "elasticflow: {text}"));
+    tell(text);
     ExitCode::from(code)
 }
 

@@ -53,7 +53,7 @@ fn statement(random: &mut SmallRng, fresh: &mut u64, db: &str) -> String {
 /// Writes until told to stop.
 async fn write(server: Server, db: String, seed: u64, stop: Arc<AtomicBool>) {
     let mut conn = server.connect().await;
-    let fast_until = Instant::now() + Duration::from_secs(30);
+    let fast_until = Instant::now() + Duration::from_secs(10);
     conn.query_drop(SOON).await.unwrap();
     let mut random = SmallRng::seed_from_u64(seed);
     let mut fresh = 1_000_000 + (seed % 1000) * 1_000_000;
@@ -84,9 +84,9 @@ async fn disturb(server: Server, db: String, seed: u64, stop: Arc<AtomicBool>) {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut n = 0;
     // On a slow machine a snapshot whose connections are killed for ever would not end.
-    let kills_until = Instant::now() + Duration::from_secs(15);
+    let kills_until = Instant::now() + Duration::from_secs(5);
     // Nor would one whose tables are altered faster than a chunk of them is read.
-    let alters_until = Instant::now() + Duration::from_secs(60);
+    let alters_until = Instant::now() + Duration::from_secs(20);
     while !stop.load(Ordering::Relaxed) {
         n += 1;
         let table = if random.random() { "t" } else { "s" };
@@ -236,7 +236,7 @@ fn history(records: &[SourceRecord], name: &str) -> Vec<String> {
 async fn hand_overs(prefix: &str, name: &str, db: &str) {
     let Some(server) = Server::of(prefix, name).await else { return };
     let variable = |name: &str| std::env::var(name).ok().and_then(|n| n.parse::<u64>().ok());
-    let (count, first) = (variable("EF_HANDOVERS").unwrap_or(3), variable("EF_SEED").unwrap_or(1));
+    let (count, first) = (variable("EF_HANDOVERS").unwrap_or(5), variable("EF_SEED").unwrap_or(1));
     for seed in first..first + count {
         hand_over(&server, db, seed).await;
         println!("hand-over with seed {seed}: the table and the replayed topic are equal");

@@ -4,6 +4,7 @@ use crate::answer::{ConfigPatch, ConnectorInfo, ConnectorStatus, InitialState, P
 use crate::command::{Command, PutKind, Restart, patched};
 use crate::error::HerderError;
 use elasticflow_config::Properties;
+use elasticflow_config::infos::Remark;
 
 impl HerderHandle {
     /// Creates a connector. The configuration is as posted, its `name` included; it is validated here.
@@ -119,7 +120,12 @@ impl HerderHandle {
     }
 
     async fn validated(&self, name: &str, config: Properties, kind: PutKind) -> Result<Put, HerderError> {
-        let config = crate::admission::admit(name, config, &self.context).await?;
-        self.ask(|answer| Command::Put { name: name.to_owned(), config, kind, answer }).await
+        let (config, warnings) = crate::admission::admit(name, config, &self.context).await?;
+        let mut put = self.ask(|answer| Command::Put { name: name.to_owned(), config, kind, answer }).await?;
+        for Remark { key, message } in &warnings {
+            tracing::warn!(connector = name, key, "{message}");
+        }
+        put.info.elasticflow.warnings = warnings;
+        Ok(put)
     }
 }

@@ -5,6 +5,7 @@ use crate::command::Command;
 use crate::error::HerderError;
 use crate::view::ConnectorView;
 use elasticflow_config::Properties;
+use elasticflow_config::infos::Remarks;
 use std::collections::{BTreeMap, BTreeSet};
 
 impl HerderHandle {
@@ -112,6 +113,7 @@ pub(crate) fn info_of(name: &str, connector: &ConnectorView) -> ConnectorInfo {
         config: connector.config.clone(),
         tasks: refs_of(name, connector),
         kind: connector.kind,
+        elasticflow: Remarks::default(),
     }
 }
 

@@ -8,7 +8,8 @@ use crate::problem::Problem;
 use crate::serve::Rest;
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
-use elasticflow_herder::answer::{ConfigPatch, Put};
+use elasticflow_config::infos::Remarks;
+use elasticflow_herder::answer::{ConfigPatch, ConnectorInfo, Put};
 use elasticflow_herder::validation::refuse_nulls;
 use serde_json::{Map, Value, json};
 
@@ -46,7 +47,7 @@ pub(super) async fn create(rest: &Rest, call: &Call) -> Result<Answer, Problem> 
         return Err(refuse_nulls(&request.name, values, &nulls, rest.herder.context()).await.into());
     }
     let put = rest.herder.create(&request.name, values, request.state).await?;
-    Ok(stored(&put, call))
+    Ok(stored(rest, put, call))
 }
 
 pub(super) async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
@@ -55,14 +56,14 @@ pub(super) async fn put(rest: &Rest, name: &str, call: &Call) -> Result<Answer, 
         return Err(refuse_nulls(name, posted.values, &posted.nulls, rest.herder.context()).await.into());
     }
     let put = rest.herder.put_config(name, posted.values).await?;
-    Ok(stored(&put, call))
+    Ok(stored(rest, put, call))
 }
 
 pub(super) async fn patch(rest: &Rest, name: &str, call: &Call) -> Result<Answer, Problem> {
     let posted = body::config(&call.body)?;
     let mut patch: ConfigPatch = posted.values.0.into_iter().map(|(k, v)| (k, Some(v))).collect();
     patch.extend(posted.nulls.into_iter().map(|key| (key, None)));
-    Ok(Answer::ok(&rest.herder.patch_config(name, &patch).await?))
+    Ok(Answer::ok(&told(rest, rest.herder.patch_config(name, &patch).await?)))
 }
 
 pub(super) async fn delete(rest: &Rest, name: &str) -> Result<Answer, Problem> {
@@ -71,12 +72,21 @@ pub(super) async fn delete(rest: &Rest, name: &str) -> Result<Answer, Problem> {
 }
 
 /// 201 with the place for a new connector, 200 for a changed one.
-fn stored(put: &Put, call: &Call) -> Answer {
+fn stored(rest: &Rest, put: Put, call: &Call) -> Answer {
+    let info = told(rest, put.info);
     if !put.created {
-        return Answer::ok(&put.info);
+        return Answer::ok(&info);
     }
-    let at = stored_at(&put.info.name, &call.headers, call.is_https);
-    Answer::json(StatusCode::CREATED, &put.info).located(&at)
+    let at = stored_at(&info.name, &call.headers, call.is_https);
+    Answer::json(StatusCode::CREATED, &info).located(&at)
+}
+
+/// Without what Kafka Connect does not say, if the answers are to be its own.
+fn told(rest: &Rest, mut info: ConnectorInfo) -> ConnectorInfo {
+    if !rest.options.extensions {
+        info.elasticflow = Remarks::default();
+    }
+    info
 }
 
 /// Where a connector can be asked for.

@@ -63,6 +63,25 @@ async fn an_unknown_option_is_a_warning_of_the_validation() {
 }
 
 #[tokio::test]
+async fn an_unknown_option_is_a_warning_in_the_answer_that_stores_it_and_in_no_other() {
+    let config = json!({"connector.class": "FileStreamSink", "topics": "a", "task.max": "1"});
+    let post = json!({"name": "s", "config": config});
+    let world = world(&[]).await;
+    let key = |json: &Value| json["elasticflow"]["warnings"][0]["key"].as_str().map(str::to_owned);
+    let (created, json) = send(&world, "POST", "/connectors", Some(post.clone())).await;
+    assert_eq!((created.status, key(&json).as_deref()), (201, Some("task.max")), "{json}");
+    let (_, json) = send(&world, "PUT", "/connectors/s/config", Some(config)).await;
+    assert_eq!(key(&json).as_deref(), Some("task.max"), "{json}");
+    let (_, json) = send(&world, "PATCH", "/connectors/s/config", Some(json!({"file": "f"}))).await;
+    assert_eq!(key(&json).as_deref(), Some("task.max"), "{json}");
+    let (_, json) = send(&world, "GET", "/connectors/s", None).await;
+    assert!(json.get("elasticflow").is_none(), "{json}");
+    let plain = crate::endpoint::world(&[("rest.extensions", "false")]).await;
+    let (_, json) = send(&plain, "POST", "/connectors", Some(post)).await;
+    assert!(json["name"] == "s" && json.get("elasticflow").is_none(), "{json}");
+}
+
+#[tokio::test]
 async fn a_body_that_is_too_large_is_refused_with_the_limit() {
     let world = world(&[("rest.request.bytes.max", "1024")]).await;
     let (reply, json) =

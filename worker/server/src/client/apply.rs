@@ -3,7 +3,7 @@
 //! A connector that is not named by any file is left alone. A configuration is compared key by key with what the worker
 //! shows; a value that the worker hides, because it is a secret, differs from what a file says and is sent again.
 use super::connection::{Connection, Refused, segment};
-use super::{create_request, done_to};
+use super::{create_request, done_to, warn};
 use crate::cli::ApplyArgs;
 use crate::connector_file::ConnectorFile;
 use anyhow::{Context, Result, bail};
@@ -86,10 +86,10 @@ async fn carry_out(connection: &Connection, name: &str, file: &ConnectorFile, st
     let request = create_request(file)?;
     match step {
         Step::Keep => {}
-        Step::Create => drop(connection.ask("POST", "/connectors", Some(&request)).await?),
+        Step::Create => warn(&connection.ask("POST", "/connectors", Some(&request)).await?),
         Step::Change => {
             let path = format!("/connectors/{}/config", segment(name));
-            drop(connection.ask("PUT", &path, Some(&request["config"])).await?);
+            warn(&connection.ask("PUT", &path, Some(&request["config"])).await?);
         }
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::cli::{
 };
 use crate::commands::{FAILED, WRONG_INPUT};
 use crate::connector_file::ConnectorFile;
-use crate::output::print;
+use crate::output::{print, tell};
 use anyhow::{Context, Result, bail};
 use clap::CommandFactory;
 use connection::{Connection, Refused, segment};
@@ -69,7 +69,20 @@ async fn create(args: &CreateArgs) -> Result<()> {
     let connection = Connection::open(&args.connection)?;
     let created = connection.ask("POST", "/connectors", Some(&create_request(&file)?)).await?;
     show::result(args.connection.output, &created, |info| format!("{} created\n", show::text(&info["name"])));
+    warn(&created);
     Ok(())
+}
+
+/// Says what the worker finds odd about a configuration that it has stored.
+fn warn(info: &Value) {
+    for remark in info["elasticflow"]["warnings"].as_array().into_iter().flatten() {
+        tell(&format!(
+            "{}: warning: {}: {}",
+            show::text(&info["name"]),
+            show::text(&remark["key"]),
+            show::text(&remark["message"])
+        ));
+    }
 }
 
 /// Body of POST /connectors.

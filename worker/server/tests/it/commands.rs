@@ -84,6 +84,13 @@ fn dead_letters_of_a_connector_that_keeps_none_are_refused_with_the_key_to_set()
     let file = dir.path().join("c.properties");
     std::fs::write(&file, "name=c\nconnector.class=FileStreamSource\nfile=none\ntopic=t\n").unwrap();
     assert_eq!(output(&["create", &file.display().to_string(), "--url", &url], 0), "c created\n");
+    let other = dir.path().join("d.properties");
+    std::fs::write(&other, "name=d\nconnector.class=FileStreamSource\nfile=none\ntopic=t\nbatchsize=1\n").unwrap();
+    let shown = output(&["create", &other.display().to_string(), "--url", &url], 0);
+    assert!(
+        shown.contains("d created") && shown.contains("batchsize") && shown.contains("did you mean batch.size?"),
+        "{shown}"
+    );
     let shown = output(&["errors", "c", "--url", &url], 2);
     assert!(shown.contains("errors.deadletterqueue.topic.name"), "{shown}");
     let shown = output(&["errors", "c", "--filter", "state", "--url", &url], 2);

@@ -84,17 +84,31 @@ fn dead_letters_of_a_connector_that_keeps_none_are_refused_with_the_key_to_set()
     let file = dir.path().join("c.properties");
     std::fs::write(&file, "name=c\nconnector.class=FileStreamSource\nfile=none\ntopic=t\n").unwrap();
     assert_eq!(output(&["create", &file.display().to_string(), "--url", &url], 0), "c created\n");
-    let other = dir.path().join("d.properties");
-    std::fs::write(&other, "name=d\nconnector.class=FileStreamSource\nfile=none\ntopic=t\nbatchsize=1\n").unwrap();
-    let shown = output(&["create", &other.display().to_string(), "--url", &url], 0);
-    assert!(
-        shown.contains("d created") && shown.contains("batchsize") && shown.contains("did you mean batch.size?"),
-        "{shown}"
-    );
     let shown = output(&["errors", "c", "--url", &url], 2);
     assert!(shown.contains("errors.deadletterqueue.topic.name"), "{shown}");
     let shown = output(&["errors", "c", "--filter", "state", "--url", &url], 2);
     assert!(shown.contains("KEY=VALUE"), "{shown}");
+}
+
+#[test]
+fn a_misspelt_option_is_told_when_a_connector_is_created_and_when_it_is_changed() {
+    let (port, broker_port) = (free_port(), free_port());
+    let _dev = Process::start(&["dev", "--port", &port.to_string(), "--broker-port", &broker_port.to_string()]);
+    until_healthy(port);
+    let url = format!("http://127.0.0.1:{port}");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("c.properties");
+    let right = "name=c\nconnector.class=FileStreamSource\nfile=none\ntopic=t\n";
+    let say = |command: &str, text: &str| {
+        std::fs::write(&file, text).unwrap();
+        output(&[command, &file.display().to_string(), "--url", &url], 0)
+    };
+    let created = say("create", &format!("{right}batchsize=1\n"));
+    assert!(created.contains("c created") && created.contains("batchsize"), "{created}");
+    assert!(created.contains("did you mean batch.size?"), "{created}");
+    let changed = say("apply", &format!("{right}fil=other\n"));
+    assert!(changed.contains("c changed") && changed.contains("did you mean file?"), "{changed}");
+    assert_eq!(say("apply", right), "c changed\n");
 }
 
 #[test]

@@ -97,10 +97,9 @@ pub trait Dialect: Send + Sync {
         false
     }
 
-    /// Appends a literal for a `DEFAULT` clause; false where the system takes none of this type.
-    fn default_literal(&self, cell: &Cell<'_>, out: &mut String) -> bool {
-        let simple = matches!(cell, Cell::Boolean(_) | Cell::Int(_) | Cell::Float32(_) | Cell::Float64(_));
-        simple && self.write_cell(cell, out).is_ok()
+    /// Appends what stands in a `DEFAULT` clause; false where the system has no way to write it.
+    fn write_default(&self, cell: &Cell<'_>, out: &mut String) -> bool {
+        self.write_cell(cell, out).is_ok()
     }
 }
 

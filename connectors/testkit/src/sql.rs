@@ -40,6 +40,11 @@ pub fn schema(kind: Kind, name: Option<&str>, optional: bool) -> SchemaRef {
     })
 }
 
+fn with_default(kind: Kind, name: Option<&str>, optional: bool, default: Value) -> SchemaRef {
+    let plain = schema(kind, name, optional);
+    Arc::new(Schema { default: Some(default), ..Schema::clone(&plain) })
+}
+
 /// A struct of fields; every field but `id` is optional.
 pub fn structure(name: Option<&str>, fields: &[(&str, SchemaRef, Value)]) -> Datum {
     let field =
@@ -186,6 +191,7 @@ pub async fn check_sql_sink(case: &dyn SqlCase, prefix: &str) {
     a_replaced_owner_is_fenced(case, &topic("fenced")).await;
     a_bad_row_is_alone(case, &topic("bad")).await;
     a_new_field_becomes_a_column(case, &topic("evolve")).await;
+    rows_that_are_there_get_the_default_of_a_new_field(case, &topic("default")).await;
     altered_offsets_really_rewrite(case, &topic("altered")).await;
     two_connectors_share_a_table(case, &topic("shared")).await;
     names_and_values_cannot_leave_their_quotes(case, &topic("hostile")).await;
@@ -294,6 +300,31 @@ async fn a_new_field_becomes_a_column(case: &dyn SqlCase, topic: &str) {
     assert_eq!(ages, [vec![None], vec![Some("7".to_owned())]]);
     case.run(&format!("ALTER TABLE {} DROP COLUMN age", case.quoted(topic))).await;
     sink.put(vec![record(topic, 3, key(2), wider)]).await.expect("a dropped column is added again");
+    sink.task.stop().await;
+}
+
+/// A source that adds a column with a default sends no change of the rows that it has.
+async fn rows_that_are_there_get_the_default_of_a_new_field(case: &dyn SqlCase, topic: &str) {
+    let mut sink = Started::new(case, &upserting(case), topic, topic).await;
+    sink.put(vec![record(topic, 0, key(1), row(1, "a"))]).await.expect("written");
+    let text = |t: &str| Value::String(Text::from(t));
+    let day = Some("org.apache.kafka.connect.data.Date");
+    let added = [
+        ("state", with_default(Kind::String, None, false, text("it's new")), text("x")),
+        ("note", with_default(Kind::String, None, true, text("none")), text("y")),
+        ("since", with_default(Kind::Int32, day, false, Value::Int32(19_782)), Value::Int32(19_783)),
+        ("size", with_default(Kind::Int32, None, false, Value::Int32(7)), Value::Int32(8)),
+        ("ratio", with_default(Kind::Float64, None, true, Value::Float64(1.1e-300)), Value::Float64(0.5)),
+    ];
+    let mut fields = vec![
+        ("id", schema(Kind::Int64, None, false), Value::Int64(2)),
+        ("name", schema(Kind::String, None, true), text("b")),
+    ];
+    fields.extend(added);
+    sink.put(vec![record(topic, 1, key(2), structure(None, &fields))]).await.expect("columns are added");
+    let rows = case.query(&format!("SELECT state, note, since, size FROM {} ORDER BY id", case.quoted(topic))).await;
+    let expected = [["it's new", "none", "2024-02-29", "7"], ["x", "y", "2024-03-01", "8"]];
+    assert_eq!(rows, expected.map(|row| row.map(|value| Some(value.to_owned())).to_vec()));
     sink.task.stop().await;
 }
 

@@ -57,6 +57,19 @@ impl Dialect for MysqlDialect {
         Ok(())
     }
 
+    /// Texts, bytes and JSON take an expression alone, which is what stands in parentheses.
+    fn write_default(&self, cell: &Cell<'_>, out: &mut String) -> bool {
+        let is_expression = matches!(cell, Cell::Text(_) | Cell::Bytes(_));
+        if is_expression {
+            out.push('(');
+        }
+        let written = self.write_cell(cell, out).is_ok();
+        if is_expression {
+            out.push(')');
+        }
+        written
+    }
+
     fn column_type(&self, schema: &Schema, in_key: bool) -> Result<String, String> {
         let named = match schema.name.as_deref() {
             Some("org.apache.kafka.connect.data.Decimal") => return decimal_type(schema),

@@ -109,29 +109,43 @@ async fn create(dialect: &dyn Dialect, session: &mut dyn Session, shape: &Shape,
         let text = format!("table {table} does not exist; create it or set auto.create=true{}", shape.hint);
         return Err(Error::Config { code: "SQL-0053", text });
     }
+    tracing::info!(%table, "creating the table");
+    let is_tried = |declaring| creation(dialect, shape, declaring);
+    let Err(answer) = session.execute(&is_tried(Declaring::Defaults)?).await else { return Ok(()) };
+    if has_defaults(&shape.columns) && session.execute(&is_tried(Declaring::Bare)?).await.is_ok() {
+        return Ok(());
+    }
+    let text = format!("{}{}", answer.text, shape.hint);
+    Err(Error::at(format!("creating table {table}"))(SqlError { text, ..answer }))
+}
+
+/// A task beside this one may create the table at the same time.
+fn creation(dialect: &dyn Dialect, shape: &Shape, declaring: Declaring) -> Result<String, Error> {
+    let table = &shape.table;
     let mut parts = Vec::with_capacity(shape.columns.len() + 1);
     for column in &shape.columns {
-        parts.push(declared(dialect, table, column)?);
+        parts.push(declared(dialect, table, column, declaring)?);
     }
     let key: Vec<String> = shape.columns.iter().filter(|c| c.in_key).map(|c| dialect.quoted(&c.name)).collect();
     if !key.is_empty() {
         parts.push(format!("PRIMARY KEY ({})", key.join(",")));
     }
-    // A task beside this one may create it at the same time.
-    let ddl = format!(
-        "CREATE TABLE IF NOT EXISTS {} ({}){}",
-        table.quoted(dialect),
-        parts.join(", "),
-        dialect.table_options()
-    );
-    tracing::info!(%table, "creating the table");
-    session.execute(&ddl).await.map(drop).map_err(|answer| {
-        let text = format!("{}{}", answer.text, shape.hint);
-        Error::at(format!("creating table {table}"))(SqlError { text, ..answer })
-    })
+    let (name, options) = (table.quoted(dialect), dialect.table_options());
+    Ok(format!("CREATE TABLE IF NOT EXISTS {name} ({}){options}", parts.join(", ")))
 }
 
-fn declared(dialect: &dyn Dialect, table: &TableName, column: &Column) -> Result<String, Error> {
+/// Whether columns are declared with their defaults: a server that does not take one is no reason to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Declaring {
+    Defaults,
+    Bare,
+}
+
+fn has_defaults(columns: &[Column]) -> bool {
+    columns.iter().any(|column| column.schema.as_ref().is_some_and(|schema| schema.default.is_some()))
+}
+
+fn declared(dialect: &dyn Dialect, table: &TableName, column: &Column, declaring: Declaring) -> Result<String, Error> {
     let name = &column.name;
     let Some(schema) = &column.schema else {
         let text = format!(
@@ -145,20 +159,20 @@ fn declared(dialect: &dyn Dialect, table: &TableName, column: &Column) -> Result
     })?;
     let required = if schema.optional && !column.in_key { "" } else { " NOT NULL" };
     let default = match schema.default.as_ref() {
-        Some(value) if !column.in_key => default_of(dialect, column, value),
+        Some(value) if !column.in_key && declaring == Declaring::Defaults => default_of(dialect, column, value),
         _ => None,
     };
     Ok(format!("{} {kind}{}{required}", dialect.quoted(name), default.unwrap_or_default()))
 }
 
-/// A default is carried where the system takes a literal of its type; a default that it does not take is no reason to stop.
+/// A default is carried, so that rows that were written before a column was added hold what they hold at the source.
 fn default_of(dialect: &dyn Dialect, column: &Column, value: &elasticflow_api::data::Value) -> Option<String> {
     let cell = crate::cell::cell_of(value, column.logical).ok()?;
     if matches!(cell, crate::cell::Cell::Null) {
         return None;
     }
     let mut out = " DEFAULT ".to_owned();
-    dialect.default_literal(&cell, &mut out).then_some(out)
+    dialect.write_default(&cell, &mut out).then_some(out)
 }
 
 async fn extend(
@@ -184,20 +198,33 @@ async fn extend(
             );
             return Err(Error::Config { code: "SQL-0054", text });
         }
-        let ddl = format!(
-            "ALTER TABLE {} {}{}",
-            table.quoted(dialect),
-            dialect.add_column(),
-            declared(dialect, table, column)?
-        );
         tracing::info!(%table, column = &*column.name, "adding a column");
-        if let Err(answer) = session.execute(&ddl).await
-            && !is_there(dialect, session, table, column).await
-        {
-            return Err(Error::Database { doing: format!("adding column {} to table {table}", column.name), answer });
-        }
+        add(dialect, session, table, column).await?;
     }
     Ok(())
+}
+
+async fn add(
+    dialect: &dyn Dialect,
+    session: &mut dyn Session,
+    table: &TableName,
+    column: &Column,
+) -> Result<(), Error> {
+    let addition = |declaring| -> Result<String, Error> {
+        let declared = declared(dialect, table, column, declaring)?;
+        Ok(format!("ALTER TABLE {} {}{declared}", table.quoted(dialect), dialect.add_column()))
+    };
+    let Err(answer) = session.execute(&addition(Declaring::Defaults)?).await else { return Ok(()) };
+    if is_there(dialect, session, table, column).await {
+        return Ok(());
+    }
+    // Rows of a required column need its default; those of another one may go without.
+    let is_optional = column.schema.as_ref().is_some_and(|schema| schema.optional && schema.default.is_some());
+    if is_optional && session.execute(&addition(Declaring::Bare)?).await.is_ok() {
+        tracing::warn!(%table, column = &*column.name, code = answer.code, "the column has no default: it was refused");
+        return Ok(());
+    }
+    Err(Error::Database { doing: format!("adding column {} to table {table}", column.name), answer })
 }
 
 /// Whether another task was faster.

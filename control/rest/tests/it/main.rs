@@ -12,6 +12,7 @@ mod endpoint;
 mod golden;
 mod hostile;
 mod hung;
+mod late;
 mod limits;
 mod replay;
 mod security;

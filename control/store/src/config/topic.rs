@@ -24,6 +24,8 @@ const EVENTS_MAX: usize = 256;
 const SLOW: Duration = Duration::from_secs(2);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
+/// For so long a write that brokers do not answer is begun again; one more try may follow, and all of it stays below the 90 s that a request waits.
+const LATE_MAX: Duration = Duration::from_secs(45);
 
 /// Names a write in its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -360,14 +362,16 @@ impl Owner {
     /// Why nothing was written, if that is certain and the writer is still good; otherwise everybody has the answer.
     async fn serve_together(&mut self, writes: &[Write], session: &mut Session) -> Result<Option<String>, End> {
         let tokens: Vec<WriteToken> = writes.iter().map(|(token, _)| *token).collect();
-        let Some(writer) = &mut session.writer else {
+        let Some(writer) = session.writer.as_mut() else {
             self.answer(&tokens, &Err(WriteError::Fenced)).await?;
             return Ok(None);
         };
         let rows: Vec<_> = writes.iter().flat_map(|(_, rows)| rows).filter_map(encode).collect();
-        let (answer, end) = match writer.write(&rows).await {
+        let (answer, end) = match self.write(writer, &rows).await {
             Ok(()) => (Ok(()), self.read_back(session.log.as_ref(), rows.last()).await.err()),
             Err(Failure::Refused(why)) => return Ok(Some(why)),
+            // None of them is the cause, so that none is tried alone.
+            Err(Failure::Late(why)) => (Err(WriteError::Refused(why)), None),
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
                 self.open = Some(OpenQuestion { tokens, last: rows.last().cloned(), after: self.seen, found: false });
@@ -376,6 +380,20 @@ impl Owner {
         };
         self.answer(&tokens, &answer).await?;
         end.map_or(Ok(None), Err)
+    }
+
+    /// Writes, again while brokers do not answer: they agree within seconds on who does the work of one that is gone.
+    async fn write(&self, writer: &mut Writer, rows: &[(String, Option<String>)]) -> Result<(), Failure> {
+        let began = self.options.clock.monotonic();
+        loop {
+            match writer.write(rows).await {
+                Err(Failure::Late(why)) if self.options.clock.monotonic() < began + LATE_MAX => {
+                    tracing::warn!(why, "a change is written to the config topic again");
+                    self.options.clock.sleep(BACKOFF_FIRST).await;
+                }
+                written => return written,
+            }
+        }
     }
 
     async fn answer(&self, tokens: &[WriteToken], outcome: &Result<(), WriteError>) -> Result<(), Closed> {

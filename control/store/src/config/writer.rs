@@ -16,8 +16,10 @@ const SETTINGS: [(&str, &str); 2] = [("request.timeout.ms", "10000"), ("transact
 /// Why rows were not reported as written.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// Certainly not written; the writer stays usable.
+    /// Certainly not written, and another try would not be either; the writer stays usable.
     Refused(String),
+    /// Certainly not written, for lack of brokers that answer; the writer stays usable.
+    Late(String),
     /// Another writer has taken over; this one is done.
     Fenced,
     /// Written or not; this writer is done.
@@ -40,7 +42,7 @@ impl Writer {
             return Err(self.give_up(error).await);
         }
         self.producer.commit().await.map_err(|error| match error {
-            CommitError::NotCommitted(why) => Failure::Refused(why),
+            CommitError::NotCommitted(why) => not_written(&why),
             // The answer to a commit that was carried out may have been lost before the other writer came.
             CommitError::Fenced => Failure::Unknown("another writer has taken over meanwhile".to_owned()),
             CommitError::Unknown(why) => Failure::Unknown(why),
@@ -68,9 +70,17 @@ impl Writer {
             return Failure::Fenced;
         }
         match self.producer.abort().await {
-            Ok(()) => Failure::Refused(error.to_string()),
+            Ok(()) => not_written(&error),
             Err(abort) => broken(abort),
         }
+    }
+}
+
+/// What is certainly not written, by whether the cause may pass.
+fn not_written(why: &KafkaError) -> Failure {
+    match why {
+        KafkaError::Retriable(why) | KafkaError::Abortable(why) => Failure::Late(why.clone()),
+        why => Failure::Refused(why.to_string()),
     }
 }
 

@@ -97,7 +97,7 @@ pub async fn write_offsets(
         }
     }
     producer.commit().await.map_err(|error| match error {
-        CommitError::NotCommitted(why) => KafkaError::Retriable(why),
+        CommitError::NotCommitted(why) => KafkaError::Retriable(why.to_string()),
         CommitError::Fenced => KafkaError::Fenced,
         CommitError::Unknown(why) => KafkaError::Fatal(why),
     })

@@ -55,11 +55,14 @@ impl Groups {
                 Ok(answer) => return Ok(answer),
                 Err(refusal) => refusal,
             };
-            if !is_elsewhere(refusal.code) || began.elapsed() + AGAIN >= self.limit {
+            if !is_elsewhere(refusal.code) {
+                return Err(self.complaints.0.explain(doing, &refusal));
+            }
+            self.forget(&client);
+            if began.elapsed() + AGAIN >= self.limit {
                 return Err(self.complaints.0.explain(doing, &refusal));
             }
             tracing::debug!(group, error = refusal.text, "the coordinator is looked for again");
-            self.forget(&client);
             tokio::time::sleep(AGAIN).await;
         }
     }

@@ -103,7 +103,7 @@ impl RdTransactional {
     }
 
     /// Aborts what certainly was not committed.
-    async fn give_up(&mut self, why: String) -> CommitError {
+    async fn give_up(&mut self, why: KafkaError) -> CommitError {
         match self.abort().await {
             Ok(()) => CommitError::NotCommitted(why),
             Err(KafkaError::Fenced) => CommitError::Fenced,
@@ -117,7 +117,7 @@ impl RdTransactional {
 enum Finish {
     Committed,
     /// Refused before its end was asked for.
-    Before(String),
+    Before(KafkaError),
     /// Another owner, seen before or after.
     Fenced,
     /// Asked for, not answered with a yes.
@@ -130,7 +130,8 @@ fn finish(handle: &Arc<Handle>, deliveries: &Deliveries, limit: Duration, breath
     let deadline = began + limit;
     while let Err(refusal) = handle.flush(FLUSH_SLICE) {
         if Instant::now() >= deadline {
-            return Finish::Before(errors::sentence("records were not delivered in time", &refusal));
+            let text = errors::sentence("records were not delivered in time", &refusal);
+            return Finish::Before(KafkaError::Retriable(text));
         }
         if let Err(stop) = look(handle, deliveries) {
             return stop;
@@ -163,17 +164,17 @@ fn look(handle: &Handle, deliveries: &Deliveries) -> Result<(), Finish> {
     if let Some(failure) = deliveries.failure() {
         return Err(match failure {
             KafkaError::Fenced => Finish::Fenced,
-            failure => Finish::Before(failure.to_string()),
+            failure => Finish::Before(failure),
         });
     }
     match handle.begin_transaction() {
         Err(refusal) if refusal.abortable || refusal.fatal => Err(match errors::class(&refusal) {
             Class::Fenced => Finish::Fenced,
-            _ => Finish::Before(errors::sentence("the transaction failed", &refusal)),
+            _ => Finish::Before(errors::refused("the transaction failed", &refusal)),
         }),
         // The state is the expected one: in a transaction.
         Err(_) => Ok(()),
-        Ok(()) => Err(Finish::Before("no transaction was open".to_owned())),
+        Ok(()) => Err(Finish::Before(KafkaError::Abortable("no transaction was open".to_owned()))),
     }
 }
 
@@ -265,7 +266,10 @@ impl TransactionalProducer for RdTransactional {
         match &self.dead {
             Some(Dead::Fenced) => return Err(CommitError::Fenced),
             Some(Dead::Broken(why)) => return Err(CommitError::Unknown(why.clone())),
-            None if !self.open => return Err(CommitError::NotCommitted("no transaction is open".to_owned())),
+            None if !self.open => {
+                let why = KafkaError::Abortable("no transaction is open".to_owned());
+                return Err(CommitError::NotCommitted(why));
+            }
             None => {}
         }
         match self.known_failure() {
@@ -273,7 +277,7 @@ impl TransactionalProducer for RdTransactional {
                 self.dead = Some(Dead::Fenced);
                 return Err(CommitError::Fenced);
             }
-            Some(failure) => return Err(self.give_up(failure.to_string()).await),
+            Some(failure) => return Err(self.give_up(failure).await),
             None => {}
         }
         let (deliveries, limit) = (Arc::clone(self.base.deliveries()), self.transaction);

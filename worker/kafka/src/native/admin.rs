@@ -3,7 +3,7 @@ use super::{Code, Event, Handle, Partition, Partitions, Queue, Refusal, list, mi
 use rdkafka_sys as sys;
 use std::collections::BTreeMap;
 use std::ffi::c_char;
-use std::ptr::{NonNull, null};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::time::Duration;
 use sys::rd_kafka_admin_op_t as Op;
@@ -16,27 +16,29 @@ pub(crate) struct CreateTopic<'a> {
     pub(crate) configs: &'a BTreeMap<String, String>,
 }
 
-/// What to do to the offsets of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum GroupChange {
-    Set,
-    Delete,
-}
+/// The library's own limit is met a little before a wait for its answer ends.
+const GUARD: Duration = Duration::from_secs(1);
 
 /// Options and answer queue of one call.
 pub(super) struct Call {
     options: NonNull<sys::rd_kafka_AdminOptions_t>,
     queue: Queue,
-    limit: Duration,
+    wait: Duration,
 }
 
 impl Call {
+    /// A call that the library gives up after `limit`.
     pub(super) fn new(client: &Arc<Handle>, op: Op, limit: Duration) -> Result<Self, Refusal> {
+        Self::open(client, op, limit, limit + GUARD)
+    }
+
+    /// `limit` is the library's, `wait` that of [`Call::answer`].
+    pub(super) fn open(client: &Arc<Handle>, op: Op, limit: Duration, wait: Duration) -> Result<Self, Refusal> {
         let queue = client.fresh_queue().ok_or_else(|| Refusal::of(Code::CriticalSystemResource))?;
         // SAFETY: the client is live; the options are ours.
         let options = NonNull::new(unsafe { sys::rd_kafka_AdminOptions_new(client.raw(), op) })
             .ok_or_else(|| Refusal::of(Code::CriticalSystemResource))?;
-        let call = Self { options, queue, limit };
+        let call = Self { options, queue, wait };
         let mut reason = [0 as c_char; 512];
         // SAFETY: options and buffer are live, the length is the buffer's.
         Refusal::check(unsafe {
@@ -61,8 +63,7 @@ impl Call {
 
     /// Waits for the answer of the call that was just made.
     pub(super) fn answer(&self) -> Result<Event<'_>, Refusal> {
-        // The request has its own limit; this one is a guard a little later.
-        let answer = self.queue.poll(self.limit + Duration::from_secs(1));
+        let answer = self.queue.poll(self.wait);
         let answer = answer.ok_or_else(|| Refusal::of(Code::OperationTimedOut))?;
         match answer.code() {
             Code::NoError => Ok(answer),
@@ -235,118 +236,6 @@ impl Handle {
             Ok(ends)
         }
     }
-
-    /// Committed offsets of a group, stable ones only.
-    pub(crate) fn group_offsets(self: &Arc<Self>, group: &str, limit: Duration) -> Result<Vec<Partition>, Refusal> {
-        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS, limit)?;
-        let group = name(group)?;
-        // SAFETY: everything is live; null asks for all partitions; the request copies what it keeps.
-        unsafe {
-            Refusal::take(sys::rd_kafka_AdminOptions_set_require_stable_offsets(call.options(), 1))?;
-            let mut request = sys::rd_kafka_ListConsumerGroupOffsets_new(group.as_ptr(), null());
-            sys::rd_kafka_ListConsumerGroupOffsets(self.raw(), &raw mut request, 1, call.options(), call.queue.raw());
-            sys::rd_kafka_ListConsumerGroupOffsets_destroy(request);
-        }
-        let answer = call.answer()?;
-        // SAFETY: the answer is live while its rows are read.
-        unsafe {
-            let result = sys::rd_kafka_event_ListConsumerGroupOffsets_result(answer.raw());
-            let mut count = 0;
-            if result.is_null() {
-                return Err(Refusal::of(Code::Fail));
-            }
-            let rows = sys::rd_kafka_ListConsumerGroupOffsets_result_groups(result, &raw mut count);
-            group_rows(rows, count)
-        }
-    }
-
-    /// Sets or deletes offsets of a group without members.
-    pub(crate) fn change_group_offsets(
-        self: &Arc<Self>,
-        group: &str,
-        change: GroupChange,
-        offsets: &Partitions,
-        limit: Duration,
-    ) -> Result<Vec<Partition>, Refusal> {
-        let group = name(group)?;
-        match change {
-            GroupChange::Set => {
-                let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, limit)?;
-                // SAFETY: everything is live; the request copies what it keeps.
-                unsafe {
-                    let mut request = sys::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
-                    sys::rd_kafka_AlterConsumerGroupOffsets(
-                        self.raw(),
-                        &raw mut request,
-                        1,
-                        call.options(),
-                        call.queue.raw(),
-                    );
-                    sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request);
-                }
-                let answer = call.answer()?;
-                let mut count = 0;
-                // SAFETY: the answer is live while its rows are read.
-                unsafe {
-                    let result = sys::rd_kafka_event_AlterConsumerGroupOffsets_result(answer.raw());
-                    if result.is_null() {
-                        return Err(Refusal::of(Code::Fail));
-                    }
-                    let rows = sys::rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &raw mut count);
-                    group_rows(rows, count)
-                }
-            }
-            GroupChange::Delete => {
-                let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, limit)?;
-                // SAFETY: everything is live; the request copies what it keeps.
-                unsafe {
-                    let mut request = sys::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
-                    sys::rd_kafka_DeleteConsumerGroupOffsets(
-                        self.raw(),
-                        &raw mut request,
-                        1,
-                        call.options(),
-                        call.queue.raw(),
-                    );
-                    sys::rd_kafka_DeleteConsumerGroupOffsets_destroy(request);
-                }
-                let answer = call.answer()?;
-                let mut count = 0;
-                // SAFETY: the answer is live while its rows are read.
-                unsafe {
-                    let result = sys::rd_kafka_event_DeleteConsumerGroupOffsets_result(answer.raw());
-                    if result.is_null() {
-                        return Err(Refusal::of(Code::Fail));
-                    }
-                    let rows = sys::rd_kafka_DeleteConsumerGroupOffsets_result_groups(result, &raw mut count);
-                    group_rows(rows, count)
-                }
-            }
-        }
-    }
-
-    /// Deletes a group without members.
-    pub(crate) fn delete_group(self: &Arc<Self>, group: &str, limit: Duration) -> Result<(), Refusal> {
-        let call = Call::new(self, Op::RD_KAFKA_ADMIN_OP_DELETEGROUPS, limit)?;
-        let group = name(group)?;
-        // SAFETY: everything is live; the request copies what it keeps.
-        unsafe {
-            let mut request = sys::rd_kafka_DeleteGroup_new(group.as_ptr());
-            sys::rd_kafka_DeleteGroups(self.raw(), &raw mut request, 1, call.options(), call.queue.raw());
-            sys::rd_kafka_DeleteGroup_destroy(request);
-        }
-        let answer = call.answer()?;
-        let mut count = 0;
-        // SAFETY: the answer is live while its rows are read.
-        unsafe {
-            let result = sys::rd_kafka_event_DeleteGroups_result(answer.raw());
-            if result.is_null() {
-                return Err(Refusal::of(Code::Fail));
-            }
-            let rows = sys::rd_kafka_DeleteGroups_result_groups(result, &raw mut count);
-            group_rows(rows, count).map(drop)
-        }
-    }
 }
 
 fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, Refusal> {
@@ -372,22 +261,4 @@ fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, R
         unsafe { sys::rd_kafka_NewTopic_set_config(native, key.as_ptr(), value.as_ptr()) };
     }
     Ok(native)
-}
-
-/// # Safety
-/// `rows` has `count` live entries.
-unsafe fn group_rows(rows: *mut *const sys::rd_kafka_group_result_t, count: usize) -> Result<Vec<Partition>, Refusal> {
-    let mut found = Vec::new();
-    for index in 0..count {
-        // SAFETY: see the function; error and list belong to the row.
-        unsafe {
-            let row = *rows.add(index);
-            let error = sys::rd_kafka_group_result_error(row);
-            if !error.is_null() {
-                return Err(Refusal::read(error));
-            }
-            found.extend(list::read(sys::rd_kafka_group_result_partitions(row)));
-        }
-    }
-    Ok(found)
 }

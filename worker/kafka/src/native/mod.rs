@@ -10,16 +10,20 @@ mod consume;
 mod described;
 mod event;
 mod fetched;
+mod groups;
 mod handle;
 mod list;
+#[cfg(test)]
+mod mock;
 mod produce;
 mod token;
 mod transaction;
 
-pub(crate) use admin::{CreateTopic, GroupChange};
+pub(crate) use admin::CreateTopic;
 pub(crate) use conf::Conf;
 pub(crate) use event::{Event, EventKind, Message, Queue};
 pub(crate) use fetched::Fetched;
+pub(crate) use groups::GroupChange;
 pub(crate) use handle::{Handle, Kind};
 pub(crate) use list::{Partition, Partitions};
 pub(crate) use produce::{Outgoing, Topic};

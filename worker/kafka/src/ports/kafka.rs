@@ -33,9 +33,10 @@ pub enum KafkaError {
 /// Why a transaction was not reported as committed. The difference decides between cleaning up and silence.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Certainly not committed: refused before the end of the transaction was asked for, and aborted since.
+    /// Certainly not committed: refused before the end of the transaction was asked for, and aborted since. The cause says
+    /// whether the same may succeed later.
     #[error("not committed: {0}")]
-    NotCommitted(String),
+    NotCommitted(#[source] KafkaError),
     /// Another owner has taken over; an earlier attempt may still have been applied.
     #[error("fenced")]
     Fenced,

@@ -106,7 +106,7 @@ impl TransactionalProducer for FakeProducer {
             }
             match fault {
                 None => Ok(()),
-                Some(Commits::Refuse) => Err(CommitError::NotCommitted("refused".to_owned())),
+                Some(Commits::Refuse) => Err(CommitError::NotCommitted(KafkaError::Abortable("refused".to_owned()))),
                 Some(_) => Err(CommitError::Unknown("no answer".to_owned())),
             }
         })

@@ -8,7 +8,7 @@ use elasticflow_kafka::ports::{
     Producer, RecordPage, SendError, Sequence, Subscription, TopicLog, TopicSpec, TransactionalProducer,
 };
 use parking_lot::Mutex;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::watch;
 
@@ -19,6 +19,8 @@ type Groups = BTreeMap<String, BTreeMap<TopicPartition, Offset>>;
 struct Cluster {
     topics: BTreeMap<String, Vec<Row>>,
     groups: Groups,
+    /// What becomes of the next commits.
+    refusals: VecDeque<KafkaError>,
 }
 
 /// The cluster; clones share it.
@@ -39,6 +41,16 @@ impl MemoryKafka {
     pub(crate) fn put(&self, topic: &str, key: &[u8], value: Option<&[u8]>) {
         let row = (Bytes::copy_from_slice(key), value.map(Bytes::copy_from_slice));
         self.append(vec![(topic.to_owned(), row)]);
+    }
+
+    /// Refuses commits to come, one for each.
+    pub(crate) fn refuse(&self, why: impl IntoIterator<Item = KafkaError>) {
+        self.cluster.lock().refusals.extend(why);
+    }
+
+    /// Refusals that no commit has met.
+    pub(crate) fn refusals_left(&self) -> usize {
+        self.cluster.lock().refusals.len()
     }
 
     /// Number of rows of a topic.
@@ -128,7 +140,11 @@ impl TransactionalProducer for MemoryProducer {
         Ok(())
     }
     async fn commit(&mut self) -> Result<(), CommitError> {
-        self.kafka.append(self.open.take().unwrap_or_default());
+        let rows = self.open.take().unwrap_or_default();
+        if let Some(why) = self.kafka.cluster.lock().refusals.pop_front() {
+            return Err(CommitError::NotCommitted(why));
+        }
+        self.kafka.append(rows);
         Ok(())
     }
     async fn abort(&mut self) -> Result<(), KafkaError> {

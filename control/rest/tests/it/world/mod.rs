@@ -41,6 +41,7 @@ pub(crate) struct World {
     router: Router,
     rest: Rest,
     pub(crate) variables: Variables,
+    pub(crate) kafka: kafka::MemoryKafka,
     _folder: tempfile::TempDir,
     herder: HerderService,
 }
@@ -67,7 +68,8 @@ impl World {
     pub(crate) async fn with(properties: Properties, folder: tempfile::TempDir) -> Self {
         let config = WorkerConfig::read(&properties).unwrap();
         let group = config.settings.group_id.clone();
-        let (handle, herder) = start_herder(&config, &properties);
+        let kafka = kafka::MemoryKafka::default();
+        let (handle, herder) = start_herder(&config, &properties, &kafka);
         let surface = match config.settings.admin_listeners {
             None => Surface::All,
             Some(_) => Surface::WithoutAdmin,
@@ -82,7 +84,7 @@ impl World {
         let run = format!("{:06x}", std::process::id() & 0xff_ffff);
         let variables =
             Variables { url: "http://127.0.0.1:8083".to_owned(), dir: folder.path().to_path_buf(), run, group };
-        Self { router: router(rest.clone(), surface), rest, variables, _folder: folder, herder }
+        Self { router: router(rest.clone(), surface), rest, variables, kafka, _folder: folder, herder }
     }
 
     /// What the endpoint works with.
@@ -103,7 +105,11 @@ fn worker_properties(kind: &str, folder: &Path) -> Properties {
     properties.with("java.security.auth.login.config", folder.join("login.conf").display().to_string())
 }
 
-fn start_herder(config: &WorkerConfig, properties: &Properties) -> (HerderHandle, HerderService) {
+fn start_herder(
+    config: &WorkerConfig,
+    properties: &Properties,
+    kafka: &kafka::MemoryKafka,
+) -> (HerderHandle, HerderService) {
     let settings = &config.settings;
     let topic =
         |name: &str| InternalTopic { name: name.to_owned(), partitions: 1, replication: None, configs: [].into() };
@@ -129,13 +135,12 @@ fn start_herder(config: &WorkerConfig, properties: &Properties) -> (HerderHandle
         plans_inline: false,
         worker: properties.clone(),
     };
-    let kafka = kafka::MemoryKafka::default();
     let registry = Arc::new(plugins::registry());
     let news = TaskNews::default();
     let ports = HerderPorts {
         kafka: Arc::new(kafka.clone()),
         registry: Arc::clone(&registry),
-        runner: runner::FileTasks::new(kafka, news.clone(), &settings.offset_topic, registry),
+        runner: runner::FileTasks::new(kafka.clone(), news.clone(), &settings.offset_topic, registry),
         news,
         membership: Arc::new(elasticflow_herder::ports::SingleWorker),
         references: Arc::new(config.resolver.clone()),

@@ -27,6 +27,14 @@ pub struct Schema {
     pub parameters: BTreeMap<Arc<str>, Arc<str>>,
 }
 
+impl Schema {
+    /// Whether this is, by its name, the schema of Debezium's change events: `….Envelope`, or what a Protobuf message that is
+    /// read without its package leaves of it.
+    pub fn is_envelope(&self) -> bool {
+        self.name.as_deref().is_some_and(|name| name == "Envelope" || name.ends_with(".Envelope"))
+    }
+}
+
 /// Physical types.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names are Connect's")]

@@ -81,8 +81,8 @@ pub trait SinkTask: Send + 'static {
         false
     }
 
-    /// Whether it looks at the fields `op` and `after` alone of change events, whose schemas are named `….Envelope`: then the
-    /// others may come as nulls.
+    /// Whether it looks at the fields `op` and `after` alone of change events
+    /// ([`Schema::is_envelope`](crate::data::Schema::is_envelope)): then the others may come as nulls.
     ///
     /// Called: at most once, before `start`, where no transform is to see the records.
     fn reads_rows_alone(&self) -> bool {

@@ -137,7 +137,7 @@ impl Changes {
     fn prepare(&self, schema: &SchemaRef) -> Result<Prepared, RecordError> {
         let event = match self.envelope {
             Envelope::None => None,
-            Envelope::Auto => schema.name.as_deref().is_some_and(|name| name.ends_with(".Envelope")).then_some(schema),
+            Envelope::Auto => schema.is_envelope().then_some(schema),
             Envelope::Debezium => Some(schema),
         };
         let (event, document) = match event {

@@ -308,13 +308,15 @@ async fn rows_that_are_there_get_the_default_of_a_new_field(case: &dyn SqlCase, 
     let mut sink = Started::new(case, &upserting(case), topic, topic).await;
     sink.put(vec![record(topic, 0, key(1), row(1, "a"))]).await.expect("written");
     let text = |t: &str| Value::String(Text::from(t));
-    let day = Some("org.apache.kafka.connect.data.Date");
+    let (day, zoned) = (Some("org.apache.kafka.connect.data.Date"), Some("io.debezium.time.ZonedTimestamp"));
     let added = [
         ("state", with_default(Kind::String, None, false, text("it's new")), text("x")),
         ("note", with_default(Kind::String, None, true, text("none")), text("y")),
         ("since", with_default(Kind::Int32, day, false, Value::Int32(19_782)), Value::Int32(19_783)),
         ("size", with_default(Kind::Int32, None, false, Value::Int32(7)), Value::Int32(8)),
         ("ratio", with_default(Kind::Float64, None, true, Value::Float64(1.1e-300)), Value::Float64(0.5)),
+        // What Debezium says for CURRENT_TIMESTAMP, which MySQL has no TIMESTAMP for.
+        ("seen", with_default(Kind::String, zoned, false, text("1970-01-01T00:00:00Z")), text("2024-03-01T00:00:00Z")),
     ];
     let mut fields = vec![
         ("id", schema(Kind::Int64, None, false), Value::Int64(2)),

@@ -253,7 +253,7 @@ pub(crate) fn write_failed(error: &WriteError) -> HerderError {
     match error {
         WriteError::Busy => HerderError::Unavailable(error.to_string()),
         WriteError::Refused(_) => HerderError::Failed(error.to_string()),
-        // Whoever leads next carries it out.
-        WriteError::Fenced => HerderError::Moving,
+        // Whoever leads by then carries it out.
+        WriteError::Fenced | WriteError::Late(_) => HerderError::Moving,
     }
 }

@@ -10,6 +10,7 @@
     reason = "a test fails by panicking and says on standard output what it skips"
 )]
 
+mod avro;
 mod batches;
 mod budget;
 mod budget_share;

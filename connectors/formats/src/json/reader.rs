@@ -91,7 +91,7 @@ impl Reader {
         const READ: [&str; 2] = ["op", "after"];
         let mut reader = Self::new(schema, style);
         if let Shape::Struct { readers, fields, .. } = &mut reader.shape
-            && schema.name.as_deref().is_some_and(|name| name.ends_with(".Envelope"))
+            && schema.is_envelope()
             && READ.iter().all(|name| fields.iter().any(|field| *field.name == **name))
         {
             for (reader, field) in readers.iter_mut().zip(fields.iter()) {

@@ -143,7 +143,7 @@ pub(crate) fn change_of<'a>(mode: EnvelopeMode, value: &'a Datum) -> Result<Chan
 
 fn looks_like_an_event(value: &Datum) -> bool {
     match (&value.schema, &value.value) {
-        (Some(schema), _) => schema.name.as_deref().is_some_and(|n| n.ends_with(".Envelope")),
+        (Some(schema), _) => schema.is_envelope(),
         (None, Value::Map(_)) => {
             let has = |name| field(&value.value, name).is_some();
             has("op") && (has("before") || has("after"))

@@ -134,11 +134,14 @@ fn creation(dialect: &dyn Dialect, shape: &Shape, declaring: Declaring) -> Resul
     Ok(format!("CREATE TABLE IF NOT EXISTS {name} ({}){options}", parts.join(", ")))
 }
 
-/// Whether columns are declared with their defaults: a server that does not take one is no reason to stop.
+/// How columns are declared: a default that the server does not take is no reason to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Declaring {
     Defaults,
+    /// Without defaults, for a table without rows.
     Bare,
+    /// Without defaults, and null in the rows that are there.
+    Nullable,
 }
 
 fn has_defaults(columns: &[Column]) -> bool {
@@ -157,7 +160,8 @@ fn declared(dialect: &dyn Dialect, table: &TableName, column: &Column, declaring
         code: "SQL-0054",
         text: format!("table {table} cannot get a column for field {name}: {why}"),
     })?;
-    let required = if schema.optional && !column.in_key { "" } else { " NOT NULL" };
+    let takes_null = schema.optional || declaring == Declaring::Nullable;
+    let required = if takes_null && !column.in_key { "" } else { " NOT NULL" };
     let default = match schema.default.as_ref() {
         Some(value) if !column.in_key && declaring == Declaring::Defaults => default_of(dialect, column, value),
         _ => None,
@@ -218,10 +222,9 @@ async fn add(
     if is_there(dialect, session, table, column).await {
         return Ok(());
     }
-    // Rows of a required column need its default; those of another one may go without.
-    let is_optional = column.schema.as_ref().is_some_and(|schema| schema.optional && schema.default.is_some());
-    if is_optional && session.execute(&addition(Declaring::Bare)?).await.is_ok() {
-        tracing::warn!(%table, column = &*column.name, code = answer.code, "the column has no default: it was refused");
+    let has_default = has_defaults(std::slice::from_ref(column));
+    if has_default && session.execute(&addition(Declaring::Nullable)?).await.is_ok() {
+        tracing::warn!(%table, column = &*column.name, code = answer.code, "the column is null in older rows: its default was refused");
         return Ok(());
     }
     Err(Error::Database { doing: format!("adding column {} to table {table}", column.name), answer })

@@ -17,7 +17,7 @@ pub(super) struct Places {
 /// The envelope's fields and their places; `None` for schema changes, heartbeats and everything else.
 pub(super) fn places(schema: &Schema) -> Option<(&[Field], Places)> {
     let Kind::Struct(fields) = &schema.kind else { return None };
-    if !schema.name.as_deref().is_some_and(|name| name.ends_with(SUFFIX)) {
+    if !schema.is_envelope() {
         return None;
     }
     let places = Places {

@@ -107,6 +107,15 @@ fn unwrap_gives_the_row_and_one_null_for_a_delete_and_its_tombstone() {
 }
 
 #[test]
+fn an_envelope_that_protobuf_has_left_without_its_package_is_one() {
+    let mut schema = envelope_schema("t");
+    schema["name"] = "Envelope".into();
+    let value = json!({"struct": {"before": null, "after": row(1, Some(5)), "source": null, "op": {"string": "c"}, "ts_ms": null}});
+    let sent = unwrap(&[]).apply(record("t", key("t", 1), json!({"schema": schema, "value": value}))).unwrap().unwrap();
+    assert_eq!(shown(&sent.value), "id=1 v=5 route=elsewhere");
+}
+
+#[test]
 fn every_way_to_handle_deletes_gives_the_records_it_promises() {
     // Mode, what becomes of the delete, whether the tombstone stays, what becomes of an insert.
     let cases = [

@@ -24,8 +24,6 @@ const EVENTS_MAX: usize = 256;
 const SLOW: Duration = Duration::from_secs(2);
 const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(2);
-/// For so long a write that brokers do not answer is begun again; one more try may follow, and all of it stays below the 90 s that a request waits.
-const LATE_MAX: Duration = Duration::from_secs(45);
 
 /// Names a write in its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -37,6 +35,9 @@ pub enum WriteError {
     /// Nothing was written; the same request may succeed.
     #[error("Failed to write to the config topic: {0}. Nothing was changed; try again")]
     Refused(String),
+    /// Nothing was written because brokers did not answer in time; the same request succeeds once they do.
+    #[error("Failed to write to the config topic: {0}. Nothing was changed; it is tried again")]
+    Late(String),
     /// Another worker leads, none does, or the writer was lost before the commit; certainly nothing was written.
     #[error(
         "Failed to write to the config topic because another worker has taken over its writer. Nothing was changed; try again"
@@ -362,16 +363,19 @@ impl Owner {
     /// Why nothing was written, if that is certain and the writer is still good; otherwise everybody has the answer.
     async fn serve_together(&mut self, writes: &[Write], session: &mut Session) -> Result<Option<String>, End> {
         let tokens: Vec<WriteToken> = writes.iter().map(|(token, _)| *token).collect();
-        let Some(writer) = session.writer.as_mut() else {
+        let Some(writer) = &mut session.writer else {
             self.answer(&tokens, &Err(WriteError::Fenced)).await?;
             return Ok(None);
         };
         let rows: Vec<_> = writes.iter().flat_map(|(_, rows)| rows).filter_map(encode).collect();
-        let (answer, end) = match self.write(writer, &rows).await {
+        let (answer, end) = match writer.write(&rows).await {
             Ok(()) => (Ok(()), self.read_back(session.log.as_ref(), rows.last()).await.err()),
             Err(Failure::Refused(why)) => return Ok(Some(why)),
-            // None of them is the cause, so that none is tried alone.
-            Err(Failure::Late(why)) => (Err(WriteError::Refused(why)), None),
+            // None of them is the cause, so that none is tried alone; whoever asked does so again, and others get their turn.
+            Err(Failure::Late(why)) => {
+                tracing::warn!(why, "brokers do not take a change of the config topic");
+                (Err(WriteError::Late(why)), None)
+            }
             Err(Failure::Fenced) => (Err(WriteError::Fenced), Some(End::Writer(Failure::Fenced))),
             Err(Failure::Unknown(why)) => {
                 self.open = Some(OpenQuestion { tokens, last: rows.last().cloned(), after: self.seen, found: false });
@@ -380,20 +384,6 @@ impl Owner {
         };
         self.answer(&tokens, &answer).await?;
         end.map_or(Ok(None), Err)
-    }
-
-    /// Writes, again while brokers do not answer: they agree within seconds on who does the work of one that is gone.
-    async fn write(&self, writer: &mut Writer, rows: &[(String, Option<String>)]) -> Result<(), Failure> {
-        let began = self.options.clock.monotonic();
-        loop {
-            match writer.write(rows).await {
-                Err(Failure::Late(why)) if self.options.clock.monotonic() < began + LATE_MAX => {
-                    tracing::warn!(why, "a change is written to the config topic again");
-                    self.options.clock.sleep(BACKOFF_FIRST).await;
-                }
-                written => return written,
-            }
-        }
     }
 
     async fn answer(&self, tokens: &[WriteToken], outcome: &Result<(), WriteError>) -> Result<(), Closed> {

@@ -4,7 +4,8 @@
 //! the group has another coordinator by now is handed to a membership that a producer does not have, and that ends the
 //! process: every restart of a broker leads to such answers. And a coordinator that was found once is asked for ever,
 //! wherever the group has moved and whether the broker is still there. So the client is a consumer, which never joins
-//! anything, and one that asks the wrong broker is thrown away.
+//! anything, and one that asks the wrong broker is thrown away. What it has asked is not given up before it ends: see
+//! `native::groups`.
 use super::client::{Alive, Client, Complaints, blocking};
 use super::properties::ClientKind;
 use super::settings::Worker;

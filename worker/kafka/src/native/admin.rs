@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::c_char;
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use sys::rd_kafka_admin_op_t as Op;
 
 /// A topic to create; `replication` of -1 leaves it to the broker.
@@ -16,6 +16,14 @@ pub(crate) struct CreateTopic<'a> {
     pub(crate) configs: &'a BTreeMap<String, String>,
 }
 
+/// Longest that a leader is waited for: by then another one may lead.
+const LEADER_MAX: Duration = Duration::from_secs(5);
+/// What the library puts where nothing is known.
+const NO_OFFSET: i64 = sys::RD_KAFKA_OFFSET_INVALID as i64;
+/// Wait before they are asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+/// With less time left nobody is asked again.
+const WORTH: Duration = Duration::from_secs(1);
 /// The library's own limit is met a little before a wait for its answer ends.
 const GUARD: Duration = Duration::from_secs(1);
 
@@ -202,8 +210,34 @@ impl Handle {
         Ok(edges)
     }
 
-    /// The offset of each row's moment: an end, a beginning, or a time in ms; -1 for a time after the last record.
+    /// The offset of each row's moment: an end, a beginning, or a time in ms; -1 for a time after the last record. Asked
+    /// again within the limit, since a question stays with the broker that led when it was asked.
     pub(crate) fn list_offsets(
+        self: &Arc<Self>,
+        partitions: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let deadline = Instant::now() + limit;
+        loop {
+            let left = || deadline.saturating_duration_since(Instant::now());
+            match self.list_offsets_once(partitions, left().min(LEADER_MAX)) {
+                Err(refusal) if is_unanswered(refusal.code) && left() > WORTH => {
+                    self.look_for_leaders(left().min(LEADER_MAX));
+                }
+                listed => return listed,
+            }
+        }
+    }
+
+    /// The library asks whom it knows until a leader itself says that it does not lead, which one that is gone never does.
+    fn look_for_leaders(&self, limit: Duration) {
+        std::thread::sleep(AGAIN);
+        if let Err(refusal) = self.metadata(None, limit) {
+            tracing::debug!(error = refusal.text, "nobody says who leads");
+        }
+    }
+
+    fn list_offsets_once(
         self: &Arc<Self>,
         partitions: &Partitions,
         limit: Duration,
@@ -230,12 +264,19 @@ impl Handle {
                     list::read_row(&*row)
                 })
                 .collect();
-            if ends.len() != partitions.rows().len() {
+            // The rows of a leader that has not answered are there without an offset, or not at all.
+            let is_answered = |row: &Partition| row.code != Code::NoError || row.offset != NO_OFFSET;
+            if ends.len() != partitions.rows().len() || !ends.iter().all(is_answered) {
                 return Err(Refusal::of(Code::OffsetNotAvailable));
             }
             Ok(ends)
         }
     }
+}
+
+/// Whether another leader may answer what this one has not.
+fn is_unanswered(code: Code) -> bool {
+    matches!(code, Code::OperationTimedOut | Code::OffsetNotAvailable)
 }
 
 fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, Refusal> {
@@ -261,4 +302,34 @@ fn new_topic(topic: &CreateTopic<'_>) -> Result<*mut sys::rd_kafka_NewTopic_t, R
         unsafe { sys::rd_kafka_NewTopic_set_config(native, key.as_ptr(), value.as_ptr()) };
     }
     Ok(native)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mock::Cluster;
+    use super::super::{Conf, Kind};
+    use super::*;
+    use elasticflow_api::position::TopicPartition;
+
+    #[test]
+    fn the_end_is_asked_of_whoever_leads_by_then() {
+        let cluster = Cluster::start(2);
+        cluster.topic("t");
+        cluster.lead("t", 2);
+        let mut conf = Conf::new().unwrap();
+        conf.set("bootstrap.servers", &cluster.brokers()).unwrap();
+        let client = Handle::start(Kind::Producer, conf).unwrap();
+        let at = TopicPartition { topic: Arc::from("t"), partition: 0 };
+        let end = || Partitions::of([(&at, Partitions::END)]).unwrap();
+        let limit = Duration::from_secs(40);
+        assert_eq!(client.edges(&end(), limit).unwrap()[0].offset, 0);
+        cluster.down(2);
+        let asking = std::thread::spawn({
+            let (client, end) = (Arc::clone(&client), end());
+            move || client.edges(&end, limit)
+        });
+        assert_eq!(client.edges(&end(), Duration::from_millis(500)).unwrap_err().code, Code::OffsetNotAvailable);
+        cluster.lead("t", 1);
+        assert_eq!(asking.join().unwrap().unwrap()[0].offset, 0);
+    }
 }

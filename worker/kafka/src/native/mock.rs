@@ -35,6 +35,22 @@ impl Cluster {
         assert_eq!(code, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
     }
 
+    /// Creates a topic of one partition.
+    pub(super) fn topic(&self, name: &str) {
+        let name = CString::new(name).unwrap();
+        // SAFETY: as above.
+        let code = unsafe { sys::rd_kafka_mock_topic_create(self.raw.as_ptr(), name.as_ptr(), 1, 1) };
+        assert_eq!(code, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+
+    /// Has a broker lead the topic's partition.
+    pub(super) fn lead(&self, topic: &str, broker: i32) {
+        let topic = CString::new(topic).unwrap();
+        // SAFETY: as above.
+        let code = unsafe { sys::rd_kafka_mock_partition_set_leader(self.raw.as_ptr(), topic.as_ptr(), 0, broker) };
+        assert_eq!(code, sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR);
+    }
+
     /// Ends a broker's connections and refuses new ones.
     pub(super) fn down(&self, broker: i32) {
         // SAFETY: the cluster is live.

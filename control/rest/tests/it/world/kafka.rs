@@ -141,7 +141,8 @@ impl TransactionalProducer for MemoryProducer {
     }
     async fn commit(&mut self) -> Result<(), CommitError> {
         let rows = self.open.take().unwrap_or_default();
-        if let Some(why) = self.kafka.cluster.lock().refusals.pop_front() {
+        let refusal = self.kafka.cluster.lock().refusals.pop_front();
+        if let Some(why) = refusal {
             return Err(CommitError::NotCommitted(why));
         }
         self.kafka.append(rows);

@@ -20,8 +20,6 @@ pub(crate) struct CreateTopic<'a> {
 const LEADER_MAX: Duration = Duration::from_secs(5);
 /// What the library puts where nothing is known.
 const NO_OFFSET: i64 = sys::RD_KAFKA_OFFSET_INVALID as i64;
-/// Wait before they are asked again.
-const AGAIN: Duration = Duration::from_millis(100);
 /// With less time left nobody is asked again.
 const WORTH: Duration = Duration::from_secs(1);
 /// The library's own limit is met a little before a wait for its answer ends.
@@ -219,9 +217,12 @@ impl Handle {
     ) -> Result<Vec<Partition>, Refusal> {
         let deadline = Instant::now() + limit;
         loop {
-            let left = || deadline.saturating_duration_since(Instant::now());
+            let (asked, left) = (Instant::now(), || deadline.saturating_duration_since(Instant::now()));
             match self.list_offsets_once(partitions, left().min(LEADER_MAX)) {
-                Err(refusal) if is_unanswered(refusal.code) && left() > WORTH => {
+                // What is refused sooner is not for a leader that is gone: whoever asks decides.
+                Err(refusal)
+                    if is_unanswered(refusal.code) && asked.elapsed() + WORTH > LEADER_MAX && left() > WORTH =>
+                {
                     self.look_for_leaders(left().min(LEADER_MAX));
                 }
                 listed => return listed,
@@ -231,7 +232,6 @@ impl Handle {
 
     /// The library asks whom it knows until a leader itself says that it does not lead, which one that is gone never does.
     fn look_for_leaders(&self, limit: Duration) {
-        std::thread::sleep(AGAIN);
         if let Err(refusal) = self.metadata(None, limit) {
             tracing::debug!(error = refusal.text, "nobody says who leads");
         }

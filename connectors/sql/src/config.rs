@@ -123,7 +123,7 @@ settings! {
         "fields.whitelist" => fields: Vec<String> { default: "", importance: Medium, group: "Tables" },
         /// Creates a missing table from the schema of its first record.
         "auto.create" => auto_create: bool { default: "false", importance: Medium, group: "Tables" },
-        /// Adds a column for a new field, which must be optional or have a default: rows that are there get that default.
+        /// Adds a column for a new field, which must be optional or have a default: rows that are there get that default, or null where the system refuses it.
         "auto.evolve" => auto_evolve: bool { default: "false", importance: Medium, group: "Tables" },
     }
 }

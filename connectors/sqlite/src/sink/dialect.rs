@@ -258,7 +258,7 @@ mod tests {
         assert!(SQLITE.write_cell(&Cell::Float64(f64::NAN), &mut String::new()).is_err());
     }
 
-    /// Each number of bits of `seed` that is finite, as SQLite reads what is written for it.
+    /// SQLite reads exactly what is written for each finite number.
     fn come_out_as_they_are(numbers: impl Iterator<Item = f64>) {
         let database = rusqlite::Connection::open_in_memory().unwrap();
         for x in numbers.filter(|x| x.is_finite()) {

@@ -54,60 +54,63 @@ impl Handle {
         offsets: &Partitions,
         limit: Duration,
     ) -> Result<Vec<Partition>, Refusal> {
-        let group = name(group)?;
         match change {
-            GroupChange::Set => {
-                let call = ask(self, Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, limit)?;
-                // SAFETY: everything is live; the request copies what it keeps.
-                unsafe {
-                    let mut request = sys::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
-                    sys::rd_kafka_AlterConsumerGroupOffsets(
-                        self.raw(),
-                        &raw mut request,
-                        1,
-                        call.options(),
-                        call.queue(),
-                    );
-                    sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request);
-                }
-                let answer = call.answer()?;
-                let mut count = 0;
-                // SAFETY: the answer is live while its rows are read.
-                unsafe {
-                    let result = sys::rd_kafka_event_AlterConsumerGroupOffsets_result(answer.raw());
-                    if result.is_null() {
-                        return Err(Refusal::of(Code::Fail));
-                    }
-                    let rows = sys::rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &raw mut count);
-                    group_rows(rows, count)
-                }
+            GroupChange::Set => self.set_group_offsets(group, offsets, limit),
+            GroupChange::Delete => self.delete_group_offsets(group, offsets, limit),
+        }
+    }
+
+    fn set_group_offsets(
+        self: &Arc<Self>,
+        group: &str,
+        offsets: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let group = name(group)?;
+        let call = ask(self, Op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, limit)?;
+        // SAFETY: everything is live; the request copies what it keeps.
+        unsafe {
+            let mut request = sys::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
+            sys::rd_kafka_AlterConsumerGroupOffsets(self.raw(), &raw mut request, 1, call.options(), call.queue());
+            sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request);
+        }
+        let answer = call.answer()?;
+        let mut count = 0;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_AlterConsumerGroupOffsets_result(answer.raw());
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
             }
-            GroupChange::Delete => {
-                let call = ask(self, Op::RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, limit)?;
-                // SAFETY: everything is live; the request copies what it keeps.
-                unsafe {
-                    let mut request = sys::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
-                    sys::rd_kafka_DeleteConsumerGroupOffsets(
-                        self.raw(),
-                        &raw mut request,
-                        1,
-                        call.options(),
-                        call.queue(),
-                    );
-                    sys::rd_kafka_DeleteConsumerGroupOffsets_destroy(request);
-                }
-                let answer = call.answer()?;
-                let mut count = 0;
-                // SAFETY: the answer is live while its rows are read.
-                unsafe {
-                    let result = sys::rd_kafka_event_DeleteConsumerGroupOffsets_result(answer.raw());
-                    if result.is_null() {
-                        return Err(Refusal::of(Code::Fail));
-                    }
-                    let rows = sys::rd_kafka_DeleteConsumerGroupOffsets_result_groups(result, &raw mut count);
-                    group_rows(rows, count)
-                }
+            let rows = sys::rd_kafka_AlterConsumerGroupOffsets_result_groups(result, &raw mut count);
+            group_rows(rows, count)
+        }
+    }
+
+    fn delete_group_offsets(
+        self: &Arc<Self>,
+        group: &str,
+        offsets: &Partitions,
+        limit: Duration,
+    ) -> Result<Vec<Partition>, Refusal> {
+        let group = name(group)?;
+        let call = ask(self, Op::RD_KAFKA_ADMIN_OP_DELETECONSUMERGROUPOFFSETS, limit)?;
+        // SAFETY: everything is live; the request copies what it keeps.
+        unsafe {
+            let mut request = sys::rd_kafka_DeleteConsumerGroupOffsets_new(group.as_ptr(), offsets.raw());
+            sys::rd_kafka_DeleteConsumerGroupOffsets(self.raw(), &raw mut request, 1, call.options(), call.queue());
+            sys::rd_kafka_DeleteConsumerGroupOffsets_destroy(request);
+        }
+        let answer = call.answer()?;
+        let mut count = 0;
+        // SAFETY: the answer is live while its rows are read.
+        unsafe {
+            let result = sys::rd_kafka_event_DeleteConsumerGroupOffsets_result(answer.raw());
+            if result.is_null() {
+                return Err(Refusal::of(Code::Fail));
             }
+            let rows = sys::rd_kafka_DeleteConsumerGroupOffsets_result_groups(result, &raw mut count);
+            group_rows(rows, count)
         }
     }
 

@@ -11,6 +11,8 @@ STORMS ?= 60
 CONNECTORS ?= 1000
 EXAMPLES ?= 40
 ROUNDS ?= 1
+SCENES ?=
+STEPS ?= 60
 WORKER_KILLS ?= 30
 
 .PHONY: help demo demo-cdc test check fmt docs chaos brokers worker-kills handover storms memory fuzz cluster-seeds flow-seeds flow-plot flow-acceptance bench crowd schemathesis build services-up services-down clean
@@ -39,8 +41,8 @@ fmt: ## formats the code
 docs: ## writes the generated option tables
 	@cargo x docs
 
-chaos: ## the long proof of exactly-once: KILLS=200 random kill -9 under load
-	@scripts/chaos KILLS=$(KILLS)
+chaos: ## the long proof of exactly-once, hours: KILLS=200 random kill -9 under load, sinks ended STEPS=60 times at each step; SCENES="files xa" for some
+	@KILLS=$(KILLS) ROUNDS=$(STEPS) scripts/chaos $(SCENES)
 
 brokers: ## three brokers below three workers under load, restarted, killed and frozen in every role, ROUNDS=1 times; ledger, REST
 	@scripts/setup && scripts/services install kafka3-1

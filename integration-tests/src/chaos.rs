@@ -75,12 +75,23 @@ async fn restart(options: WorkerOptions, connector: &str, toll: &mut Toll) -> Re
     Ok(worker)
 }
 
-/// Starts the worker with a point armed, waits until it has ended there, and starts it again without.
+/// Ends the worker at one point after the other, each time at the given hit; it runs at the end.
+///
+/// Nobody waits in between: a process that goes on from one point ends at the next.
 ///
 /// # Errors
-/// The point is not reached, or the worker does not come back.
-pub async fn kill_at(worker: Worker, connector: &str, point: &str, hit: u32) -> Result<Worker> {
+/// A point is not reached, or the worker does not come back.
+pub async fn kill_at_each(worker: Worker, connector: &str, points: &[(&str, u32)]) -> Result<Worker> {
     let mut options = worker.kill()?;
+    for (point, hit) in points {
+        options = end_at(options, point, *hit).await?;
+    }
+    let last = points.last().map_or("none", |(point, _)| point);
+    restart(options, connector, &mut Toll::default()).await.with_context(|| format!("after point {last}"))
+}
+
+/// Starts the worker with a point armed and waits until it has ended there.
+async fn end_at(mut options: WorkerOptions, point: &str, hit: u32) -> Result<WorkerOptions> {
     options.env.insert(FAILPOINTS.to_owned(), format!("{point}=kill@{hit}"));
     let mut armed = Worker::spawn(options)?;
     let began = Instant::now();
@@ -95,5 +106,5 @@ pub async fn kill_at(worker: Worker, connector: &str, point: &str, hit: u32) -> 
     }
     let mut options = armed.kill()?;
     options.env.remove(FAILPOINTS);
-    restart(options, connector, &mut Toll::default()).await.with_context(|| format!("after point {point}"))
+    Ok(options)
 }

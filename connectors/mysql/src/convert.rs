@@ -120,7 +120,7 @@ impl Converter {
             Raw::Civil(civil) => self.civil(civil),
             Raw::Stamp(stamp) => Ok(self.stamp(stamp)),
             Raw::Time(micros) => self.time(micros),
-            Raw::Decimal(packed) => Ok(match self.out {
+            Raw::Decimal(packed) => packed.checked().map(|packed| match self.out {
                 Out::Decimal { scale } => match packed.unscaled() {
                     Some(v) => decimal(v),
                     None => big_decimal(&packed.text(), scale),
@@ -364,7 +364,7 @@ fn exact(raw: Raw<'_>, charset: Charset, fill: usize) -> Result<Value, DecodeErr
         Raw::UInt(v) => Value::Int64(v.cast_signed()),
         Raw::F32(v) => Value::Int64(i64::from(v.to_bits())),
         Raw::F64(v) => Value::Int64(v.to_bits().cast_signed()),
-        Raw::Decimal(packed) => Value::String(Text::from(packed.text())),
+        Raw::Decimal(packed) => Value::String(Text::from(packed.checked()?.text())),
         Raw::DecimalText(text) => Value::String(Text::from(text)),
         Raw::Civil(c) => Value::Int64(((c.year * 16 + c.month) * 32 + c.day) * DAY + c.micros),
         Raw::Time(v) => Value::Int64(v),

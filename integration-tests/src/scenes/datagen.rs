@@ -92,10 +92,7 @@ impl Scene {
     /// As for [`Scene::under_kills`]; a point that is not reached.
     pub async fn at_points(self, expected: Ledger, points: &[(&str, u32)]) -> Result<Outcome> {
         let follower = self.generate(DISTURBED, i64::try_from(self.rate)?).await?;
-        let mut worker = self.worker;
-        for (point, hit) in points {
-            worker = chaos::kill_at(worker, DISTURBED, point, *hit).await?;
-        }
+        let worker = chaos::kill_at_each(self.worker, DISTURBED, points).await?;
         finish(follower, expected, &worker, Toll::default()).await
     }
 }

@@ -82,10 +82,8 @@ impl Scene {
     /// # Errors
     /// As for [`Scene::under_kills`]; a point that is not reached.
     pub async fn at_points(self, points: &[(&str, u32)]) -> Result<Outcome> {
-        let Self { mut worker, ground } = self;
-        for (point, hit) in points {
-            worker = chaos::kill_at(worker, CONNECTOR, point, *hit).await?;
-        }
+        let Self { worker, ground } = self;
+        let worker = chaos::kill_at_each(worker, CONNECTOR, points).await?;
         ground.finish(worker, Toll::default()).await
     }
 }

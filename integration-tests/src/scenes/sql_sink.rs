@@ -81,17 +81,6 @@ impl Scene {
         self.finish().await
     }
 
-    /// Ends the worker at every point once.
-    ///
-    /// # Errors
-    /// As for [`Scene::under_kills`]; a point that is not reached.
-    pub async fn at_points(mut self, points: &[(&str, u32)]) -> Result<Found> {
-        for (point, hit) in points {
-            self.worker = chaos::kill_at(self.worker, APPEND, point, *hit).await?;
-        }
-        self.finish().await
-    }
-
     async fn finish(self) -> Result<Found> {
         let (mut last, mut since) = (0, Instant::now());
         loop {

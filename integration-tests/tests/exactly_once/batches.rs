@@ -180,16 +180,14 @@ async fn proven(target: impl FnOnce(&str) -> Target, kind: &str, points: &[(&str
     create_topic(cluster(&broker.bootstrap()).unwrap().as_ref(), &group, 3).await.unwrap();
     let target = target(&group);
     let options = WorkerOptions::new(dir.path(), &broker.bootstrap(), &group).unwrap();
-    let mut worker = Worker::start(options).await.unwrap();
+    let worker = Worker::start(options).await.unwrap();
     let sink = json!({
         "tasks.max": "1", "topics": group, "batch.max.records": "500", "flow.batch.publish": "atomic",
     });
     worker.rest().create(SINK, &with_schemas(merged(sink, target.keys()))).await.unwrap();
     worker.rest().create(SOURCE, &source(&group, kind)).await.unwrap();
     let watch = Watch::start(target.clone());
-    for (point, hit) in points {
-        worker = chaos::kill_at(worker, SINK, point, *hit).await.unwrap();
-    }
+    let worker = chaos::kill_at_each(worker, SINK, points).await.unwrap();
     until_published(&worker, 1).await;
     let mut seen = watch.stop().await;
     seen.insert(target.count().await);

@@ -114,11 +114,9 @@ impl Scene {
 
 /// A run under kills, then one of fewer rows; `fewer` removes the others.
 async fn proven(scene: &mut Option<Scene>, points: &[(&str, u32)], fewer: impl Future<Output = ()>) {
-    let Some(Scene { mut worker, target, source }) = scene.take() else { return };
+    let Some(Scene { worker, target, source }) = scene.take() else { return };
     let watch = Watch::start(target.clone());
-    for (point, hit) in points {
-        worker = chaos::kill_at(worker, SINK, point, *hit).await.unwrap();
-    }
+    let worker = chaos::kill_at_each(worker, SINK, points).await.unwrap();
     until_published(&worker, 1).await;
     let now = Scene { worker, target, source };
     now.stop_and_forget().await;

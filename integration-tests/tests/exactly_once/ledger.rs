@@ -50,7 +50,7 @@ async fn the_ledger_is_exact_across_its_own_kills() {
     assert!(refused.stop().await.unwrap());
 
     options.properties.insert("plugins.test.enabled".to_owned(), "true".to_owned());
-    let mut worker = Worker::start(options).await.unwrap();
+    let worker = Worker::start(options).await.unwrap();
     worker.rest().create("ledger", &ledger).await.unwrap();
     // So slow that it has not ended before the last kill, however long the successors wait for their partitions.
     let mut source = json!({
@@ -59,9 +59,7 @@ async fn the_ledger_is_exact_across_its_own_kills() {
         "flow.rate.records": "100", "exactly.once.support": "required",
     });
     worker.rest().create("source", &source).await.unwrap();
-    for (point, hit) in POINTS {
-        worker = chaos::kill_at(worker, "ledger", point, hit).await.unwrap();
-    }
+    let worker = chaos::kill_at_each(worker, "ledger", &POINTS).await.unwrap();
     let kills = Kills { count: 2, within_ms: 700, seed: 11 };
     let (worker, _) = kills.run(worker, "ledger", |_| {}).await.unwrap();
     source["flow.rate.records"] = json!("5000");

@@ -26,26 +26,6 @@ async fn random_kills(test: &str, system: System) {
     assert!(found.is_exact(i64::from(RECORDS)), "{found:?}");
 }
 
-async fn named_points(test: &str, system: System) {
-    if !is_possible(test, system) {
-        return;
-    }
-    let points = [
-        ("sink.start.after", 1),
-        ("sink.open.after", 1),
-        ("sink.poll.after", 2),
-        ("sink.put.before", 3),
-        ("sink.put.after", 1),
-        ("sink.put.after", 4),
-        ("sink.offsets.after", 2),
-    ];
-    let broker = Broker::start(Config::default()).await.unwrap();
-    let dir = tempfile::tempdir().unwrap();
-    let scene = Scene::start(dir.path(), &broker.bootstrap(), system, RECORDS, 1_500).await.unwrap();
-    let found = scene.at_points(&points).await.unwrap();
-    assert!(found.is_exact(i64::from(RECORDS)), "{found:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_kills_of_a_mysql_sink_lose_nothing_and_double_nothing() {
     random_kills("ten_kills_of_a_mysql_sink_lose_nothing_and_double_nothing", System::Mysql).await;
@@ -54,14 +34,4 @@ async fn ten_kills_of_a_mysql_sink_lose_nothing_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_kills_of_a_postgresql_sink_lose_nothing_and_double_nothing() {
     random_kills("ten_kills_of_a_postgresql_sink_lose_nothing_and_double_nothing", System::Postgresql).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_mysql_sink_that_ends_at_every_named_point_is_exact() {
-    named_points("a_mysql_sink_that_ends_at_every_named_point_is_exact", System::Mysql).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_postgresql_sink_that_ends_at_every_named_point_is_exact() {
-    named_points("a_postgresql_sink_that_ends_at_every_named_point_is_exact", System::Postgresql).await;
 }

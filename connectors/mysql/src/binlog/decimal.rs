@@ -1,5 +1,6 @@
 //! Packed DECIMAL: groups of nine digits in four big-endian bytes, rests in 1 to 4; the top bit is inverted, negative
 //! numbers are complemented.
+use super::DecodeError;
 use num_bigint::BigInt;
 use std::fmt::Write as _;
 
@@ -51,7 +52,26 @@ impl Packed<'_> {
     /// Most digits of a number that surely fits 64 bits.
     pub const SMALL: u8 = 18;
 
-    /// The unscaled number, if it has no more than [`Self::SMALL`] digits.
+    /// Refuses bytes that are no number: a group that holds more than its digits can say, which no server writes.
+    ///
+    /// # Errors
+    /// [`DecodeError::Decimal`].
+    pub fn checked(self) -> Result<Self, DecodeError> {
+        let (int, frac) = digits_of(self.precision, self.scale);
+        let mask = if self.negative() { 0xff } else { 0 };
+        let (mut rest, mut first) = (self.raw, 0x80_u8);
+        let mut is_number = |digits: usize| {
+            let (head, tail) = rest.split_at(width(digits).min(rest.len()));
+            rest = tail;
+            let most = POWERS.get(digits).copied().unwrap_or(1_000_000_000);
+            head.iter().fold(0_i64, |v, b| v << 8 | i64::from(b ^ mask ^ std::mem::take(&mut first))) < most
+        };
+        let mut is_fine = is_number(int % 9);
+        (0..int / 9 + frac / 9).for_each(|_| is_fine &= is_number(9));
+        if is_fine & is_number(frac % 9) { Ok(self) } else { Err(DecodeError::Decimal) }
+    }
+
+    /// The unscaled number, if it has no more than [`Self::SMALL`] digits and is one.
     #[inline]
     pub fn small(&self) -> Option<i64> {
         if self.precision > Self::SMALL {
@@ -61,19 +81,22 @@ impl Packed<'_> {
         let negative = self.negative();
         let mask = if negative { 0xff_u8 } else { 0 };
         let (mut rest, mut first) = (self.raw, 0x80_u8);
-        let mut take = |width: usize| {
+        let mut is_fine = true;
+        let mut take = |width: usize, most: i64| {
             let (head, tail) = rest.split_at(width.min(rest.len()));
             rest = tail;
-            head.iter().fold(0_i64, |v, b| v << 8 | i64::from(b ^ mask ^ std::mem::take(&mut first)))
+            let group = head.iter().fold(0_i64, |v, b| v << 8 | i64::from(b ^ mask ^ std::mem::take(&mut first)));
+            is_fine &= group < most;
+            group
         };
-        let mut v = take(width(int % 9));
+        let power = |digits: usize| POWERS.get(digits).copied().unwrap_or(1);
+        let mut v = take(width(int % 9), power(int % 9));
         for _ in 0..int / 9 + frac / 9 {
-            v = v.wrapping_mul(1_000_000_000).wrapping_add(take(4));
+            v = v.wrapping_mul(1_000_000_000).wrapping_add(take(4, 1_000_000_000));
         }
         let tail = frac % 9;
-        let ten = POWERS.get(tail).copied().unwrap_or(1);
-        v = v.wrapping_mul(ten).wrapping_add(take(width(tail)));
-        Some(if negative { v.wrapping_neg() } else { v })
+        v = v.wrapping_mul(power(tail)).wrapping_add(take(width(tail), power(tail)));
+        is_fine.then_some(if negative { v.wrapping_neg() } else { v })
     }
 
     fn negative(&self) -> bool {
@@ -186,6 +209,24 @@ mod tests {
         let packed = Packed { raw: &negative, precision: 14, scale: 4 };
         assert_eq!((packed.unscaled(), packed.text().as_str()), (Some(-12_345_678_901_234), "-1234567890.1234"));
         assert_eq!(packed.small(), Some(-12_345_678_901_234));
+    }
+
+    #[test]
+    fn a_group_that_holds_more_than_its_digits_is_refused() {
+        let at = |raw: &'static [u8], precision, scale| Packed { raw, precision, scale };
+        let most: &[u8] = &[0xbb, 0x9a, 0xc9, 0xff];
+        for (packed, is_number) in [
+            (at(most, 9, 0), true),
+            (at(&[0xbb, 0x9a, 0xca, 0x00], 9, 0), false),
+            (at(&[0x80 | 99], 2, 0), true),
+            (at(&[0x80 | 100], 2, 0), false),
+            (at(&[0x80, 99], 3, 2), true),
+            (at(&[0x80, 100], 3, 2), false),
+            (at(&[0x7f, !100], 3, 2), false),
+        ] {
+            assert_eq!(packed.checked().is_ok(), is_number, "{packed:?}");
+            assert_eq!(packed.small().is_some(), is_number, "{packed:?}");
+        }
     }
 
     #[test]

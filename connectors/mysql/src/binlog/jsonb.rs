@@ -157,7 +157,7 @@ fn opaque(column: u8, data: &[u8], out: &mut String) -> Result<(), DecodeError> 
         246 => {
             let mut r = Reader::new(data);
             let (precision, scale) = (r.u8()?, r.u8()?);
-            out.push_str(&Packed { raw: r.rest(), precision, scale }.text());
+            out.push_str(&Packed { raw: r.rest(), precision, scale }.checked()?.text());
         }
         10 => {
             let c = unpack(packed(data)?);

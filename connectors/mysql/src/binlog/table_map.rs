@@ -317,6 +317,16 @@ impl Op {
     }
 }
 
+/// The most digits that MySQL and MariaDB allow.
+const DIGITS_MAX: u8 = 65;
+
+fn decimal(precision: u8, scale: u8) -> Result<Op, DecodeError> {
+    if precision > DIGITS_MAX || scale > precision {
+        return Err(DecodeError::Decimal);
+    }
+    Ok(Op::Decimal { precision, scale })
+}
+
 fn op(kind: u8, meta: &mut Reader<'_>) -> Result<Op, DecodeError> {
     Ok(match kind {
         1 => Op::I8,
@@ -339,7 +349,7 @@ fn op(kind: u8, meta: &mut Reader<'_>) -> Result<Op, DecodeError> {
             let odd = u16::from(meta.u8()?);
             Op::Bit { bits: u16::from(meta.u8()?) * 8 + odd }
         }
-        246 => Op::Decimal { precision: meta.u8()?, scale: meta.u8()? },
+        246 => decimal(meta.u8()?, meta.u8()?)?,
         249..=252 => Op::Blob { prefix: meta.u8()? },
         245 => Op::Json { prefix: meta.u8()? },
         255 => Op::Geometry { prefix: meta.u8()? },

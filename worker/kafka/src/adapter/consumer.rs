@@ -222,6 +222,11 @@ impl RdConsumer {
         Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))
             .map_err(|refusal| errors::refused_plainly(&self.doing(what), &refusal))
     }
+
+    /// Whether partitions were lost and `next` has not said so yet.
+    fn has_lost_untold(&self) -> bool {
+        self.member.losses.load(Ordering::Acquire) != self.losses
+    }
 }
 
 fn finish(gathering: Option<Gathering>, taken: &mut VecDeque<(TopicPartition, Vec<InRecord>)>) {
@@ -311,16 +316,14 @@ impl Consumer for RdConsumer {
             return Ok(());
         }
         let what = "cannot commit offsets";
-        let list = self.list(what, &rows)?;
-        let committed = commit::commit(self.handle(), list, self.limit).await;
+        let committed = commit::while_held(self.handle(), &rows, self.limit, || !self.has_lost_untold()).await;
         committed.map_err(|refusal| errors::plain(self.member.complaint.explain(&self.doing(what), &refusal)))
     }
 
     fn group_metadata(&self) -> Option<GroupMetadata> {
         let metadata = self.handle().group_metadata().map(Bytes::from)?;
         // After it was read: a loss is counted before the member may join anew.
-        let is_told = self.member.losses.load(Ordering::Acquire) == self.losses;
-        is_told.then_some(GroupMetadata(metadata))
+        (!self.has_lost_untold()).then_some(GroupMetadata(metadata))
     }
 
     fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), KafkaError> {

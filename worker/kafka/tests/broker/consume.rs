@@ -1,5 +1,5 @@
 use crate::support::{Cluster, PATIENCE, at, cluster, join, next, offsets, record, text, unique};
-use elasticflow_api::position::Offset;
+use elasticflow_api::position::{ConsumedOffsets, Offset};
 use elasticflow_kafka::ports::{ClientProperties, Consumed, Consumer, Kafka, KafkaError, OutRecord, Subscription};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,6 +40,48 @@ async fn a_group_without_state_starts_at_the_beginning_and_goes_on_after_a_commi
     let mut consumer = cluster.consumer(&group, &topic);
     join(&mut *consumer).await;
     assert_eq!(read(&mut *consumer, 6).await[0], (0, 4, "0-4".to_owned()));
+}
+
+/// A broker answers a commit behind a member's request to join when the commit's generation is over.
+#[tokio::test(flavor = "multi_thread")]
+async fn commits_pass_while_members_come_and_go() {
+    let cluster = cluster().await;
+    let (topic, group) = (cluster.topic("c", 4, &[]).await, unique("g"));
+    fill(&cluster, &topic, 4, 10).await;
+    let mut consumer = cluster.consumer(&group, &topic);
+    join(&mut *consumer).await;
+    let coming = async {
+        for _ in 0..4 {
+            let mut other = cluster.consumer(&group, &topic);
+            join(&mut *other).await;
+            tokio::task::spawn_blocking(move || drop(other)).await.unwrap();
+        }
+    };
+    let (mut held, mut revoked): (BTreeSet<i32>, u32) = ((0..4).collect(), 0);
+    let committing = async {
+        loop {
+            let mine = held.iter().map(|partition| (at(&topic, *partition), Offset(5))).collect();
+            consumer.commit(&ConsumedOffsets(mine)).await.unwrap();
+            match tokio::time::timeout(Duration::from_millis(20), consumer.next()).await {
+                Ok(Ok(Consumed::Assigned(new))) => {
+                    consumer.start_at(&new.iter().map(|at| (at.clone(), None)).collect()).await.unwrap();
+                    held.extend(new.iter().map(|at| at.partition));
+                }
+                Ok(Ok(Consumed::Revoked(gone))) => {
+                    revoked += 1;
+                    held.retain(|partition| gone.iter().all(|at| at.partition != *partition));
+                    consumer.confirm_revoked().await.unwrap();
+                }
+                Ok(Ok(Consumed::Records(..))) | Err(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    tokio::select! {
+        () = coming => {}
+        () = committing => {}
+    }
+    assert!(revoked > 0, "nobody was given anything");
 }
 
 /// A thread that waits for such an answer would keep a worker from ever ending.

@@ -16,7 +16,7 @@ use super::visitor::Visitor;
 use crate::chaos::{self, Kills};
 use crate::follow::{cluster, create_topic};
 use crate::worker::{Worker, WorkerOptions};
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use difference::compare;
 use elasticflow_kafka::RdKafka;
 use elasticflow_kafka::ports::Kafka;
@@ -89,9 +89,10 @@ impl Scene {
     pub async fn at_revocations(self) -> Result<Self> {
         let visitor = Visitor::start(&self.kafka, CONNECTOR, &self.topic);
         let scene = self.at_points(&steps::REVOKED).await;
-        let held = visitor.stop().await?;
-        ensure!(scene.is_err() || held > 0, "the visitor was never given a partition");
-        scene
+        let held = visitor.stop().await.context("the visitor failed")?;
+        let scene = scene.with_context(|| format!("the visitor was given partitions {held} times"))?;
+        ensure!(held > 0, "the visitor was never given a partition");
+        Ok(scene)
     }
 
     /// Ends the worker at random moments.

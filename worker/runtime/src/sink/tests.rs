@@ -147,6 +147,19 @@ async fn a_lost_answer_to_the_decision_neither_loses_nor_doubles() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_unit_that_came_between_two_generations_is_decided_in_the_next_one() {
+    let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
+    let fixture = fixture(&script);
+    fixture.kafka.refuse_offsets(20);
+    let runtime = fixture.runtime();
+    runtime.start_task(spec(&fixture, &[("commit.interval.ms", "50")])).unwrap();
+    until("offsets are at the end", || consumed(&fixture) == 40).await;
+    until("all is visible", || script.values().len() == 40).await;
+    assert_eq!(script.values(), expected(40));
+    assert_eq!((script.calls("abort"), fixture.kafka.members_ever()), (0, 1), "neither removed nor restarted");
+}
+
+#[tokio::test(start_paused = true)]
 async fn claims_rise_with_every_owner_and_stay() {
     let script = SinkScript::new(SinkType::TwoPhase, |_| Hook::Go);
     let fixture = fixture(&script);

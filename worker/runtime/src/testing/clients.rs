@@ -83,6 +83,10 @@ impl TransactionalProducer for FakeProducer {
         let (name, member) = FakeConsumer::read_metadata(group);
         let tx = self.open.unwrap();
         self.kafka.change(|s| {
+            if let Some(left) = s.stale.checked_sub(1) {
+                s.stale = left;
+                return Err(KafkaError::Abortable("the generation is over".to_owned()));
+            }
             let member = s.groups.get(&name).and_then(|g| g.members.get(&member));
             if !member.is_some_and(|m| offsets.0.keys().all(|tp| m.owned.contains(tp))) {
                 return Err(KafkaError::Abortable("the member has lost the partition".to_owned()));

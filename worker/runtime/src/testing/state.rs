@@ -35,6 +35,8 @@ pub(crate) struct State {
     pub(super) offsets: HashMap<String, BTreeMap<TopicPartition, Offset>>,
     pub(super) groups: HashMap<String, Group>,
     pub(super) faults: Vec<Commits>,
+    /// So many offers of offsets to a transaction are refused, as of a generation that is over.
+    pub(super) stale: u32,
     pub(super) members: u64,
     /// Records that the producer refuses as too large.
     pub(super) value_max: Option<usize>,
@@ -119,6 +121,11 @@ impl FakeKafka {
     /// The next commit does this.
     pub(crate) fn fault(&self, fault: Commits) {
         self.lock().faults.push(fault);
+    }
+
+    /// The next offers of offsets to a transaction come between two generations of the group.
+    pub(crate) fn refuse_offsets(&self, times: u32) {
+        self.lock().stale = times;
     }
 
     pub(crate) fn refuse_values_above(&self, bytes: usize) {

@@ -14,9 +14,11 @@ use elasticflow_api::position::{CommitEpoch, ConsumedOffsets, UnitId};
 use elasticflow_api::sink::{Committed, Handle};
 use elasticflow_kafka::ports::{CommitError, Consumer, KafkaError};
 use elasticflow_protocol::{Answer, Consequence, after_decide};
+use std::time::Duration;
 
-/// How often a unit is decided again after a transaction that certainly was not committed.
-const DECIDED_AGAIN: u32 = 3;
+/// How long a unit is decided again after transactions that certainly were not committed, and the pause before each.
+const AGAIN_MAX: Duration = Duration::from_secs(5);
+const AGAIN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Dead letters of a unit with their topic.
 type Dead<'a> = Option<(&'a DeadLetters, &'a [Letter])>;
@@ -80,18 +82,22 @@ impl TwoPhase {
         consumer: &mut dyn Consumer,
         dead: Dead<'_>,
     ) -> Result<(), TaskError> {
-        let mut tried = 0;
+        let task = std::sync::Arc::clone(&self.task);
+        let options = &task.services.options;
+        let began = options.clock.monotonic();
         loop {
             self.producer.begin().doing("opening the decide transaction")?;
             let Err(error) = self.fill(handle, offsets, consumer, dead).await else { break };
-            let may_pass = matches!(error, TaskError::Kafka { source: KafkaError::Retriable(_), .. });
-            tried += 1;
             // A generation that has moved on meanwhile, mostly: it is not decided, and may be decided in the new one.
-            if !may_pass || tried > DECIDED_AGAIN || self.producer.abort().await.is_err() {
+            let kafka =
+                matches!(error, TaskError::Kafka { source: KafkaError::Retriable(_) | KafkaError::Abortable(_), .. });
+            let may_pass = kafka && options.clock.monotonic().saturating_sub(began) < AGAIN_MAX;
+            if !may_pass || self.producer.abort().await.is_err() {
                 return Err(self.not_decided(handle, error).await);
             }
-            self.task.metrics.transactions_aborted.add(1);
-            tracing::debug!(task = %self.task.spec.id, %error, tried, "a unit is to be decided again");
+            task.metrics.transactions_aborted.add(1);
+            tracing::debug!(task = %task.spec.id, %error, "a unit is to be decided again");
+            options.clock.sleep(AGAIN_PAUSE).await;
         }
         failpoint!("sink.decide.sent");
         let Err(error) = self.producer.commit().await else { return Ok(()) };
@@ -118,12 +124,8 @@ impl TwoPhase {
         }
         // An abort while librdkafka still registers a partition ends the process: it counts the answer below zero.
         self.producer.drain().await.doing("writing decisions")?;
-        let doing = "sending consumed offsets";
-        let Some(group) = consumer.group_metadata() else {
-            let source = KafkaError::Retriable("the group has taken partitions away".to_owned());
-            return Err(TaskError::Kafka { doing, source });
-        };
-        self.producer.send_offsets(offsets, &group).await.doing(doing)
+        let group = consumer.group_metadata().ok_or(TaskError::Lost)?;
+        self.producer.send_offsets(offsets, &group).await.doing("sending consumed offsets")
     }
 
     async fn send_tombstones(&mut self) -> Result<(), TaskError> {

@@ -22,6 +22,8 @@ const LEADER_MAX: Duration = Duration::from_secs(5);
 const NO_OFFSET: i64 = sys::RD_KAFKA_OFFSET_INVALID as i64;
 /// With less time left nobody is asked again.
 const WORTH: Duration = Duration::from_secs(1);
+/// How often a question is asked again because the leader was elected anew: brokers learn of it one after the other.
+const ELECTIONS_MAX: u32 = 5;
 /// The library's own limit is met a little before a wait for its answer ends.
 const GUARD: Duration = Duration::from_secs(1);
 
@@ -209,13 +211,14 @@ impl Handle {
     }
 
     /// The offset of each row's moment: an end, a beginning, or a time in ms; -1 for a time after the last record. Asked
-    /// again within the limit, since a question stays with the broker that led when it was asked.
+    /// again within the limit, since a question stays with the broker that led when it was asked, and with its epoch.
     pub(crate) fn list_offsets(
         self: &Arc<Self>,
         partitions: &Partitions,
         limit: Duration,
     ) -> Result<Vec<Partition>, Refusal> {
         let deadline = Instant::now() + limit;
+        let mut elections = 0;
         loop {
             let (asked, left) = (Instant::now(), || deadline.saturating_duration_since(Instant::now()));
             match self.list_offsets_once(partitions, left().min(LEADER_MAX)) {
@@ -223,6 +226,10 @@ impl Handle {
                 Err(refusal)
                     if is_unanswered(refusal.code) && asked.elapsed() + WORTH > LEADER_MAX && left() > WORTH =>
                 {
+                    self.look_for_leaders(left().min(LEADER_MAX));
+                }
+                Ok(rows) if elections < ELECTIONS_MAX && left() > WORTH && rows.iter().any(is_of_another_epoch) => {
+                    elections += 1;
                     self.look_for_leaders(left().min(LEADER_MAX));
                 }
                 listed => return listed,
@@ -274,6 +281,11 @@ impl Handle {
     }
 }
 
+/// Whether the leader was elected anew since the library has looked; unlike another leader, it does not look again by itself.
+fn is_of_another_epoch(row: &Partition) -> bool {
+    matches!(row.code, Code::FencedLeaderEpoch | Code::UnknownLeaderEpoch)
+}
+
 /// Whether another leader may answer what this one has not.
 fn is_unanswered(code: Code) -> bool {
     matches!(code, Code::OperationTimedOut | Code::OffsetNotAvailable)
@@ -311,16 +323,20 @@ mod tests {
     use super::*;
     use elasticflow_api::position::TopicPartition;
 
+    /// A client of the cluster, and a question for the end of topic `t`.
+    fn asker(cluster: &Cluster) -> (Arc<Handle>, impl Fn() -> Partitions + use<>) {
+        cluster.topic("t");
+        let mut conf = Conf::new().unwrap();
+        conf.set("bootstrap.servers", &cluster.brokers()).unwrap();
+        let at = TopicPartition { topic: Arc::from("t"), partition: 0 };
+        (Handle::start(Kind::Producer, conf).unwrap(), move || Partitions::of([(&at, Partitions::END)]).unwrap())
+    }
+
     #[test]
     fn the_end_is_asked_of_whoever_leads_by_then() {
         let cluster = Cluster::start(2);
-        cluster.topic("t");
+        let (client, end) = asker(&cluster);
         cluster.lead("t", 2);
-        let mut conf = Conf::new().unwrap();
-        conf.set("bootstrap.servers", &cluster.brokers()).unwrap();
-        let client = Handle::start(Kind::Producer, conf).unwrap();
-        let at = TopicPartition { topic: Arc::from("t"), partition: 0 };
-        let end = || Partitions::of([(&at, Partitions::END)]).unwrap();
         let limit = Duration::from_secs(40);
         assert_eq!(client.edges(&end(), limit).unwrap()[0].offset, 0);
         cluster.down(2);
@@ -331,5 +347,16 @@ mod tests {
         assert_eq!(client.edges(&end(), Duration::from_millis(500)).unwrap_err().code, Code::OffsetNotAvailable);
         cluster.lead("t", 1);
         assert_eq!(asking.join().unwrap().unwrap()[0].offset, 0);
+    }
+
+    #[test]
+    fn the_end_is_told_after_the_same_leader_was_elected_again() {
+        let cluster = Cluster::start(1);
+        let (client, end) = asker(&cluster);
+        for _ in 0..3 {
+            let rows = client.edges(&end(), Duration::from_secs(40)).unwrap();
+            assert_eq!((rows[0].code, rows[0].offset), (Code::NoError, 0));
+            cluster.lead("t", 1);
+        }
     }
 }

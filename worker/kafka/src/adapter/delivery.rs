@@ -1,13 +1,17 @@
 //! Delivery reports, counted on the client's thread.
 use super::client::{Complaint, Happenings};
 use super::errors::{self, Class};
-use crate::native::{Code, Event, EventKind, Handle, Message, Refusal, describe};
+use crate::native::{Code, Event, EventKind, Handle, Message, Queue, Refusal, describe};
 use crate::ports::KafkaError;
 use parking_lot::Mutex;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::sync::Notify;
+
+/// A question about a partition that was sent has been counted by then.
+const COUNTED: Duration = Duration::from_millis(100);
 
 /// What became of the records of one producer.
 pub(crate) struct Deliveries {
@@ -171,6 +175,15 @@ impl Happenings for Deliveries {
             EventKind::Delivery => self.take_reports(client, event),
             EventKind::Error => self.take_error(client, &event.refusal()),
             EventKind::Fetch | EventKind::Rebalance | EventKind::Commit | EventKind::Other => {}
+        }
+    }
+
+    /// A record that was sent last may be the first of its partition in the transaction. The library asks the coordinator to
+    /// add that partition and counts the question afterwards; a client that is destroyed in between ends the process, since
+    /// the question is answered before it is counted. Nothing says when it is counted: it takes microseconds.
+    fn on_stop(&self, _queue: &Queue) {
+        if self.transactional && self.open().0 > 0 {
+            std::thread::sleep(COUNTED);
         }
     }
 }

@@ -21,6 +21,9 @@ const INIT_MAX: Duration = Duration::from_secs(15);
 /// How long a flush lasts before the transaction is looked at again: one that has failed is never flushed.
 const FLUSH_SLICE: Duration = Duration::from_millis(200);
 
+/// How long an abort waits for the answers to records.
+const SETTLE_MAX: Duration = Duration::from_secs(5);
+
 /// A commit that takes longer is told in the log, at debug.
 const LONG: Duration = Duration::from_millis(100);
 
@@ -100,6 +103,13 @@ impl RdTransactional {
     /// What is known to have failed before the end of the transaction is asked for.
     fn known_failure(&self) -> Option<KafkaError> {
         self.base.deliveries().failure().or_else(|| self.refused.clone().map(KafkaError::Abortable))
+    }
+
+    /// Waits for the answers to all records, at most so long.
+    async fn settle(&mut self, limit: Duration) {
+        self.dead = Some(self.given_up());
+        drop(tokio::time::timeout(limit, self.base.settle()).await);
+        self.dead = None;
     }
 
     /// Aborts what certainly was not committed.
@@ -283,10 +293,8 @@ impl TransactionalProducer for RdTransactional {
         let (deliveries, limit) = (Arc::clone(self.base.deliveries()), self.transaction);
         let breath = self.base.is_one_batch(self.size).then(|| Arc::clone(&self.breath));
         if breath.is_none() {
-            self.dead = Some(self.given_up());
             // What fails or takes too long here is found and named below.
-            drop(tokio::time::timeout(limit, self.base.settle()).await);
-            self.dead = None;
+            self.settle(limit).await;
         }
         let finished = self.whole(move |handle| finish(handle, &deliveries, limit, breath.as_deref())).await;
         match finished.map_err(|error| CommitError::Unknown(error.to_string()))? {
@@ -313,6 +321,11 @@ impl TransactionalProducer for RdTransactional {
             return Ok(());
         }
         let limit = self.transaction;
+        // Until its records are answered the library may still be adding a partition. It goes on with that after an abort: it
+        // opens a transaction that nobody ends, or ends the process when the client goes, since it counts the answer below zero.
+        if self.known_failure().is_none() {
+            self.settle(SETTLE_MAX.min(limit)).await;
+        }
         let done = self.whole(move |handle| handle.abort_transaction(limit)).await?;
         if let Err(refusal) = done {
             let doing = format!("cannot abort a transaction of `{}`", self.id);

@@ -36,8 +36,8 @@ pub enum DecodeError {
     /// JSON that breaks its own format.
     #[error("binary JSON is broken: {0}")]
     Json(&'static str),
-    /// A DECIMAL of more digits than there are, or packed bytes that are no number.
-    #[error("a DECIMAL is broken: it has more than 65 digits, or a group of them holds more than they can say")]
+    /// A DECIMAL of digits that cannot be, or packed bytes that are no number.
+    #[error("a DECIMAL is broken: more than 65 digits, more behind the point than in all, or a group above its digits")]
     Decimal,
     /// A TIME that is no time of day, where the configuration asks for one.
     #[error("a TIME is outside one day, which time.precision.mode does not allow")]

@@ -26,9 +26,10 @@ pub(super) async fn while_held(
     let began = Instant::now();
     loop {
         let list = Partitions::of(rows.iter().map(|(at, offset)| (at, *offset)))?;
-        let Err(refusal) = commit(client, list, limit).await else { return Ok(()) };
+        let left = limit.saturating_sub(began.elapsed());
+        let Err(refusal) = commit(client, list, left).await else { return Ok(()) };
         let is_between = matches!(refusal.code, Code::IllegalGeneration | Code::RebalanceInProgress);
-        if !is_between || !is_holder() || began.elapsed() > limit {
+        if !is_between || !is_holder() || began.elapsed() + PAUSE >= limit {
             return Err(refusal);
         }
         tokio::time::sleep(PAUSE).await;
